@@ -1,0 +1,1 @@
+//! The lictor executable: command line, role wiring, telemetry, exit codes.

@@ -1,0 +1,2 @@
+//! The lictor executable.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Decides what is done about a violation, and does it.

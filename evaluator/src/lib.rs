@@ -1,0 +1,1 @@
+//! Moves events through the engine.

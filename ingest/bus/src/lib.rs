@@ -1,0 +1,1 @@
+//! How events, facts, policies and verdicts get on and off NATS JetStream.

@@ -1,0 +1,1 @@
+//! Turns what outside systems write into events, without any I/O.

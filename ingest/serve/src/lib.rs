@@ -1,0 +1,1 @@
+//! Accepts TCP connections for the roles: limits, drain, probes.

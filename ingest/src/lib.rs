@@ -1,0 +1,1 @@
+//! The doors: sources hand bytes in, events go out on the bus.

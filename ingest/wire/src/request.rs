@@ -1,0 +1,65 @@
+//! Requests to the API server that were judged before it answered them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::audit::{ObjectReference, UserInfo};
+use crate::json::{is_default, null_as_default};
+use crate::{Deployment, RawJson};
+
+/// An admission review, or an exec, attach or port-forward review.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RequestEvent {
+    /// The review's own id.
+    pub uid: String,
+    /// What is asked for.
+    pub operation: RequestOperation,
+    /// The object it is about.
+    pub object_ref: ObjectReference,
+    /// Who asks.
+    pub user: UserInfo,
+    /// Whether nothing will come of it: dry runs are judged and not recorded.
+    #[serde(skip_serializing_if = "is_default")]
+    pub dry_run: bool,
+    /// The workload as it would become.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Box<Deployment>>,
+    /// The workload as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_deployment: Option<Box<Deployment>>,
+    /// The container of an exec or attach.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub container: String,
+    /// The command of an exec.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub command: Vec<String>,
+    /// The ports of a port-forward.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub ports: Vec<u16>,
+    /// The object as it was sent, as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<RawJson>,
+    /// When the review reached lictor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub received: Option<Timestamp>,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RequestOperation {
+    /// A new object.
+    #[default]
+    Create,
+    /// A changed object.
+    Update,
+    /// The object's end.
+    Delete,
+    /// A command in a container.
+    Exec,
+    /// A container's standard streams.
+    Attach,
+    /// A tunnel to a pod's ports.
+    PortForward,
+}

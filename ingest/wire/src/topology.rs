@@ -1,0 +1,514 @@
+//! The one table of subjects, streams, consumers and buckets: lictor's public interface on NATS.
+//!
+//! To add a subject, add its row here; creation, read-back, permissions and documentation follow from the table.
+//! Nothing in this module talks to a server: [`Topology`] is data, and `lictor-bus` makes it so.
+//!
+//! Event subjects carry no namespace, pod or policy: a publisher packs only what goes to one subject, and packing
+//! dies with the number of subjects. Verdicts carry stage, severity, cluster and namespace, for people who
+//! subscribe to just theirs.
+
+use std::time::Duration;
+
+use crate::policy::{EnforcementAction, LifecycleStage, Severity};
+use crate::token::escape;
+use crate::{ClusterId, Entity, Kind, PolicyId, Verdict};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MIB: u64 = 1024 * 1024;
+const GIB: u64 = 1024 * MIB;
+
+/// Every stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stream {
+    /// Events of one kind.
+    Events(Kind),
+    /// Events that wait for a fact.
+    Parked,
+    /// Verdicts.
+    Verdicts,
+    /// Receipts.
+    Receipts,
+    /// Policy documents: a log whose last message per subject is in force.
+    Policies,
+    /// What people and tokens did.
+    Acts,
+    /// What people ask roles to do.
+    Commands,
+    /// What could not be judged.
+    DeadLetters,
+}
+
+/// How long a stream keeps messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// Until age or size, oldest first.
+    Limits,
+    /// Until acknowledged by the one consumer of the subject.
+    WorkQueue,
+}
+
+/// One row of the table of streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// Which stream.
+    pub stream: Stream,
+    /// Its name on the server.
+    pub name: String,
+    /// The subjects it holds.
+    pub subjects: Vec<String>,
+    /// How long it keeps them.
+    pub retention: Retention,
+    /// Greatest age; `None` keeps for ever.
+    pub max_age: Option<Duration>,
+    /// Greatest size in bytes; `None` has no bound.
+    pub max_bytes: Option<u64>,
+    /// How long a repeated `Nats-Msg-Id` is recognised.
+    pub duplicate_window: Duration,
+    /// Messages cannot be deleted or purged: it is a log.
+    pub append_only: bool,
+    /// Several messages can be written as one.
+    pub atomic_batches: bool,
+    /// What it is for, in a sentence.
+    pub purpose: &'static str,
+}
+
+/// Every bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Bucket {
+    /// Latest model per workload.
+    Deployments,
+    /// Pod uid to workload, node, containers.
+    Pods,
+    /// Labels of namespaces.
+    Namespaces,
+    /// Names and labels of clusters.
+    Clusters,
+    /// Facts per digest.
+    Images,
+    /// Baselines.
+    Baselines,
+    /// Who runs; how far sources were read.
+    Presence,
+    /// Progress of commands.
+    Jobs,
+    /// Which line of a message that keeps crashing evaluators is being tried.
+    Blame,
+}
+
+/// One row of the table of buckets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketSpec {
+    /// Which bucket.
+    pub bucket: Bucket,
+    /// Its name on the server.
+    pub name: String,
+    /// Greatest age of a value; `None` keeps for ever.
+    pub max_age: Option<Duration>,
+    /// What it is for, in a sentence.
+    pub purpose: &'static str,
+}
+
+/// Every durable consumer. All are pull consumers with explicit acknowledgement, shared by any number of processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Consumer {
+    /// Evaluators, on the events of one kind.
+    Judge(Kind),
+    /// Evaluators, on parked events.
+    Retry,
+    /// Evaluators, on policy changes: every workload is judged again by one of them.
+    PolicyChanges,
+    /// Evaluators, on commands to them.
+    EvaluatorCommands,
+    /// Enforcers, on verdicts.
+    Enforce,
+}
+
+/// One row of the table of consumers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerSpec {
+    /// Which consumer.
+    pub consumer: Consumer,
+    /// Its durable name on the server.
+    pub name: String,
+    /// The stream it reads.
+    pub stream: Stream,
+    /// The subjects it reads; `None` for all of the stream.
+    pub filter: Option<String>,
+    /// After this long without a sign of life a message is given to somebody else.
+    pub ack_wait: Duration,
+    /// Messages in flight over all processes together.
+    pub max_ack_pending: u32,
+}
+
+/// Sizes an installer may choose. They are set when a stream is made and only shown thereafter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sizes {
+    /// Greatest size of each event stream, in bytes.
+    pub event_bytes: u64,
+    /// Greatest age of events: how far back replay reaches.
+    pub event_age: Duration,
+    /// Greatest size of the streams of verdicts and of receipts, each, in bytes.
+    pub verdict_bytes: u64,
+    /// How long a repeated message id is recognised.
+    pub duplicate_window: Duration,
+    /// After this long without a sign of life a message is given to somebody else.
+    pub ack_wait: Duration,
+    /// Copies of each stream and bucket: 1, 3 or 5.
+    pub replicas: u8,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            event_bytes: 4 * GIB,
+            event_age: 7 * DAY,
+            verdict_bytes: 4 * GIB,
+            duplicate_window: 2 * MINUTE,
+            // Longer than any pack takes to judge, short enough that a crashed evaluator's share is soon taken
+            // over; slow work says so meanwhile.
+            ack_wait: Duration::from_secs(10),
+            replicas: 1,
+        }
+    }
+}
+
+/// The table: everything that exists on the server, under one prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    prefix: String,
+    sizes: Sizes,
+}
+
+impl Default for Topology {
+    fn default() -> Self {
+        Self { prefix: "lictor".to_owned(), sizes: Sizes::default() }
+    }
+}
+
+/// A prefix that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{prefix}` cannot be a subject prefix: use letters, digits, `_` and `-`, at most 32 of them")]
+pub struct BadPrefix {
+    /// The prefix.
+    pub prefix: String,
+}
+
+impl Topology {
+    /// The table under a prefix of its own, so several installations share one server.
+    ///
+    /// # Errors
+    /// When the prefix is empty, longer than 32 characters, or has others than letters, digits, `_` and `-`.
+    pub fn new(prefix: &str, sizes: Sizes) -> Result<Self, BadPrefix> {
+        if prefix.is_empty() || prefix.len() > 32 || escape(prefix) != prefix {
+            return Err(BadPrefix { prefix: prefix.to_owned() });
+        }
+        Ok(Self { prefix: prefix.to_owned(), sizes })
+    }
+
+    /// The prefix of every subject.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The sizes.
+    #[must_use]
+    pub const fn sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
+    // --- streams -------------------------------------------------------------------------------------------------
+
+    /// Every stream.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamSpec> {
+        let mut streams: Vec<StreamSpec> =
+            Kind::ALL.into_iter().map(|kind| self.stream(Stream::Events(kind))).collect();
+        streams.extend(
+            [
+                Stream::Parked,
+                Stream::Verdicts,
+                Stream::Receipts,
+                Stream::Policies,
+                Stream::Acts,
+                Stream::Commands,
+                Stream::DeadLetters,
+            ]
+            .map(|stream| self.stream(stream)),
+        );
+        streams
+    }
+
+    /// One stream.
+    #[must_use]
+    pub fn stream(&self, stream: Stream) -> StreamSpec {
+        let prefix = &self.prefix;
+        let base = StreamSpec {
+            stream,
+            name: self.stream_name(stream),
+            subjects: Vec::new(),
+            retention: Retention::Limits,
+            max_age: Some(self.sizes.event_age),
+            max_bytes: Some(self.sizes.event_bytes),
+            duplicate_window: self.sizes.duplicate_window,
+            append_only: false,
+            atomic_batches: false,
+            purpose: "",
+        };
+        match stream {
+            Stream::Events(kind) => StreamSpec {
+                subjects: vec![format!("{prefix}.events.{kind}.*")],
+                purpose: "events of one kind, packed",
+                ..base
+            },
+            Stream::Parked => StreamSpec {
+                subjects: vec![format!("{prefix}.parked.*.*")],
+                purpose: "events that wait for a fact, one a message",
+                ..base
+            },
+            Stream::Verdicts => StreamSpec {
+                subjects: vec![format!("{prefix}.verdicts.*.*.*.*")],
+                max_age: Some(30 * DAY),
+                max_bytes: Some(self.sizes.verdict_bytes),
+                purpose: "what evaluators concluded",
+                ..base
+            },
+            Stream::Receipts => StreamSpec {
+                subjects: vec![format!("{prefix}.receipts.*.*.*")],
+                max_age: Some(90 * DAY),
+                max_bytes: Some(self.sizes.verdict_bytes),
+                purpose: "what enforcers decided and did",
+                ..base
+            },
+            Stream::Policies => StreamSpec {
+                subjects: vec![format!("{prefix}.policies.*"), format!("{prefix}.policies.category.*")],
+                max_age: None,
+                max_bytes: None,
+                append_only: true,
+                atomic_batches: true,
+                purpose: "policy documents, last per subject in force",
+                ..base
+            },
+            Stream::Acts => StreamSpec {
+                subjects: vec![format!("{prefix}.acts.*")],
+                max_age: None,
+                max_bytes: None,
+                append_only: true,
+                atomic_batches: true,
+                purpose: "what people and tokens did",
+                ..base
+            },
+            Stream::Commands => StreamSpec {
+                subjects: vec![format!("{prefix}.commands.*.*")],
+                retention: Retention::WorkQueue,
+                max_age: Some(DAY),
+                max_bytes: Some(64 * MIB),
+                purpose: "what people ask roles to do",
+                ..base
+            },
+            Stream::DeadLetters => StreamSpec {
+                subjects: vec![format!("{prefix}.deadletter.*")],
+                max_age: Some(30 * DAY),
+                max_bytes: Some(GIB),
+                purpose: "what could not be judged, with the reason",
+                ..base
+            },
+        }
+    }
+
+    /// A stream's name on the server: the prefix in upper case, `-` as `_`, and what it holds.
+    #[must_use]
+    pub fn stream_name(&self, stream: Stream) -> String {
+        let prefix = self.prefix.to_ascii_uppercase().replace('-', "_");
+        match stream {
+            Stream::Events(kind) => format!("{prefix}_EVENTS_{}", kind.as_str().to_ascii_uppercase()),
+            Stream::Parked => format!("{prefix}_PARKED"),
+            Stream::Verdicts => format!("{prefix}_VERDICTS"),
+            Stream::Receipts => format!("{prefix}_RECEIPTS"),
+            Stream::Policies => format!("{prefix}_POLICIES"),
+            Stream::Acts => format!("{prefix}_ACTS"),
+            Stream::Commands => format!("{prefix}_COMMANDS"),
+            Stream::DeadLetters => format!("{prefix}_DEADLETTER"),
+        }
+    }
+
+    // --- buckets -------------------------------------------------------------------------------------------------
+
+    /// Every bucket.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<BucketSpec> {
+        use Bucket::{Baselines, Blame, Clusters, Deployments, Images, Jobs, Namespaces, Pods, Presence};
+        [Deployments, Pods, Namespaces, Clusters, Images, Baselines, Presence, Jobs, Blame]
+            .map(|bucket| self.bucket(bucket))
+            .to_vec()
+    }
+
+    /// One bucket.
+    #[must_use]
+    pub fn bucket(&self, bucket: Bucket) -> BucketSpec {
+        let (name, max_age, purpose) = match bucket {
+            Bucket::Deployments => ("deployments", None, "latest model per workload"),
+            Bucket::Pods => ("pods", None, "pod uid to workload, node and containers"),
+            Bucket::Namespaces => ("namespaces", None, "labels of namespaces"),
+            Bucket::Clusters => ("clusters", None, "names and labels of clusters"),
+            Bucket::Images => ("images", None, "facts per digest"),
+            Bucket::Baselines => ("baselines", None, "what workloads usually do"),
+            Bucket::Presence => ("presence", Some(30 * DAY), "who runs, and how far sources were read"),
+            Bucket::Jobs => ("jobs", Some(7 * DAY), "progress of commands"),
+            // A message is blamed within minutes; a day leaves room to look.
+            Bucket::Blame => ("blame", Some(DAY), "which line of a crashing message is being tried"),
+        };
+        BucketSpec { bucket, name: format!("{}-{name}", self.prefix), max_age, purpose }
+    }
+
+    /// The Object Store bucket of event bodies too large for a message, kept as long as events.
+    #[must_use]
+    pub fn object_store(&self) -> String {
+        format!("{}-large", self.prefix)
+    }
+
+    /// The Object Store bucket of the store's snapshots.
+    #[must_use]
+    pub fn snapshot_store(&self) -> String {
+        format!("{}-snapshots", self.prefix)
+    }
+
+    // --- consumers -----------------------------------------------------------------------------------------------
+
+    /// Every durable consumer.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<ConsumerSpec> {
+        let mut consumers: Vec<ConsumerSpec> =
+            Kind::JUDGED.into_iter().map(|kind| self.consumer(Consumer::Judge(kind))).collect();
+        consumers.extend(
+            [Consumer::Retry, Consumer::PolicyChanges, Consumer::EvaluatorCommands, Consumer::Enforce]
+                .map(|consumer| self.consumer(consumer)),
+        );
+        consumers
+    }
+
+    /// One consumer.
+    #[must_use]
+    pub fn consumer(&self, consumer: Consumer) -> ConsumerSpec {
+        let ack_wait = self.sizes.ack_wait;
+        let (name, stream, filter, max_ack_pending) = match consumer {
+            // 64 evaluators with two pulls of 64 messages each in flight.
+            Consumer::Judge(kind) => ("evaluators", Stream::Events(kind), None, 8_192),
+            // Waiting messages count as in flight: this many may wait at once before the next ones queue behind.
+            Consumer::Retry => ("evaluators", Stream::Parked, None, 65_536),
+            // Each change has every workload judged again; in order, so a later change is never judged before.
+            Consumer::PolicyChanges => ("evaluators", Stream::Policies, None, 1),
+            Consumer::EvaluatorCommands => {
+                ("evaluators", Stream::Commands, Some(format!("{}.commands.evaluator.*", self.prefix)), 16)
+            }
+            // 8 enforcers with two pulls of 256 verdicts each in flight.
+            Consumer::Enforce => ("enforcers", Stream::Verdicts, None, 4_096),
+        };
+        ConsumerSpec { consumer, name: name.to_owned(), stream, filter, ack_wait, max_ack_pending }
+    }
+
+    // --- subjects ------------------------------------------------------------------------------------------------
+
+    /// Where events of a kind from a cluster are published.
+    #[must_use]
+    pub fn events(&self, kind: Kind, cluster: &ClusterId) -> String {
+        format!("{}.events.{kind}.{}", self.prefix, escape(cluster.as_str()))
+    }
+
+    /// Where an event that waits is published.
+    #[must_use]
+    pub fn parked(&self, kind: Kind, cluster: &ClusterId) -> String {
+        format!("{}.parked.{kind}.{}", self.prefix, escape(cluster.as_str()))
+    }
+
+    /// Where a verdict is published.
+    #[must_use]
+    pub fn verdicts(&self, verdict: &Verdict) -> String {
+        let stage = match verdict.stage {
+            LifecycleStage::Build => "build",
+            LifecycleStage::Deploy => "deploy",
+            LifecycleStage::Runtime => "runtime",
+        };
+        let severity = match verdict.severity() {
+            None | Some(Severity::Unset) => "none",
+            Some(Severity::Low) => "low",
+            Some(Severity::Medium) => "medium",
+            Some(Severity::High) => "high",
+            Some(Severity::Critical) => "critical",
+        };
+        let (cluster, namespace) = entity_tokens(&verdict.entity);
+        format!("{}.verdicts.{stage}.{severity}.{cluster}.{namespace}", self.prefix)
+    }
+
+    /// Where a receipt is published.
+    #[must_use]
+    pub fn receipts(&self, action: EnforcementAction, entity: &Entity) -> String {
+        let (cluster, namespace) = entity_tokens(entity);
+        let action = action.as_str().to_ascii_lowercase();
+        format!("{}.receipts.{action}.{cluster}.{namespace}", self.prefix)
+    }
+
+    /// Where a policy's documents are published. An id that is no lower-case UUID is hashed: ids are free text,
+    /// subjects are not.
+    #[must_use]
+    pub fn policy(&self, id: &PolicyId) -> String {
+        let id = id.as_str();
+        if is_uuid(id) {
+            format!("{}.policies.{id}", self.prefix)
+        } else {
+            format!(
+                "{}.policies.{}",
+                self.prefix,
+                crate::Fingerprint::new("policy-subject").part(id).finish()
+            )
+        }
+    }
+
+    /// Where an act of people or tokens is published; `what` is one of lictor's own words.
+    #[must_use]
+    pub fn acts(&self, what: &str) -> String {
+        format!("{}.acts.{}", self.prefix, escape(what))
+    }
+
+    /// Where a command to a role is published.
+    #[must_use]
+    pub fn commands(&self, role: &str, verb: &str) -> String {
+        format!("{}.commands.{}.{}", self.prefix, escape(role), escape(verb))
+    }
+
+    /// Where a role's dead letters are published.
+    #[must_use]
+    pub fn dead_letters(&self, role: &str) -> String {
+        format!("{}.deadletter.{}", self.prefix, escape(role))
+    }
+}
+
+/// The key of a digest in the bucket of image facts: `sha256.<hex>`.
+#[must_use]
+pub fn image_key(digest: &str) -> String {
+    match digest.split_once(':') {
+        Some((algorithm, hex)) => format!("{}.{}", escape(algorithm), escape(hex)),
+        None => escape(digest),
+    }
+}
+
+/// How long an event may wait for a fact before it is judged without.
+pub const PARKED_FOR: Duration = MINUTE;
+
+/// How often a store writes a snapshot.
+pub const SNAPSHOT_EVERY: Duration = HOUR;
+
+fn entity_tokens(entity: &Entity) -> (String, String) {
+    let token = |text: &str| if text.is_empty() { "_".to_owned() } else { escape(text) };
+    (token(entity.cluster().map_or("", ClusterId::as_str)), token(entity.namespace()))
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(i, byte)| match i {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        })
+}

@@ -1,0 +1,1 @@
+//! Remembers, and answers questions about what is remembered.

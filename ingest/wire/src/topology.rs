@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::policy::{EnforcementAction, LifecycleStage, Severity};
 use crate::token::escape;
-use crate::{ClusterId, Entity, Kind, PolicyId, Verdict};
+use crate::{ClusterId, DeploymentId, Entity, Kind, PodId, PolicyId, Verdict};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -492,6 +492,30 @@ pub fn image_key(digest: &str) -> String {
         Some((algorithm, hex)) => format!("{}.{}", escape(algorithm), escape(hex)),
         None => escape(digest),
     }
+}
+
+/// The key of a workload in the bucket of models.
+#[must_use]
+pub fn deployment_key(id: &DeploymentId) -> String {
+    escape(id.as_str())
+}
+
+/// The key of a pod in the bucket of pods.
+#[must_use]
+pub fn pod_key(uid: &PodId) -> String {
+    escape(uid.as_str())
+}
+
+/// The key of a namespace in the bucket of namespaces.
+#[must_use]
+pub fn namespace_key(cluster: &str, namespace: &str) -> String {
+    format!("{}.{}", escape(cluster), escape(namespace))
+}
+
+/// The key of a cluster in the bucket of clusters.
+#[must_use]
+pub fn cluster_key(cluster: &str) -> String {
+    escape(cluster)
 }
 
 /// How long an event may wait for a fact before it is judged without.

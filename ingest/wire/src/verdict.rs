@@ -114,7 +114,7 @@ pub enum Entity {
     },
     /// An object the API server was asked about.
     Resource {
-        /// StackRox's resource type, such as `SECRETS`, or the plural resource name where it has none.
+        /// Plural resource name, such as `secrets`.
         resource: String,
         /// Name; empty for a request without one.
         name: String,

@@ -1,1 +1,10 @@
 //! The harness of the tests that need two rooms or a real server.
+//!
+//! [`NatsServer`] is a real nats-server with JetStream, one per test, on a free loopback port, in a directory of
+//! its own, gone when it is dropped. It can be killed as a power cut would and started again on the same port.
+//!
+//! This crate knows no other crate of the project, so every one of them can use it in its tests.
+
+mod nats;
+
+pub use nats::{NatsOptions, NatsServer};

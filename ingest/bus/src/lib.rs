@@ -1,1 +1,84 @@
 //! How events, facts, policies and verdicts get on and off NATS JetStream.
+//!
+//! This is the only crate that knows NATS; what exists there stands in `lictor_wire::topology`, and
+//! [`Bus::connect`] makes it so. It must not know what an event means: it moves lines.
+//!
+//! - [`Publisher`] packs events into messages, numbers them, and repeats them until the stream has them.
+//! - [`Intake`] hands out [`Delivery`]s of a shared consumer; [`Delivery::settle`] is the one place that
+//!   acknowledges, after what became of each line ([`Fate`]) is itself safe.
+//! - [`Feed`] is a bucket, or the policies in force, as a stream of changes that says when it is complete.
+//! - [`LogReader`] reads a stream in order, from wherever the reader likes, without touching anybody's progress.
+//! - [`PolicyLog`] and [`GuardedLog`] write to a log only what is valid at the very sequence it is written at.
+//! - [`Continuity`] finds messages that were acknowledged and are not there.
+//!
+//! # Why the losses are none
+//!
+//! A publisher forgets a message when the stream has acknowledged it, and not before; repeats carry the same
+//! `Nats-Msg-Id`. An intake acknowledges a message when the verdicts, parked lines and dead letters made of it are
+//! acknowledged themselves. A crash anywhere repeats a step, and every step is named by an id, so the repeat changes
+//! nothing. What the server loses all the same is found by [`Continuity`] (a number is missing that was
+//! acknowledged), by [`BusError::PositionLost`] (a stream ends before where it was read), or by the publisher's
+//! monitor (messages fell out of a full stream unjudged), and each becomes an event that people see.
+//!
+//! # An example
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use lictor_bus::{Bus, BusOptions, Consumer, IntakeOptions, Line, LineOutcome};
+//! use lictor_wire::{Kind, topology::Topology};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = Bus::connect(BusOptions::new("nats://127.0.0.1:4222", Topology::default(), "evaluator")).await?;
+//! let mut intake = bus.intake(Consumer::Judge(Kind::Process), IntakeOptions::default()).await?;
+//! while let Some(delivery) = intake.next().await {
+//!     let delivery = delivery?;
+//!     let outcomes = delivery
+//!         .lines
+//!         .iter()
+//!         .map(|line| match line {
+//!             Line::Event(event) => LineOutcome::judged(judge(event)),
+//!             _ => LineOutcome::judged(Vec::new()),
+//!         })
+//!         .collect();
+//!     delivery.settle(outcomes).await?;
+//! }
+//! # Ok(()) }
+//! # fn judge(_: &lictor_wire::Event) -> Vec<lictor_wire::Verdict> { Vec::new() }
+//! ```
+
+mod blame;
+mod bus;
+mod continuity;
+mod cursor;
+mod delivery;
+mod error;
+mod feed;
+mod guarded;
+mod headers;
+mod intake;
+mod large;
+mod log;
+mod pack;
+mod policy_log;
+mod pressure;
+mod publisher;
+mod time;
+mod topology;
+
+pub use bus::{Bus, BusOptions};
+pub use continuity::{Continuity, ContinuityWatch, Gap};
+pub use delivery::{Delivery, Fate, Line, LineOutcome, ParkedLine};
+pub use error::{BusError, ConnectError};
+pub use feed::{Feed, FeedItem};
+pub use guarded::{GuardedLog, LogState, Record, WriteError, Written};
+pub use headers::{
+    ACKED, CONTENT_ENCODING, CONTENT_TYPE, EVENTS, Headers, MESSAGE_ID, MISSING, ORIGIN, PARKED_SINCE,
+};
+pub use intake::{Intake, IntakeOptions};
+pub use lictor_wire::topology::{Bucket, Consumer, Stream};
+pub use log::{LogEntry, LogReader, ReadFrom};
+pub use pack::{UnpackError, decode_payload, unpack};
+pub use policy_log::{PolicyLog, PolicyState, Revision};
+pub use pressure::{Pressure, Sample};
+pub use publisher::{PreparedLine, PublishError, Publishable, Published, Publisher};
+pub use topology::{ConsumerReport, Difference, StreamReport, TopologyReport};

@@ -8,7 +8,7 @@ use crate::{Kind, PodRef, RawJson};
 
 /// A gap in what lictor sees: it makes "nothing happened" and "nothing was seen" different things.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "Flat")]
 pub struct CoverageEvent {
     /// What was lost, and how it is known.
     #[serde(flatten)]
@@ -25,7 +25,7 @@ pub struct CoverageEvent {
 }
 
 /// The ways in which events are known to be missing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "notice", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CoverageNotice {
     /// The sensor dropped events to keep its own rate limit.
@@ -64,4 +64,79 @@ pub enum CoverageNotice {
         /// When it was noticed.
         at: Timestamp,
     },
+}
+
+/// How a coverage event is read: serde buffers what it flattens, and a [`RawJson`] cannot be read from a buffer.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Flat {
+    notice: String,
+    lost: u64,
+    node: String,
+    detail: String,
+    started: Option<bool>,
+    pod: Option<PodRef>,
+    raw: Option<RawJson>,
+    kind: Option<Kind>,
+    producer: Option<String>,
+    epoch: Option<String>,
+    number: Option<u64>,
+    from: Option<u64>,
+    to: Option<u64>,
+    at: Option<Timestamp>,
+}
+
+impl TryFrom<Flat> for CoverageEvent {
+    type Error = String;
+
+    fn try_from(flat: Flat) -> Result<Self, String> {
+        fn need<T>(field: Option<T>, name: &str) -> Result<T, String> {
+            field.ok_or_else(|| format!("missing field `{name}`"))
+        }
+        let notice = match flat.notice.as_str() {
+            "sensorRateLimit" => CoverageNotice::SensorRateLimit,
+            "sensorThrottle" => {
+                CoverageNotice::SensorThrottle { started: need(flat.started, "started")?, pod: flat.pod }
+            }
+            "unrecognised" => CoverageNotice::Unrecognised { raw: need(flat.raw, "raw")? },
+            "missingMessage" => CoverageNotice::MissingMessage {
+                kind: need(flat.kind, "kind")?,
+                producer: need(flat.producer, "producer")?,
+                epoch: need(flat.epoch, "epoch")?,
+                number: need(flat.number, "number")?,
+            },
+            "fellOut" => CoverageNotice::FellOut {
+                kind: need(flat.kind, "kind")?,
+                from: need(flat.from, "from")?,
+                to: need(flat.to, "to")?,
+                at: need(flat.at, "at")?,
+            },
+            other => return Err(format!("unknown notice `{other}`")),
+        };
+        Ok(Self { notice, lost: flat.lost, node: flat.node, detail: flat.detail })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notice_comes_back() {
+        let at = Timestamp::UNIX_EPOCH;
+        let (producer, epoch) = ("ingest-1".to_owned(), "e".to_owned());
+        let notices = [
+            CoverageNotice::SensorRateLimit,
+            CoverageNotice::SensorThrottle { started: true, pod: Some(PodRef::default()) },
+            CoverageNotice::SensorThrottle { started: false, pod: None },
+            CoverageNotice::Unrecognised { raw: RawJson::parse(r#"{"b": 1.0, "a":[null]}"#).unwrap() },
+            CoverageNotice::MissingMessage { kind: Kind::Process, producer, epoch, number: 7 },
+            CoverageNotice::FellOut { kind: Kind::Audit, from: 1, to: 2, at },
+        ];
+        for notice in notices {
+            let event = CoverageEvent { notice, lost: 3, node: "n".to_owned(), detail: String::new() };
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<CoverageEvent>(&text).unwrap(), event, "{text}");
+        }
+    }
 }

@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+# What is missing is built into .tools (git ignores it), or named precisely.
+
+NATS_VERSION := v2.15.2
+NATS_BUILT   := $(CURDIR)/.tools/bin/nats-server
+
+# The server the tests and `make run` use: the one you name, else the one on the PATH, else the one built here.
+export LICTOR_NATS_SERVER ?= $(or $(shell command -v nats-server 2>/dev/null),$(NATS_BUILT))
+
+CARGO := cargo
+
+.DEFAULT_GOAL := build
+.PHONY: build run test check lint docs bench-pipeline bench golden clean cargo
+
+build: cargo ## target/release/lictor
+	$(CARGO) build --release --locked
+
+run: build $(LICTOR_NATS_SERVER) ## the demo: a shop under attack, as a live table; Ctrl-C ends it
+	target/release/lictor up --demo
+
+test: cargo $(LICTOR_NATS_SERVER) ## every test, real servers included
+	$(CARGO) test --workspace --locked
+
+lint: cargo
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+docs: cargo
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+bench-pipeline: cargo $(LICTOR_NATS_SERVER) ## what judging costs beside plain consuming, in one run
+	$(CARGO) bench --locked -p lictor --bench pipeline
+
+golden: build $(LICTOR_NATS_SERVER) ## writes the demo's golden file anew; review the difference
+	LICTOR_WRITE_GOLDEN=1 $(CARGO) test --locked -p lictor --test system demo
+
+cargo:
+	@command -v $(CARGO) >/dev/null || { \
+	  echo "cargo is missing: install Rust 1.95 or newer (rustup, see rust-lang.org) and run make again" >&2; exit 1; }
+
+$(NATS_BUILT):
+	@command -v go >/dev/null || { \
+	  echo "nats-server is missing. Do one of these and run make again:" >&2; \
+	  echo "  - install nats-server 2.12 or newer so that it is on the PATH" >&2; \
+	  echo "  - set LICTOR_NATS_SERVER to the path of one" >&2; \
+	  echo "  - install Go 1.25 or newer; make then builds nats-server $(NATS_VERSION) itself" >&2; exit 1; }
+	GOBIN=$(dir $(NATS_BUILT)) go install github.com/nats-io/nats-server/v2@$(NATS_VERSION)
+
+clean:
+	$(CARGO) clean
+	rm -rf .tools

@@ -1,0 +1,281 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lictor_wire::Kind;
+use lictor_wire::topology::{Sizes, Topology};
+
+use crate::exit::Failure;
+use crate::telemetry::LogFormat;
+
+/// Security policies for Kubernetes as an open event stream.
+#[derive(Debug, Parser)]
+#[command(name = "lictor", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    /// How logs are written, on standard error.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "LICTOR_LOG_FORMAT",
+        help_heading = "Logs"
+    )]
+    pub log_format: LogFormat,
+    /// Which logs are written: error, warn, info, debug, trace, or a filter as of `RUST_LOG`.
+    #[arg(long, global = true, default_value = "warn", env = "LICTOR_LOG_LEVEL", help_heading = "Logs")]
+    pub log_level: String,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything in one process, with a private nats-server unless one is given.
+    Up(Box<Up>),
+    /// The doors: turn what outside systems write into events.
+    Ingest {
+        #[command(flatten)]
+        nats: Nats,
+        #[command(flatten)]
+        config: lictor_ingest::Config,
+    },
+    /// Match events against policies. Run as many as you like.
+    Evaluator {
+        #[command(flatten)]
+        nats: Nats,
+        #[command(flatten)]
+        config: lictor_evaluator::Config,
+    },
+    /// Decide what is done about violations.
+    Enforcer {
+        #[command(flatten)]
+        nats: Nats,
+        #[command(flatten)]
+        config: lictor_enforcer::Config,
+    },
+    /// Keep alerts and receipts, and answer questions about them.
+    Store {
+        #[command(flatten)]
+        nats: Nats,
+        #[command(flatten)]
+        config: lictor_store::Config,
+    },
+    /// Policies: put them in force, look at them.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Events as they pass.
+    #[command(subcommand)]
+    Events(Events),
+    /// Verdicts as they pass.
+    #[command(subcommand)]
+    Verdicts(Verdicts),
+    /// Receipts as they pass.
+    #[command(subcommand)]
+    Receipts(Receipts),
+    /// What is there, who runs, what lags, and what is wrong.
+    Doctor {
+        #[command(flatten)]
+        nats: Nats,
+        /// How the answer is written.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Completion for your shell, on standard output.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the bus is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Nats {
+    /// The NATS server, 2.12 or newer.
+    #[arg(long, env = "LICTOR_NATS_URL", default_value = "nats://127.0.0.1:4222", help_heading = "Bus")]
+    pub(crate) nats_url: String,
+    #[command(flatten)]
+    pub(crate) bus: BusArgs,
+}
+
+/// How the bus is used.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BusArgs {
+    /// A NATS credentials file.
+    #[arg(long, env = "LICTOR_NATS_CREDENTIALS", help_heading = "Bus")]
+    pub(crate) nats_credentials: Option<PathBuf>,
+    /// How long to wait for the server before giving up, in seconds.
+    #[arg(long, default_value_t = 30, help_heading = "Bus")]
+    pub(crate) nats_wait: u64,
+    /// The prefix of every subject, stream and bucket.
+    #[arg(long, env = "LICTOR_PREFIX", default_value = "lictor", help_heading = "Bus")]
+    pub(crate) prefix: String,
+    /// Greatest size of each event stream when it is made, in MiB.
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Bus")]
+    pub(crate) event_mib: u64,
+    /// How long a repeated message is recognised when streams are made, in seconds.
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..), hide = true)]
+    pub(crate) duplicate_window: u64,
+    /// After how long without a sign of life a message is given to somebody else, in seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), hide = true)]
+    pub(crate) ack_wait: u64,
+    /// Copies of every stream when it is made: 1, 3 or 5.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5), help_heading = "Bus")]
+    pub(crate) replicas: u8,
+}
+
+/// `lictor up`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// The demo: a shop under attack, from real event formats to violations and receipts.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// End when everything that was read is judged, with a summary.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Where everything is kept. The demo keeps nothing unless told to.
+    #[arg(long, env = "LICTOR_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The NATS server to use; else a private one is started on a free loopback port.
+    #[arg(long, env = "LICTOR_NATS_URL", help_heading = "Bus")]
+    pub(crate) nats_url: Option<String>,
+    /// Policies to put in force at the start: files in StackRox's JSON form.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policies: Vec<PathBuf>,
+    /// How many evaluators run in this process.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=64), value_name = "N")]
+    pub(crate) evaluators: u16,
+    /// Where the store's API listens.
+    #[arg(long, default_value = "127.0.0.1:8181", value_name = "ADDR")]
+    pub(crate) api: std::net::SocketAddr,
+    /// How violations and the summary are written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) bus: BusArgs,
+    #[command(flatten)]
+    pub(crate) ingest: lictor_ingest::Config,
+    #[command(flatten)]
+    pub(crate) enforcer: lictor_enforcer::Config,
+}
+
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Puts policies in force, replacing those of the same id.
+    Apply {
+        /// Files in StackRox's JSON form: an export, a list, or one policy.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        nats: Nats,
+    },
+    /// The policies in force.
+    List {
+        #[command(flatten)]
+        nats: Nats,
+        /// How the answer is written.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Takes policies out of force.
+    Delete {
+        /// Their ids.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        #[command(flatten)]
+        nats: Nats,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Events {
+    /// Follows events; ends with Ctrl-C.
+    Tail {
+        #[command(flatten)]
+        nats: Nats,
+        #[command(flatten)]
+        tail: Tail,
+        /// Only events of this kind; may be repeated.
+        #[arg(long, value_name = "KIND")]
+        kind: Vec<Kind>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verdicts {
+    /// Follows verdicts; ends with Ctrl-C.
+    Tail {
+        #[command(flatten)]
+        nats: Nats,
+        #[command(flatten)]
+        tail: Tail,
+        /// Verdicts without a violation too.
+        #[arg(long)]
+        clean: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Receipts {
+    /// Follows receipts; ends with Ctrl-C.
+    Tail {
+        #[command(flatten)]
+        nats: Nats,
+        #[command(flatten)]
+        tail: Tail,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Tail {
+    /// From the oldest that is kept, not from now.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only this namespace.
+    #[arg(long, short)]
+    pub(crate) namespace: Option<String>,
+    /// End after this many.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// How they are written: json is one object a line.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+impl BusArgs {
+    /// The table these flags describe.
+    pub(crate) fn topology(&self) -> Result<Topology, Failure> {
+        let sizes = Sizes {
+            event_bytes: self.event_mib.saturating_mul(1024 * 1024),
+            duplicate_window: Duration::from_secs(self.duplicate_window),
+            ack_wait: Duration::from_secs(self.ack_wait),
+            replicas: self.replicas,
+            ..Sizes::default()
+        };
+        Topology::new(&self.prefix, sizes).map_err(Failure::usage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

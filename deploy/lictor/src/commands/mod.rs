@@ -1,0 +1,50 @@
+//! One file per command; here they are only told apart.
+
+mod completions;
+mod doctor;
+mod policy;
+mod roles;
+mod summary;
+mod tail;
+mod up;
+
+use lictor_bus::{Bus, BusOptions};
+
+use crate::cli::{BusArgs, Command, Nats};
+use crate::exit::{Exit, Failure};
+
+pub(crate) async fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Up(options) => up::run(*options).await,
+        Command::Ingest { nats, config } => roles::ingest(nats, config).await,
+        Command::Evaluator { nats, config } => roles::evaluator(nats, config).await,
+        Command::Enforcer { nats, config } => roles::enforcer(nats, config).await,
+        Command::Store { nats, config } => roles::store(nats, config).await,
+        Command::Policy(command) => policy::run(command).await,
+        Command::Events(command) => tail::events(command).await,
+        Command::Verdicts(command) => tail::verdicts(command).await,
+        Command::Receipts(command) => tail::receipts(command).await,
+        Command::Doctor { nats, output } => doctor::run(nats, output).await,
+        Command::Completions { shell } => completions::run(shell),
+    }
+}
+
+/// Connects as `name`.
+async fn connect(nats: &Nats, name: &str) -> Result<Bus, Failure> {
+    connect_to(&nats.nats_url, &nats.bus, name).await
+}
+
+async fn connect_to(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failure> {
+    let options = BusOptions {
+        url: url.to_owned(),
+        topology: args.topology()?,
+        name: name.to_owned(),
+        credentials: args.nats_credentials.clone(),
+        connect_timeout: std::time::Duration::from_secs(args.nats_wait),
+    };
+    Bus::connect(options).await.map_err(|error| {
+        Failure::unreachable(error).hint(
+            "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`",
+        )
+    })
+}

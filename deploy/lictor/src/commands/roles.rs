@@ -1,0 +1,49 @@
+//! `lictor ingest`, `evaluator`, `enforcer`, `store`: one role, as many processes as one likes.
+
+use crate::cli::Nats;
+use crate::exit::{Exit, Failure};
+use crate::shutdown;
+
+pub(super) async fn ingest(nats: Nats, config: lictor_ingest::Config) -> Result<Exit, Failure> {
+    let stop = shutdown::on_signal();
+    let bus = super::connect(&nats, "lictor-ingest").await?;
+    let summary = lictor_ingest::run(config, bus.clone(), stop.cancelled_owned())
+        .await
+        .map_err(Failure::unreachable)?;
+    bus.drain().await;
+    let published: Vec<String> =
+        summary.published.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    crate::text::note(&format!("published {}; {} dead letters", published.join(", "), summary.dead_letters));
+    // What could not be read lies in the dead letters, and does not pass as fine.
+    Ok(if summary.dead_letters == 0 { Exit::Fine } else { Exit::NotUnderstood })
+}
+
+pub(super) async fn evaluator(nats: Nats, config: lictor_evaluator::Config) -> Result<Exit, Failure> {
+    let stop = shutdown::on_signal();
+    let bus = super::connect(&nats, "lictor-evaluator").await?;
+    let ended = lictor_evaluator::run(config, bus.clone(), stop.cancelled_owned()).await;
+    bus.drain().await;
+    let summary = ended.map_err(Failure::unreachable)?;
+    crate::text::note(&summary.to_string());
+    Ok(Exit::Fine)
+}
+
+pub(super) async fn enforcer(nats: Nats, config: lictor_enforcer::Config) -> Result<Exit, Failure> {
+    let stop = shutdown::on_signal();
+    let bus = super::connect(&nats, "lictor-enforcer").await?;
+    let ended = lictor_enforcer::run(config, bus.clone(), stop.cancelled_owned()).await;
+    bus.drain().await;
+    let summary = ended.map_err(Failure::unreachable)?;
+    crate::text::note(&summary.to_string());
+    Ok(Exit::Fine)
+}
+
+pub(super) async fn store(nats: Nats, config: lictor_store::Config) -> Result<Exit, Failure> {
+    let stop = shutdown::on_signal();
+    let bus = super::connect(&nats, "lictor-store").await?;
+    let listener = config.bind().await.map_err(Failure::unreachable)?;
+    let ended = lictor_store::run(&config, bus.clone(), listener, stop.cancelled_owned()).await;
+    bus.drain().await;
+    ended.map_err(Failure::unreachable)?;
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,72 @@
+//! How the program ends.
+
+use std::process::{ExitCode, Termination};
+
+/// Exit codes are part of the public interface: scripts tell a violated policy from an unreachable server by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything went well: 0.
+    Fine,
+    /// A policy was violated, where the command's job is to say so: 1.
+    Violated,
+    /// The command line was wrong: 2.
+    Usage,
+    /// Something was not reached, refused us, or failed on the way: 3.
+    Unreachable,
+    /// An input was not understood: 4. Nothing half-done passes as fine.
+    NotUnderstood,
+}
+
+impl Exit {
+    /// The code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Violated => 1,
+            Self::Usage => 2,
+            Self::Unreachable => 3,
+            Self::NotUnderstood => 4,
+        }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+}
+
+/// A failure as a person reads it: what went wrong, what to do about it, and how the program ends.
+#[derive(Debug)]
+pub struct Failure {
+    /// What went wrong, with its place.
+    pub message: String,
+    /// What to do about it; empty when the message says it.
+    pub hint: String,
+    /// How the program ends.
+    pub exit: Exit,
+}
+
+impl Failure {
+    /// Something that was not reached, or refused us.
+    pub fn unreachable(error: impl std::fmt::Display) -> Self {
+        Self { message: error.to_string(), hint: String::new(), exit: Exit::Unreachable }
+    }
+
+    /// An input that was not understood.
+    pub fn not_understood(error: impl std::fmt::Display) -> Self {
+        Self { message: error.to_string(), hint: String::new(), exit: Exit::NotUnderstood }
+    }
+
+    /// A wrong command line.
+    pub fn usage(error: impl std::fmt::Display) -> Self {
+        Self { message: error.to_string(), hint: String::new(), exit: Exit::Usage }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
+}

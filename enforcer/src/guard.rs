@@ -1,0 +1,383 @@
+//! Whether an action may be taken. Pure: what is known and what time it is are arguments.
+//!
+//! The guards stand in one order, the strongest reason first, so that a receipt names the reason a person would.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lictor_wire::policy::{EnforcementAction, Policy};
+use lictor_wire::{ActionKey, Cause, Decision, Entity, Receipt, ReceiptStep, Refusal};
+
+use crate::plan::Intent;
+
+/// Namespaces excluded from enforcement unless the installer says otherwise. Exact names.
+pub const PROTECTED_NAMESPACES: [&str; 4] = ["stackrox", "kube-system", "cpaas-system", "istio-system"];
+
+/// What the guards keep to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Namespaces that are judged and never acted on, by exact name.
+    pub protected_namespaces: BTreeSet<String>,
+    /// Actions per namespace within [`Limits::window`]; after that violations are only told.
+    pub blast_radius: usize,
+    /// The window of the blast radius.
+    pub window: Duration,
+    /// Events older than this are not acted on: the world has moved on, and replaying a log must not kill pods.
+    pub stale_after: Duration,
+    /// Nothing is executed; receipts say what would have been.
+    pub dry_run: bool,
+}
+
+/// What has been decided lately, by all enforcers together: read from the receipts stream.
+#[derive(Debug, Default)]
+pub struct Recent {
+    progress: HashMap<ActionKey, Progress>,
+    order: VecDeque<ActionKey>,
+    acted: HashMap<(String, String), VecDeque<Timestamp>>,
+}
+
+/// How far an action is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It was decided for; how it ended is not written yet.
+    Decided,
+    /// It was refused, or how it ended is written.
+    Finished,
+}
+
+/// Decided actions remembered, to recognise a verdict that comes again. Older ones are recognised by whoever reads
+/// receipts, by their ids; remembering them here only saves the repeat. About 10 MB at the most.
+const REMEMBERED: usize = 65_536;
+
+/// Decides about one intent.
+///
+/// `policy` is the policy as it is in force now; `None` when it was deleted. `beside` actions were decided for the
+/// same entity just now and have no receipt yet.
+#[must_use]
+pub fn decide(
+    intent: &Intent<'_>,
+    limits: &Limits,
+    recent: &Recent,
+    beside: usize,
+    policy: Option<&Policy>,
+    now: Timestamp,
+) -> Decision {
+    let refuse = |refusal, reason: String| Decision::Refuse { refusal, reason };
+    let verdict = intent.verdict;
+    if matches!(verdict.cause, Cause::Replay | Cause::Draft) {
+        return refuse(Refusal::NotLive, "this judgement is a replay or a draft, nothing real".to_owned());
+    }
+    if !applies(intent.action, &verdict.entity) {
+        let name = verdict.entity.display_name();
+        return refuse(Refusal::NotApplicable, format!("{} does not exist for {name}", intent.action));
+    }
+    if let Some(reason) = no_longer_asked(intent, policy) {
+        return refuse(Refusal::PolicyChanged, reason);
+    }
+    let namespace = verdict.entity.namespace();
+    if limits.protected_namespaces.contains(namespace) {
+        return refuse(
+            Refusal::ProtectedNamespace,
+            format!("namespace `{namespace}` is excluded from enforcement"),
+        );
+    }
+    let age = now.duration_since(verdict.event.time);
+    if age > SignedDuration::try_from(limits.stale_after).unwrap_or(SignedDuration::MAX) {
+        let (age, limit) = (age.as_secs(), limits.stale_after.as_secs());
+        return refuse(Refusal::StaleEvent, format!("the event is {age} s old, the limit is {limit} s"));
+    }
+    let acted = beside + recent.acted_within(&verdict.entity, limits.window, now);
+    if acted >= limits.blast_radius {
+        let window = limits.window.as_secs();
+        return refuse(
+            Refusal::BlastRadius,
+            format!("{acted} actions in namespace `{namespace}` within {window} s reach the limit"),
+        );
+    }
+    if limits.dry_run { Decision::DryRun } else { Decision::Act }
+}
+
+/// Whether the action exists for what was judged.
+fn applies(action: EnforcementAction, entity: &Entity) -> bool {
+    match entity {
+        Entity::Deployment { kind, pod, .. } => match action {
+            EnforcementAction::KillPod => pod.is_some(),
+            // A DaemonSet has no scale, as in StackRox; a bare pod or a job has none either.
+            EnforcementAction::ScaleToZero => !matches!(&**kind, "DaemonSet" | "Pod" | "Job"),
+            EnforcementAction::UnsatisfiableNodeConstraint => !matches!(&**kind, "Pod" | "Job"),
+            _ => false,
+        },
+        Entity::ContainerImage { .. } | Entity::Resource { .. } | Entity::Node { .. } => false,
+    }
+}
+
+/// Why the policy in force does not ask for the action any more.
+fn no_longer_asked(intent: &Intent<'_>, policy: Option<&Policy>) -> Option<String> {
+    let name = &intent.violation.policy.name;
+    match policy {
+        None => Some(format!("policy `{name}` was deleted")),
+        Some(policy) if policy.disabled => Some(format!("policy `{name}` was disabled")),
+        Some(policy) if !policy.enforcement_actions.contains(&intent.action) => {
+            Some(format!("policy `{name}` no longer asks for {}", intent.action))
+        }
+        Some(_) => None,
+    }
+}
+
+impl Limits {
+    /// The usual limits for a lictor that runs in `own_namespace`.
+    #[must_use]
+    pub fn usual(own_namespace: &str) -> Self {
+        let protected = PROTECTED_NAMESPACES.into_iter().chain([own_namespace]);
+        Self {
+            protected_namespaces: protected.filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect(),
+            blast_radius: 10,
+            window: Duration::from_secs(600),
+            stale_after: Duration::from_secs(600),
+            dry_run: true,
+        }
+    }
+}
+
+impl Recent {
+    /// Takes note of a receipt, this enforcer's or another's. A repeated one changes nothing.
+    pub fn note(&mut self, receipt: &Receipt) {
+        let progress = match &receipt.step {
+            ReceiptStep::Decision(Decision::Act | Decision::DryRun) => Progress::Decided,
+            ReceiptStep::Decision(Decision::Refuse { .. }) | ReceiptStep::Outcome(_) => Progress::Finished,
+        };
+        let known = self.progress.get(&receipt.action_key).copied();
+        if known.is_none() {
+            self.order.push_back(receipt.action_key.clone());
+            if self.order.len() > REMEMBERED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.progress.remove(&oldest);
+            }
+        }
+        if known != Some(Progress::Finished) {
+            self.progress.insert(receipt.action_key.clone(), progress);
+        }
+        if known.is_none() && progress == Progress::Decided {
+            self.acted.entry(place(&receipt.entity)).or_default().push_back(receipt.at);
+        }
+    }
+
+    /// How far an action is; `None` when nobody has decided about it.
+    #[must_use]
+    pub fn progress(&self, key: &ActionKey) -> Option<Progress> {
+        self.progress.get(key).copied()
+    }
+
+    /// Forgets actions that are out of the window.
+    pub fn forget(&mut self, window: Duration, now: Timestamp) {
+        self.acted.retain(|_, times| {
+            times.retain(|at| within(*at, window, now));
+            !times.is_empty()
+        });
+    }
+
+    fn acted_within(&self, entity: &Entity, window: Duration, now: Timestamp) -> usize {
+        let times = self.acted.get(&place(entity));
+        times.map_or(0, |times| times.iter().filter(|at| within(**at, window, now)).count())
+    }
+}
+
+/// What the blast radius is counted over: one namespace of one cluster.
+fn place(entity: &Entity) -> (String, String) {
+    let cluster = entity.cluster().map(|cluster| cluster.as_str().to_owned()).unwrap_or_default();
+    (cluster, entity.namespace().to_owned())
+}
+
+fn within(at: Timestamp, window: Duration, now: Timestamp) -> bool {
+    now.duration_since(at) <= SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use lictor_wire::policy::{LifecycleStage, Severity};
+    use lictor_wire::{
+        EventId, EventRef, Kind, PodRef, PolicyId, PolicyRef, Revisions, Verdict, VerdictId, Violation,
+        ViolationId,
+    };
+
+    use super::*;
+    use crate::plan::plan;
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:10:00Z".parse().unwrap()
+    }
+
+    fn verdict(namespace: &str, kind: &str, actions: &[EnforcementAction]) -> Verdict {
+        let policy = PolicyRef {
+            id: PolicyId::new("p"),
+            name: "No miners".to_owned(),
+            revision: 3,
+            severity: Severity::High,
+            categories: Vec::new(),
+        };
+        Verdict {
+            id: VerdictId::new("v"),
+            event: EventRef {
+                id: EventId::new("e"),
+                kind: Kind::Process,
+                time: "2026-01-01T00:09:30Z".parse().unwrap(),
+                stream: String::new(),
+                sequence: 0,
+            },
+            cause: Cause::Observed,
+            stage: LifecycleStage::Runtime,
+            entity: Entity::Deployment {
+                id: lictor_wire::DeploymentId::new("d"),
+                name: "web".to_owned(),
+                kind: kind.to_owned(),
+                namespace: namespace.to_owned(),
+                cluster: lictor_wire::ClusterId::new("c"),
+                pod: Some(PodRef::default()),
+                annotations: std::collections::BTreeMap::new(),
+            },
+            revisions: Revisions::default(),
+            judged_at: now(),
+            violations: vec![Violation {
+                id: ViolationId::new("x"),
+                policy,
+                sections: Vec::new(),
+                enforcement: actions.to_vec(),
+            }],
+            undecided: Vec::new(),
+            failures: Vec::new(),
+            gone: false,
+            traceparent: None,
+        }
+    }
+
+    fn policy(actions: &[EnforcementAction]) -> Policy {
+        Policy { enforcement_actions: actions.to_vec(), ..Policy::default() }
+    }
+
+    fn refusal(
+        verdict: &Verdict,
+        limits: &Limits,
+        recent: &Recent,
+        policy: Option<&Policy>,
+    ) -> Option<Refusal> {
+        let intent = plan(verdict).next().unwrap();
+        match decide(&intent, limits, recent, 0, policy, now()) {
+            Decision::Refuse { refusal, .. } => Some(refusal),
+            Decision::Act | Decision::DryRun => None,
+        }
+    }
+
+    fn receipt(number: usize, at: &str) -> Receipt {
+        let verdict = verdict("shop", "Deployment", &[EnforcementAction::KillPod]);
+        let violation = &verdict.violations[0];
+        Receipt {
+            id: lictor_wire::ReceiptId::new(format!("r{number}")),
+            action_key: ActionKey::new(format!("a{number}")),
+            violation: violation.id.clone(),
+            verdict: verdict.id.clone(),
+            policy: violation.policy.clone(),
+            entity: verdict.entity.clone(),
+            action: EnforcementAction::KillPod,
+            step: ReceiptStep::Decision(Decision::DryRun),
+            at: at.parse().unwrap(),
+            enforcer: "e".to_owned(),
+        }
+    }
+
+    const KILL: &[EnforcementAction] = &[EnforcementAction::KillPod];
+
+    #[test]
+    fn protected_names_are_exact() {
+        let limits = Limits::usual("lictor");
+        for namespace in ["stackrox", "kube-system", "cpaas-system", "istio-system", "lictor"] {
+            let verdict = verdict(namespace, "Deployment", KILL);
+            let refused = refusal(&verdict, &limits, &Recent::default(), Some(&policy(KILL)));
+            assert_eq!(refused, Some(Refusal::ProtectedNamespace), "{namespace}");
+        }
+        for namespace in ["kube-evil", "kubeflow", "openshift-x", "kube-system2", "Kube-System", "shop"] {
+            let verdict = verdict(namespace, "Deployment", KILL);
+            assert_eq!(
+                refusal(&verdict, &limits, &Recent::default(), Some(&policy(KILL))),
+                None,
+                "{namespace}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_policy_in_force_has_the_last_word() {
+        let verdict = verdict("shop", "Deployment", KILL);
+        let limits = Limits::usual("");
+        let asked = |policy: Option<&Policy>| refusal(&verdict, &limits, &Recent::default(), policy);
+        assert_eq!(asked(Some(&policy(KILL))), None);
+        assert_eq!(asked(None), Some(Refusal::PolicyChanged));
+        assert_eq!(asked(Some(&policy(&[]))), Some(Refusal::PolicyChanged));
+        let disabled = Policy { disabled: true, ..policy(KILL) };
+        assert_eq!(asked(Some(&disabled)), Some(Refusal::PolicyChanged));
+    }
+
+    #[test]
+    fn the_past_is_left_alone() {
+        let mut verdict = verdict("shop", "Deployment", KILL);
+        verdict.event.time = "2025-12-31T23:59:59Z".parse().unwrap();
+        let refused = refusal(&verdict, &Limits::usual(""), &Recent::default(), Some(&policy(KILL)));
+        assert_eq!(refused, Some(Refusal::StaleEvent));
+        verdict.cause = Cause::Replay;
+        let refused = refusal(&verdict, &Limits::usual(""), &Recent::default(), Some(&policy(KILL)));
+        assert_eq!(refused, Some(Refusal::NotLive));
+    }
+
+    #[test]
+    fn the_blast_radius_is_counted_over_all_receipts_of_the_window() {
+        let verdict = verdict("shop", "Deployment", KILL);
+        let limits = Limits { blast_radius: 2, ..Limits::usual("") };
+        let mut recent = Recent::default();
+        recent.note(&receipt(1, "2026-01-01T00:05:00Z"));
+        recent.note(&receipt(1, "2026-01-01T00:05:00Z"));
+        recent.note(&receipt(2, "2025-12-31T23:00:00Z"));
+        assert_eq!(refusal(&verdict, &limits, &recent, Some(&policy(KILL))), None);
+        recent.note(&receipt(3, "2026-01-01T00:06:00Z"));
+        assert_eq!(refusal(&verdict, &limits, &recent, Some(&policy(KILL))), Some(Refusal::BlastRadius));
+        assert_eq!(recent.progress(&ActionKey::new("a2")), Some(Progress::Decided));
+    }
+
+    #[test]
+    fn an_action_is_finished_when_its_end_is_written() {
+        let mut recent = Recent::default();
+        let decided = receipt(1, "2026-01-01T00:05:00Z");
+        let ended =
+            Receipt { step: ReceiptStep::Outcome(lictor_wire::Outcome::NotExecuted), ..decided.clone() };
+        assert_eq!(recent.progress(&decided.action_key), None);
+        recent.note(&decided);
+        assert_eq!(recent.progress(&decided.action_key), Some(Progress::Decided));
+        recent.note(&ended);
+        recent.note(&decided);
+        assert_eq!(recent.progress(&decided.action_key), Some(Progress::Finished));
+    }
+
+    #[test]
+    fn actions_fit_the_kind() {
+        use EnforcementAction::{ScaleToZero, UnsatisfiableNodeConstraint};
+        let limits = Limits::usual("");
+        for (kind, action, fits) in [
+            ("DaemonSet", ScaleToZero, false),
+            ("DaemonSet", UnsatisfiableNodeConstraint, true),
+            ("StatefulSet", ScaleToZero, true),
+            ("Pod", ScaleToZero, false),
+        ] {
+            let verdict = verdict("shop", kind, &[action]);
+            let refused = refusal(&verdict, &limits, &Recent::default(), Some(&policy(&[action])));
+            assert_eq!(refused.is_none(), fits, "{kind} {action}");
+        }
+    }
+
+    #[test]
+    fn only_our_actions_are_planned() {
+        use EnforcementAction::{FailBuild, FailKubeRequest, KillPod, ScaleToZero};
+        let verdict = verdict("shop", "Deployment", &[FailBuild, FailKubeRequest, KillPod, ScaleToZero]);
+        let planned: Vec<_> = plan(&verdict).map(|intent| intent.action).collect();
+        assert_eq!(planned, [KillPod]);
+    }
+}

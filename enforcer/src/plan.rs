@@ -1,0 +1,39 @@
+//! Which actions a verdict asks for. Pure.
+
+use lictor_wire::policy::EnforcementAction;
+use lictor_wire::{ActionKey, Verdict, Violation};
+
+/// One action a violation asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Intent<'a> {
+    /// The verdict.
+    pub verdict: &'a Verdict,
+    /// The violation.
+    pub violation: &'a Violation,
+    /// The action.
+    pub action: EnforcementAction,
+}
+
+/// The actions a verdict asks for: of each violation the first its policy names, as in StackRox, where one alert
+/// carries one action.
+pub fn plan(verdict: &Verdict) -> impl Iterator<Item = Intent<'_>> {
+    verdict.violations.iter().filter_map(move |violation| {
+        let action = violation.enforcement.iter().copied().find(|action| executable(*action))?;
+        Some(Intent { verdict, violation, action })
+    })
+}
+
+/// Whether an action is one of ours on a cluster. A build is failed by the client that asked, a request denied by
+/// the webhook that was asked; the rest is only ever written on alerts.
+const fn executable(action: EnforcementAction) -> bool {
+    use EnforcementAction::{KillPod, ScaleToZero, UnsatisfiableNodeConstraint};
+    matches!(action, ScaleToZero | UnsatisfiableNodeConstraint | KillPod)
+}
+
+impl Intent<'_> {
+    /// The key under which this is done at most once.
+    #[must_use]
+    pub fn key(&self) -> ActionKey {
+        ActionKey::of(&self.violation.id, self.action)
+    }
+}

@@ -1,0 +1,302 @@
+//! The role: takes verdicts, plans, guards, and writes receipts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use lictor_bus::{Bus, BusError, Delivery, Feed, FeedItem, IntakeOptions, Line, LineOutcome, ReadFrom};
+use lictor_wire::topology::{Consumer, Stream};
+use lictor_wire::{
+    Decision, Fingerprint, Outcome, Policy, PolicyChange, PolicyDocument, PolicyId, Receipt, ReceiptStep,
+    Verdict,
+};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::guard::{Limits, Progress, Recent, decide};
+use crate::plan::{Intent, plan};
+
+/// Wait before pulling again after a failure.
+const PULL_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// What can be configured.
+#[derive(Debug, Clone, Args)]
+#[group(id = "enforcer")]
+#[command(next_help_heading = "Enforcement")]
+pub struct Config {
+    /// Namespaces that are judged and never acted on, by exact name.
+    #[arg(long, value_delimiter = ',', default_values = crate::guard::PROTECTED_NAMESPACES, value_name = "NAMESPACE")]
+    pub protected_namespaces: Vec<String>,
+    /// The namespace lictor itself runs in; never acted on.
+    #[arg(long, env = "LICTOR_NAMESPACE", default_value = "lictor", value_name = "NAMESPACE")]
+    pub own_namespace: String,
+    /// Actions per namespace within the window; after that violations are only told.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub blast_radius: usize,
+    /// The window of the blast radius, in seconds.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub blast_window: u64,
+    /// Events older than this are not acted on, in seconds.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub stale_after: u64,
+}
+
+/// Why an enforcer ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EnforcerError {
+    /// The bus did not let it begin.
+    #[error("the enforcer cannot begin: {0}")]
+    Bus(#[from] BusError),
+}
+
+/// What an enforcer did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Verdicts taken.
+    pub verdicts: u64,
+    /// Actions decided for.
+    pub decided: u64,
+    /// Actions refused.
+    pub refused: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verdicts, decided, refused } = self;
+        write!(f, "{verdicts} verdicts, {decided} actions decided for, {refused} refused")
+    }
+}
+
+struct Enforcer {
+    bus: Bus,
+    limits: Limits,
+    name: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    recent: Recent,
+    policies: HashMap<PolicyId, Policy>,
+    summary: Summary,
+}
+
+impl Config {
+    fn limits(&self) -> Limits {
+        let mut limits = Limits::usual(&self.own_namespace);
+        limits.protected_namespaces.retain(|name| *name == self.own_namespace);
+        limits.protected_namespaces.extend(self.protected_namespaces.iter().cloned());
+        Limits {
+            blast_radius: self.blast_radius,
+            window: Duration::from_secs(self.blast_window),
+            stale_after: Duration::from_secs(self.stale_after),
+            ..limits
+        }
+    }
+}
+
+/// Runs an enforcer until `shutdown`.
+///
+/// # Errors
+/// When the bus does not let it begin; once it runs, failures are tried again.
+pub async fn run(
+    config: Config,
+    bus: Bus,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Summary, EnforcerError> {
+    let stop = CancellationToken::new();
+    let _stopped = stop.clone().drop_guard();
+    let started = Timestamp::now();
+    let name = Fingerprint::new("instance")
+        .number(u64::from(std::process::id()))
+        .part(started.as_nanosecond().to_le_bytes())
+        .finish();
+    let enforcer = Arc::new(Enforcer {
+        limits: config.limits(),
+        name: name.chars().take(8).collect(),
+        state: Mutex::default(),
+        bus,
+    });
+    let (ready, mut is_ready) = watch::channel((false, false));
+    let ready = Arc::new(ready);
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(enforcer.clone().follow_policies(enforcer.bus.watch_policies(), ready.clone()));
+    let last_receipt = enforcer.bus.last_sequence(Stream::Receipts).await?;
+    tasks.spawn(enforcer.clone().follow_receipts(started, last_receipt, ready));
+    let mut shutdown = std::pin::pin!(shutdown);
+    tokio::select! {
+        _ = is_ready.wait_for(|(policies, receipts)| *policies && *receipts) => {}
+        () = &mut shutdown => return Ok(Summary::default()),
+    }
+    tracing::info!("enforcer is ready");
+    let pulling = tokio::spawn(enforcer.clone().pull(stop.clone()));
+    shutdown.await;
+    stop.cancel();
+    let _ = pulling.await;
+    Ok(enforcer.state().summary)
+}
+
+impl Enforcer {
+    /// The state is whole between any two statements that hold it.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn follow_policies(self: Arc<Self>, mut feed: Feed, ready: Arc<watch::Sender<(bool, bool)>>) {
+        while let Some(item) = feed.next().await {
+            match item {
+                FeedItem::Put { value, .. } => match serde_json::from_slice::<PolicyDocument>(&value) {
+                    Ok(document) => {
+                        let mut state = self.state();
+                        match document.change {
+                            PolicyChange::Put { policy } => {
+                                state.policies.insert(policy.id.clone(), *policy);
+                            }
+                            PolicyChange::Delete { id } => {
+                                state.policies.remove(&id);
+                            }
+                        }
+                    }
+                    // The last good one goes on counting, as it does for evaluators.
+                    Err(error) => tracing::warn!(%error, "a policy document cannot be read"),
+                },
+                FeedItem::Removed { .. } => {}
+                FeedItem::Complete { .. } => {
+                    ready.send_modify(|ready| ready.0 = true);
+                }
+                FeedItem::Reset => self.state().policies.clear(),
+            }
+        }
+    }
+
+    /// Reads what all enforcers decided within the window, and goes on reading.
+    async fn follow_receipts(
+        self: Arc<Self>,
+        now: Timestamp,
+        last: u64,
+        ready: Arc<watch::Sender<(bool, bool)>>,
+    ) {
+        if last == 0 {
+            ready.send_modify(|ready| ready.1 = true);
+        }
+        let window = SignedDuration::try_from(self.limits.window).unwrap_or(SignedDuration::MAX);
+        let from = now.checked_sub(window).map_or(ReadFrom::First, ReadFrom::Time);
+        // The last receipt may be older than the window, and then nothing comes.
+        let mut reader = self.bus.read(Stream::Receipts, from, false);
+        let settled = sleep(Duration::from_secs(2));
+        let mut settled = std::pin::pin!(settled);
+        loop {
+            let entry = tokio::select! {
+                entry = reader.next() => entry,
+                () = &mut settled, if !ready.borrow().1 => {
+                    ready.send_modify(|ready| ready.1 = true);
+                    continue;
+                }
+            };
+            let Some(Ok(entry)) = entry else { continue };
+            match serde_json::from_slice::<Receipt>(&entry.payload) {
+                Ok(receipt) => self.state().recent.note(&receipt),
+                Err(error) => tracing::warn!(%error, sequence = entry.sequence, "a receipt cannot be read"),
+            }
+            if entry.sequence >= last && !ready.borrow().1 {
+                ready.send_modify(|ready| ready.1 = true);
+            }
+        }
+    }
+
+    async fn pull(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let mut intake = match self.bus.intake(Consumer::Enforce, IntakeOptions::default()).await {
+                Ok(intake) => intake,
+                Err(error) => {
+                    tracing::warn!(%error, "verdicts cannot be pulled");
+                    sleep(PULL_AGAIN_AFTER).await;
+                    continue;
+                }
+            };
+            loop {
+                let delivery = tokio::select! {
+                    () = stop.cancelled() => return,
+                    delivery = intake.next() => delivery,
+                };
+                match delivery {
+                    Some(Ok(delivery)) => {
+                        if let Err(error) = self.handle(delivery).await {
+                            tracing::warn!(%error, "a verdict was not answered and is delivered again");
+                        }
+                    }
+                    Some(Err(error)) => {
+                        tracing::warn!(%error, "pulling is interrupted");
+                        sleep(PULL_AGAIN_AFTER).await;
+                        break;
+                    }
+                    None => break,
+                }
+            }
+            self.state().recent.forget(self.limits.window, Timestamp::now());
+        }
+    }
+
+    /// Answers one message: receipts first, then it is let go.
+    async fn handle(&self, delivery: Delivery) -> Result<(), BusError> {
+        for line in &delivery.lines {
+            // What is no verdict goes to the dead letters when the message is settled.
+            let Line::Verdict(verdict) = line else { continue };
+            for receipt in self.receipts(verdict, Timestamp::now()) {
+                self.bus.publish_receipt(&receipt).await?;
+                self.state().recent.note(&receipt);
+            }
+            self.state().summary.verdicts += 1;
+        }
+        let outcomes = delivery.lines.iter().map(|_| LineOutcome::judged(Vec::new())).collect();
+        delivery.settle(outcomes).await
+    }
+
+    /// The receipts that are still to be written about a verdict: none when it came before, the last one when an
+    /// enforcer ended between the two.
+    fn receipts(&self, verdict: &Verdict, now: Timestamp) -> Vec<Receipt> {
+        let mut state = self.state();
+        let mut receipts = Vec::new();
+        let mut beside = 0;
+        for intent in plan(verdict) {
+            match state.recent.progress(&intent.key()) {
+                Some(Progress::Finished) => continue,
+                Some(Progress::Decided) => {}
+                None => {
+                    let policy = state.policies.get(&intent.violation.policy.id);
+                    let decision = decide(&intent, &self.limits, &state.recent, beside, policy, now);
+                    let refused = matches!(decision, Decision::Refuse { .. });
+                    receipts.push(self.receipt(&intent, ReceiptStep::Decision(decision), now));
+                    if refused {
+                        state.summary.refused += 1;
+                        continue;
+                    }
+                    state.summary.decided += 1;
+                    beside += 1;
+                }
+            }
+            receipts.push(self.receipt(&intent, ReceiptStep::Outcome(Outcome::NotExecuted), now));
+        }
+        receipts
+    }
+
+    fn receipt(&self, intent: &Intent<'_>, step: ReceiptStep, now: Timestamp) -> Receipt {
+        let action_key = intent.key();
+        Receipt {
+            id: Receipt::id_of(&action_key, &step),
+            action_key,
+            violation: intent.violation.id.clone(),
+            verdict: intent.verdict.id.clone(),
+            policy: intent.violation.policy.clone(),
+            entity: intent.verdict.entity.clone(),
+            action: intent.action,
+            step,
+            at: now,
+            enforcer: self.name.clone(),
+        }
+    }
+}

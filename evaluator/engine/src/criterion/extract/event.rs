@@ -1,0 +1,118 @@
+//! Extractors for what happened: processes, files, requests to the API server.
+
+use lictor_wire::{Ancestor, FileOperation, ProcessEvent, RequestOperation, UserInfo};
+
+use super::Leaf;
+use crate::audit;
+use crate::subject::Occurrence;
+use crate::truth::Fact;
+use crate::view::Root;
+
+// === processes ===
+
+pub(in crate::criterion) fn process_name(process: &ProcessEvent) -> Leaf<'_> {
+    Leaf::Text(&process.name)
+}
+
+pub(in crate::criterion) fn process_arguments(process: &ProcessEvent) -> Leaf<'_> {
+    if process.truncated {
+        Leaf::CutText(&process.args, Fact::ProcessArguments)
+    } else {
+        Leaf::Text(&process.args)
+    }
+}
+
+pub(in crate::criterion) fn process_uid(process: &ProcessEvent) -> Leaf<'_> {
+    process.uid.map_or(Leaf::Unknown(Fact::ProcessUser), |uid| Leaf::Uint(u64::from(uid)))
+}
+
+pub(in crate::criterion) fn ancestor_path(ancestor: &Ancestor) -> Leaf<'_> {
+    Leaf::Text(&ancestor.exec_file_path)
+}
+
+// === files ===
+
+/// The four paths of a file event: actual and effective, before and after a rename. One that is not there is empty.
+pub(in crate::criterion) fn file_paths<'a>(root: &Root<'a>) -> Leaf<'a> {
+    let Occurrence::File(event) = root.subject.occurrence else { return Leaf::Missing };
+    let moved = event.moved.as_ref();
+    Leaf::List(vec![
+        &event.file.actual,
+        &event.file.effective,
+        moved.map_or("", |moved| &moved.actual),
+        moved.map_or("", |moved| &moved.effective),
+    ])
+}
+
+pub(in crate::criterion) fn file_operation<'a>(root: &Root<'a>) -> Leaf<'a> {
+    let Occurrence::File(event) = root.subject.occurrence else { return Leaf::Missing };
+    Leaf::Text(match event.operation {
+        FileOperation::Unknown => return Leaf::Unknown(Fact::FileOperation),
+        FileOperation::Read => "READ",
+        FileOperation::Open => "OPEN",
+        FileOperation::Create => "CREATE",
+        FileOperation::Rename => "RENAME",
+        FileOperation::Unlink => "UNLINK",
+        FileOperation::OwnershipChange => "OWNERSHIP_CHANGE",
+        FileOperation::PermissionChange | FileOperation::AclChange => "PERMISSION_CHANGE",
+        FileOperation::XattrSet | FileOperation::XattrRemove => "XATTR_CHANGE",
+    })
+}
+
+// === requests to the API server ===
+
+/// The user who asked; never the one they impersonated.
+fn user<'a>(root: &Root<'a>) -> Option<&'a UserInfo> {
+    match root.subject.occurrence {
+        Occurrence::Audit(event) => Some(&event.user),
+        Occurrence::Request(event) => Some(&event.user),
+        _ => None,
+    }
+}
+
+pub(in crate::criterion) fn user_name<'a>(root: &Root<'a>) -> Leaf<'a> {
+    user(root).map_or(Leaf::Missing, |user| Leaf::Text(&user.username))
+}
+
+pub(in crate::criterion) fn user_groups<'a>(root: &Root<'a>) -> Leaf<'a> {
+    user(root).map_or(Leaf::Missing, |user| Leaf::list(&user.groups))
+}
+
+pub(in crate::criterion) fn resource<'a>(root: &Root<'a>) -> Leaf<'a> {
+    match root.subject.occurrence {
+        Occurrence::Audit(event) => audit::resource(event)
+            .map_or(Leaf::Missing, |resource| Leaf::Enum(resource.number(), resource.as_str())),
+        Occurrence::Request(event) => match event.operation {
+            RequestOperation::Exec => Leaf::Enum(2, "PODS_EXEC"),
+            RequestOperation::PortForward => Leaf::Enum(3, "PODS_PORTFORWARD"),
+            RequestOperation::Attach => Leaf::Enum(10, "PODS_ATTACH"),
+            RequestOperation::Create | RequestOperation::Update | RequestOperation::Delete => Leaf::Missing,
+        },
+        _ => Leaf::Missing,
+    }
+}
+
+pub(in crate::criterion) fn verb<'a>(root: &Root<'a>) -> Leaf<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
+    audit::verb(event).map_or(Leaf::Missing, |verb| Leaf::Enum(verb.number(), verb.as_str()))
+}
+
+pub(in crate::criterion) fn resource_name<'a>(root: &Root<'a>) -> Leaf<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
+    event.object_ref.as_ref().map_or(Leaf::Missing, |object| Leaf::Text(&object.name))
+}
+
+pub(in crate::criterion) fn user_agent<'a>(root: &Root<'a>) -> Leaf<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
+    Leaf::Text(&event.user_agent)
+}
+
+pub(in crate::criterion) fn source_ips<'a>(root: &Root<'a>) -> Leaf<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
+    Leaf::list(&event.source_ips)
+}
+
+pub(in crate::criterion) fn impersonated<'a>(root: &Root<'a>) -> Leaf<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
+    Leaf::Bool(event.impersonated_user.is_some())
+}

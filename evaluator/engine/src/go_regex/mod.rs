@@ -1,0 +1,154 @@
+//! Patterns with the verdicts of Go regexp, as StackRox uses it.
+//!
+//! Policies are written for Go's dialect of regular expressions. It looks like that of the `regex` crate and differs
+//! in dozens of small ways: classes such as `\d` are ASCII in Go and Unicode here, `\<` is a character there and a
+//! word boundary here, `a**` is an error there and fine here. A pattern that silently means something else would be a
+//! hole in a policy, so Go's syntax is parsed here, token by token, into a tree that has only one reading. The `regex`
+//! crate then searches for that tree.
+//!
+//! Two things remain different. Go knows Unicode 15 and the `regex` crate Unicode 16, which matters to `\p` classes
+//! and folding of characters that Unicode 15 does not assign. And Go accepts patterns that cost more memory or nest
+//! deeper than is allowed here.
+
+mod class;
+mod cursor;
+mod error;
+mod names;
+mod parse;
+
+use std::fmt;
+
+use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::Hir;
+
+pub use error::{PatternError, PatternErrorKind};
+
+/// The longest pattern, in bytes. Patterns people write are below 1 KiB; parsing and building take time that grows
+/// with the length, and whoever may write a policy should not be able to spend minutes of it.
+pub const MAX_PATTERN: usize = 4096;
+
+/// The most memory a compiled pattern may take. Counted repetitions of large classes, as in `\pL{1000}`, multiply: a
+/// few bytes of policy must not take all memory of a process that holds thousands of patterns. 1 MiB holds every
+/// pattern of StackRox's default policies a hundred times over.
+const MAX_COMPILED: usize = 1 << 20;
+
+/// A compiled pattern. Case never matters.
+#[derive(Clone)]
+pub struct Pattern {
+    source: Box<str>,
+    kind: PatternKind,
+    hir: Hir,
+    /// `None` for the empty pattern, which matches every text, even one with line feeds.
+    regex: Option<Regex>,
+}
+
+/// How a pattern is laid on a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PatternKind {
+    /// It has to match the whole text.
+    Whole,
+    /// It has to match somewhere in the text.
+    Contains,
+}
+
+/// Compiles a pattern that has to match a whole text.
+///
+/// # Errors
+/// The pattern is none for Go, or is too large.
+pub fn whole(pattern: &str) -> Result<Pattern, PatternError> {
+    Pattern::new(pattern, PatternKind::Whole)
+}
+
+/// Compiles a pattern that has to match somewhere in a text.
+///
+/// # Errors
+/// The pattern is none for Go, or is too large.
+pub fn contains(pattern: &str) -> Result<Pattern, PatternError> {
+    Pattern::new(pattern, PatternKind::Contains)
+}
+
+// === impl Pattern ===
+
+impl Pattern {
+    fn new(source: &str, kind: PatternKind) -> Result<Self, PatternError> {
+        if source.len() > MAX_PATTERN {
+            return Err(PatternError::new(PatternErrorKind::TooLong, MAX_PATTERN));
+        }
+        if source.is_empty() {
+            return Ok(Self { source: Box::from(""), kind, hir: Hir::empty(), regex: None });
+        }
+        // StackRox puts the text of the pattern between these and compiles the sum. Doing the same gives the same
+        // reading of patterns that tear the group open, such as `a)|(?:b`.
+        let (prefix, suffix) = match kind {
+            PatternKind::Whole => ("^(?i:", ")$"),
+            PatternKind::Contains => ("(?i:", ")"),
+        };
+        let hir = parse::parse(&format!("{prefix}{source}{suffix}")).map_err(|error| {
+            let offset = error.offset.saturating_sub(prefix.len()).min(source.len());
+            PatternError::new(error.kind, offset)
+        })?;
+        let regex = RegexBuilder::new(&hir.to_string())
+            .size_limit(MAX_COMPILED)
+            // Printing a tree adds groups; how deep it is was checked when it was parsed.
+            .nest_limit(2000)
+            .build()
+            .map_err(|_| PatternError::new(PatternErrorKind::TooLarge, source.len()))?;
+        Ok(Self { source: Box::from(source), kind, hir, regex: Some(regex) })
+    }
+
+    /// Whether `text` matches.
+    #[must_use]
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.as_ref().is_none_or(|regex| regex.is_match(text))
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// How it is laid on a text.
+    #[must_use]
+    pub const fn kind(&self) -> PatternKind {
+        self.kind
+    }
+
+    /// The tree that is searched for, anchors included: classes are explicit and folded, there are no captures. What
+    /// it says about literals and lengths holds for every text that matches.
+    #[must_use]
+    pub const fn hir(&self) -> &Hir {
+        &self.hir
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.source == other.source
+    }
+}
+
+impl Eq for Pattern {}
+
+impl std::hash::Hash for Pattern {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.kind.hash(state);
+        self.source.hash(state);
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pattern")
+            .field("source", &self.source)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The pattern as it was written.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}

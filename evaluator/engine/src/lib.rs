@@ -1,0 +1,72 @@
+//! Turns policies and one event into a verdict: no clock, no I/O, no panic.
+//!
+//! Policies are compiled once into a [`PolicySet`], which every task shares and asks. What is asked about is a
+//! [`Subject`]: something that happened, borrowed together with the facts it was joined with. The answer,
+//! [`Findings`], holds the policies that matched with their evidence, those that hang on a fact nobody knows yet,
+//! and those that failed.
+//!
+//! - **One row per criterion.** A table says for each field name where in the tree of elements (workload,
+//!   container, volume, …) it looks, what it takes there and how that is compared.
+//! - **Linking is exact.** A section holds when one container, one vulnerability, one volume meets all criteria
+//!   about it. StackRox's own linking leaks in corners; [`differences`] lists every such place, and
+//!   [`Options::parity`] goes back to it.
+//! - **Unknown is not false.** Where a fact is missing the answer is neither yes nor no unless it is the same for
+//!   every value the fact could have, and the finding names the fact.
+//! - **Everything is plain.** Predicates are data; each policy is asked by itself, element by element. That is
+//!   slower than it could be and easy to trust, so whatever is faster can be held against it.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use lictor_engine::{Occurrence, Options, PolicyRevision, PolicySet, Subject};
+//! use lictor_wire::{ClusterId, PodRef, ProcessEvent, policy::read::read_policies};
+//!
+//! let policies = read_policies(
+//!     r#"{"id": "1", "name": "Shell in a pod", "lifecycleStages": ["RUNTIME"], "eventSource": "DEPLOYMENT_EVENT",
+//!         "policySections": [{"policyGroups": [
+//!             {"fieldName": "Process Name", "values": [{"value": "(ba|z)?sh"}]}]}]}"#,
+//! )?
+//! .policies;
+//! let revisions = policies.into_iter().map(|policy| PolicyRevision { policy: Arc::new(policy), revision: 1 });
+//! let compiled = PolicySet::compile(revisions, Options::default());
+//! assert!(compiled.refused.is_empty());
+//!
+//! let process = ProcessEvent { name: "bash".into(), pod: Some(PodRef::default()), ..Default::default() };
+//! let subject = Subject {
+//!     cluster: &ClusterId::new("c1"),
+//!     occurrence: Occurrence::Process(&process),
+//!     deployment: None,
+//!     images: &[],
+//!     cluster_labels: None,
+//!     namespace_labels: None,
+//! };
+//! let findings = compiled.set.judge(&subject, "2026-01-31T00:00:00Z".parse()?);
+//! assert_eq!(findings.violations[0].policy.name, "Shell in a pod");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod audit;
+mod compile;
+mod criterion;
+pub mod differences;
+mod evidence;
+mod findings;
+#[doc(hidden)]
+pub mod go_regex;
+mod parity;
+mod policy;
+mod predicate;
+mod problem;
+mod scope;
+mod section;
+mod set;
+mod subject;
+mod truth;
+#[doc(hidden)]
+pub mod value;
+mod view;
+
+pub use findings::{Finding, Findings};
+pub use problem::{Problem, ProblemCode};
+pub use set::{Compiled, Options, PolicyRevision, PolicySet, Refused, validate};
+pub use subject::{Occurrence, Subject};

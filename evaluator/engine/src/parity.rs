@@ -1,0 +1,280 @@
+//! Linking as StackRox does it, for `--parity`.
+//!
+//! Every query is run over the whole object and yields paths: the list indexes that lead to a match. Paths are
+//! pooled by the data field they look at, and each pool becomes a tree. The trees are merged: where both have the
+//! same list, only common indexes survive; a list that one lacks is kept. The section holds when every pool still
+//! has a whole path. Two things leak: emptiness does not travel upwards in the merge, so sibling lists vouch for
+//! each other's container; and two queries of one field are pooled as "either", not "both".
+//!
+//! Missing facts make this an interval: asked once with every unknown taken for "no match" and once for "match".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lictor_wire::Evidence;
+
+use crate::criterion::{Criterion, Leaf};
+use crate::evidence::Trail;
+use crate::predicate::{DropRule, Predicate};
+use crate::section::{Asking, Group, Node, Section};
+use crate::truth::Truth;
+use crate::view::{Element, Elements, Level};
+
+/// A way from the root: list and index, again and again.
+type Path = Vec<(Level, usize)>;
+
+/// A merged tree: for each list below, the indexes that survive.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Trie(BTreeMap<Level, BTreeMap<usize, Trie>>);
+
+/// Whether the section holds.
+pub(crate) fn truth<'a>(section: &Section, asking: Asking<'_, 'a>) -> Truth<'a> {
+    if holds(section, asking, Unknowns::DoNotMatch) {
+        return Truth::True;
+    }
+    if !holds(section, asking, Unknowns::Match) {
+        return Truth::False;
+    }
+    match section.truth(asking) {
+        unknown @ Truth::Unknown(_) => unknown,
+        // Exact linking could decide; what this one lacks are the facts of the groups one by one.
+        Truth::True | Truth::False => {
+            let mut missing = Vec::new();
+            section.root.walk(asking, asking.view.root(), &mut |group, element| {
+                if let Truth::Unknown(facts) = group.holds(asking.now, element) {
+                    missing.extend(facts);
+                }
+            });
+            Truth::Unknown(missing)
+        }
+    }
+}
+
+/// What each group found by itself: linking did not tie it to the others.
+pub(crate) fn evidence(section: &Section, asking: Asking<'_, '_>) -> Vec<Evidence> {
+    let mut evidence = Vec::new();
+    section.root.walk_with_trail(
+        asking,
+        asking.view.root(),
+        &Trail::start(),
+        &mut |group, element, trail| {
+            if group.holds(asking.now, element).is_true() {
+                evidence.push(group.evidence(element, trail));
+            }
+        },
+    );
+    evidence.sort();
+    evidence.dedup();
+    evidence
+}
+
+/// What an unknown is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unknowns {
+    DoNotMatch,
+    Match,
+}
+
+fn holds(section: &Section, asking: Asking<'_, '_>, unknowns: Unknowns) -> bool {
+    let mut pools: BTreeMap<&'static str, BTreeSet<Path>> = BTreeMap::new();
+    let mut complete = true;
+    section.root.queries(&mut Vec::new(), &mut |levels, query| {
+        let mut paths = BTreeSet::new();
+        query.run(asking, asking.view.root(), levels, &mut Vec::new(), unknowns, &mut paths);
+        complete &= !paths.is_empty();
+        pools.entry(query.field()).or_default().extend(paths);
+    });
+    if !complete {
+        return false;
+    }
+    let merged = pools.values().map(Trie::of).reduce(|a, b| a.merge(&b)).unwrap_or_default();
+    pools.values().all(|paths| paths.iter().any(|path| merged.contains(path)))
+}
+
+/// One query: a group, one half of a group that StackRox asks in two, or "there is a container".
+#[derive(Clone, Copy)]
+enum Query<'s> {
+    Whole(&'s Group),
+    Drop(&'s Group, DropRule),
+    HostPath(&'s Group),
+    Writable(&'s Group),
+    Container,
+}
+
+impl<'s> Query<'s> {
+    fn of(group: &'s Group) -> Vec<Self> {
+        match group.criterion.name {
+            "Drop Capabilities" => {
+                vec![Self::Drop(group, DropRule::Listed), Self::Drop(group, DropRule::All)]
+            }
+            "Writable Host Mount" => vec![Self::HostPath(group), Self::Writable(group)],
+            _ => vec![Self::Whole(group)],
+        }
+    }
+
+    /// The data field; what shares it is pooled.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Whole(group) => match group.criterion.name {
+                "Fixable" => "Fixed By",
+                "Writable Mounted Volume" => "Volume ReadOnly",
+                "Required Image Label" | "Disallowed Image Label" => "Image Label",
+                "Required Annotation" | "Disallowed Annotation" => "Annotation",
+                name => name,
+            },
+            Self::Drop(group, _) => group.criterion.name,
+            Self::HostPath(_) => "Volume Type",
+            Self::Writable(_) => "Volume ReadOnly",
+            Self::Container => "Container Name",
+        }
+    }
+
+    fn matches<'a>(self, asking: Asking<'_, 'a>, element: &Element<'a>) -> Truth<'a> {
+        match self {
+            Self::Whole(group) => group.holds(asking.now, element),
+            Self::Drop(group, part) => match &group.predicate {
+                Predicate::NotDropped { capabilities, operator, .. } => {
+                    let half = Predicate::NotDropped {
+                        capabilities: capabilities.clone(),
+                        operator: *operator,
+                        part,
+                    };
+                    half.holds(&group.criterion.extract.leaf(element), asking.now)
+                }
+                _ => Truth::False,
+            },
+            Self::HostPath(group) => Truth::from(group.criterion.extract.leaf(element) != Leaf::Missing),
+            Self::Writable(group) => match Criterion::named("Writable Mounted Volume") {
+                Some(writable) => group.predicate.holds(&writable.extract.leaf(element), asking.now),
+                None => Truth::False,
+            },
+            Self::Container => Truth::True,
+        }
+    }
+
+    fn run<'a>(
+        self,
+        asking: Asking<'_, 'a>,
+        element: Element<'a>,
+        levels: &[Level],
+        path: &mut Path,
+        unknowns: Unknowns,
+        paths: &mut BTreeSet<Path>,
+    ) {
+        let counts = |truth: &Truth<'_>| match unknowns {
+            Unknowns::DoNotMatch => truth.is_true(),
+            Unknowns::Match => !truth.is_false(),
+        };
+        let Some((level, further)) = levels.split_first() else {
+            if counts(&self.matches(asking, &element)) {
+                paths.insert(path.clone());
+            }
+            return;
+        };
+        match asking.view.below(element, *level) {
+            Elements::Known(elements) => {
+                for (index, element) in elements.into_iter().enumerate() {
+                    if counts(&asking.admits(&element)) {
+                        path.push((*level, index));
+                        self.run(asking, element, further, path, unknowns, paths);
+                        path.pop();
+                    }
+                }
+            }
+            Elements::Unknown(_) if unknowns == Unknowns::Match => {
+                let beyond = levels.iter().map(|level| (*level, 0));
+                paths.insert(path.iter().copied().chain(beyond).collect());
+            }
+            Elements::Unknown(_) => {}
+        }
+    }
+}
+
+impl Node {
+    /// Calls `ask` for every query of the section with the levels that lead to it.
+    fn queries<'s>(&'s self, levels: &mut Vec<Level>, ask: &mut impl FnMut(&[Level], Query<'s>)) {
+        for group in &self.groups {
+            for query in Query::of(group) {
+                ask(levels, query);
+            }
+        }
+        if self.level == Level::Container && self.groups.iter().all(|g| g.criterion.name != "Container Name")
+        {
+            ask(levels, Query::Container);
+        }
+        for child in &self.children {
+            levels.push(child.level);
+            child.queries(levels, ask);
+            levels.pop();
+        }
+    }
+
+    fn walk<'a>(
+        &self,
+        asking: Asking<'_, 'a>,
+        element: Element<'a>,
+        visit: &mut impl FnMut(&Group, &Element<'a>),
+    ) {
+        self.walk_with_trail(asking, element, &Trail::start(), &mut |group, element, _| {
+            visit(group, element);
+        });
+    }
+
+    fn walk_with_trail<'a>(
+        &self,
+        asking: Asking<'_, 'a>,
+        element: Element<'a>,
+        trail: &Trail,
+        visit: &mut impl FnMut(&Group, &Element<'a>, &Trail),
+    ) {
+        for group in &self.groups {
+            visit(group, &element, trail);
+        }
+        for child in &self.children {
+            let Elements::Known(elements) = asking.view.below(element, child.level) else { continue };
+            for element in elements {
+                if !asking.admits(&element).is_false() {
+                    child.walk_with_trail(asking, element, &trail.to(&element), visit);
+                }
+            }
+        }
+    }
+}
+
+impl Trie {
+    fn of(paths: &BTreeSet<Path>) -> Self {
+        let mut root = Self::default();
+        for path in paths {
+            let mut node = &mut root;
+            for (level, index) in path {
+                node = node.0.entry(*level).or_default().entry(*index).or_default();
+            }
+        }
+        root
+    }
+
+    fn merge(&self, other: &Self) -> Self {
+        let mut merged = self.0.clone();
+        for (level, theirs) in &other.0 {
+            let Some(ours) = self.0.get(level) else {
+                merged.insert(*level, theirs.clone());
+                continue;
+            };
+            let common = ours
+                .iter()
+                .filter_map(|(index, our)| theirs.get(index).map(|their| (*index, our.merge(their))));
+            merged.insert(*level, common.collect());
+        }
+        Self(merged)
+    }
+
+    fn contains(&self, path: &[(Level, usize)]) -> bool {
+        match path.split_first() {
+            None => true,
+            Some(((level, index), further)) => self
+                .0
+                .get(level)
+                .and_then(|indexes| indexes.get(index))
+                .is_some_and(|child| child.contains(further)),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A compiled policy, and asking it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lictor_wire::policy::{EnforcementAction, FilteredContainerType, LifecycleStage};
+use lictor_wire::{PolicyFailure, PolicyRef, SectionMatch, Undecided};
+
+use crate::findings::{Finding, Findings};
+use crate::parity;
+use crate::scope::{Applicability, Place};
+use crate::section::{Asking, Section};
+use crate::subject::Occurrence;
+use crate::truth::{Fact, Truth};
+use crate::view::View;
+
+/// What a policy is asked about. A policy is filed under each class it has sections for, so an event meets only
+/// the policies of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Class {
+    /// Images before they are deployed.
+    Build,
+    /// Workloads.
+    Deploy,
+    /// Processes of workloads.
+    Process,
+    /// Commands to running pods.
+    PodCommand,
+    /// Files of workloads.
+    File,
+    /// Files of nodes.
+    NodeFile,
+    /// The audit log.
+    Audit,
+}
+
+/// A policy ready to be asked about one class.
+#[derive(Debug)]
+pub(crate) struct AskedPolicy {
+    pub(crate) reference: PolicyRef,
+    pub(crate) class: Class,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) applicability: Arc<Applicability>,
+    pub(crate) skipped: Vec<FilteredContainerType>,
+    pub(crate) actions: Vec<EnforcementAction>,
+    pub(crate) parity: bool,
+}
+
+impl Class {
+    /// The stage at which the class is asked.
+    pub(crate) const fn stage(self) -> LifecycleStage {
+        match self {
+            Self::Build => LifecycleStage::Build,
+            Self::Deploy => LifecycleStage::Deploy,
+            Self::Process | Self::PodCommand | Self::File | Self::NodeFile | Self::Audit => {
+                LifecycleStage::Runtime
+            }
+        }
+    }
+
+    /// Whether an action of a policy is for this class: on the workload as it stands, or at admission.
+    fn admits(self, action: EnforcementAction, view: &View<'_>) -> bool {
+        match self {
+            Self::Build => action == EnforcementAction::FailBuild,
+            Self::Deploy => match action {
+                EnforcementAction::UnsatisfiableNodeConstraint => true,
+                EnforcementAction::ScaleToZero => {
+                    // A DaemonSet has no replicas to scale; it can still be denied at admission.
+                    let admission = matches!(view.root.subject.occurrence, Occurrence::Request(_));
+                    admission || view.root.deployment.is_none_or(|deployment| deployment.kind != "DaemonSet")
+                }
+                _ => false,
+            },
+            Self::Process | Self::File => action == EnforcementAction::KillPod,
+            Self::PodCommand => action == EnforcementAction::FailKubeRequest,
+            Self::NodeFile | Self::Audit => false,
+        }
+    }
+}
+
+impl AskedPolicy {
+    /// Asks, and adds the answer to `findings`.
+    pub(crate) fn ask(&self, view: &View<'_>, now: Timestamp, findings: &mut Findings) {
+        if self.class == Class::Build {
+            let named = view.retaining(|container| !self.applicability.excludes_image(container, now));
+            if let Some(view) = named {
+                self.ask_about(&view, Truth::True, now, findings);
+            }
+            return;
+        }
+        let place = Place::of(&view.root);
+        let applies = self.applicability.applies(&view.root, place, self.parity, now);
+        if applies.is_false() {
+            return;
+        }
+        if self.parity && self.class == Class::Process && view.process_is_lost(&self.skipped) {
+            let message = "the container of the process is not in the deployment".to_owned();
+            findings.failures.push(PolicyFailure { policy: self.reference.clone(), message });
+            return;
+        }
+        self.ask_about(view, applies, now, findings);
+    }
+
+    fn ask_about<'a>(&self, view: &View<'a>, applies: Truth<'a>, now: Timestamp, findings: &mut Findings) {
+        let asking = Asking { view, skipped: &self.skipped, now };
+        let truths: Vec<(&Section, Truth<'a>)> =
+            self.sections.iter().map(|section| (section, self.section_truth(section, asking))).collect();
+        match Truth::any(truths.iter().map(|(_, truth)| truth.clone())).and(applies) {
+            Truth::True => {}
+            Truth::False => return,
+            Truth::Unknown(missing) => {
+                findings.undecided.push(self.undecided(missing, view));
+                return;
+            }
+        }
+        let matched = truths.into_iter().filter(|(_, truth)| truth.is_true());
+        let sections = matched.map(|(section, _)| SectionMatch {
+            section: section.index,
+            name: section.name.clone(),
+            evidence: self.section_evidence(section, asking),
+        });
+        findings.violations.push(Finding {
+            policy: self.reference.clone(),
+            sections: sections.collect(),
+            enforcement: self.enforcement(view),
+        });
+    }
+
+    fn section_truth<'a>(&self, section: &Section, asking: Asking<'_, 'a>) -> Truth<'a> {
+        if self.parity { parity::truth(section, asking) } else { section.truth(asking) }
+    }
+
+    fn section_evidence(&self, section: &Section, asking: Asking<'_, '_>) -> Vec<lictor_wire::Evidence> {
+        if self.parity && !section.truth(asking).is_true() {
+            return parity::evidence(section, asking);
+        }
+        section.evidence(asking)
+    }
+
+    fn undecided(&self, missing: Vec<Fact<'_>>, view: &View<'_>) -> Undecided {
+        let mut missing: Vec<String> =
+            missing.into_iter().map(|fact| fact.describe(&view.root.subject)).collect();
+        missing.sort();
+        missing.dedup();
+        Undecided { policy: self.reference.clone(), missing }
+    }
+
+    fn enforcement(&self, view: &View<'_>) -> Vec<EnforcementAction> {
+        self.actions.iter().copied().filter(|action| self.class.admits(*action, view)).collect()
+    }
+}

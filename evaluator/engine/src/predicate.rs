@@ -1,0 +1,176 @@
+//! What must hold of a value: data, built once from a policy's group, printable.
+
+use jiff::Timestamp;
+use lictor_wire::policy::BooleanOperator;
+
+use crate::criterion::Leaf;
+use crate::truth::Truth;
+use crate::value::{
+    AgeMatcher, BoolMatcher, CompositeMatcher, EnumMatcher, FloatMatcher, IntMatcher, PairMatcher, PathGlob,
+    TextMatcher, UintMatcher,
+};
+
+/// What must hold of the value a criterion takes.
+#[derive(Debug)]
+pub(crate) enum Predicate {
+    /// Tests, one per value of the group, combined by its operator and negation.
+    Tests {
+        /// The tests.
+        tests: Vec<Test>,
+        /// How they combine.
+        operator: BooleanOperator,
+        /// Whether the outcome is turned round.
+        negate: bool,
+    },
+    /// No entry of the map passes any test. With either operator: StackRox gives the same verdicts for both.
+    NoEntry(Vec<Test>),
+    /// Capabilities that should have been dropped were not.
+    NotDropped {
+        /// The capabilities, as written.
+        capabilities: Vec<String>,
+        /// `OR`: none of them was dropped; `AND`: some of them was not.
+        operator: BooleanOperator,
+        /// Which part of the rule is asked.
+        part: DropRule,
+    },
+}
+
+/// The parts of the rule about dropped capabilities. StackRox asks the two apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DropRule {
+    /// Both.
+    Whole,
+    /// The listed ones were not dropped.
+    Listed,
+    /// `ALL` was not dropped; holds where the policy lists `ALL` itself.
+    All,
+}
+
+/// One value of a group, ready to be compared.
+#[derive(Debug)]
+pub(crate) enum Test {
+    /// A text; in a list, some text.
+    Text(TextMatcher),
+    /// The parts, joined.
+    Parts(CompositeMatcher),
+    /// A signed number.
+    Int(IntMatcher),
+    /// An unsigned number.
+    Uint(UintMatcher),
+    /// A decimal number.
+    Float(FloatMatcher),
+    /// How long ago it was.
+    Age(AgeMatcher),
+    /// An enum.
+    Enum(EnumMatcher),
+    /// An enum's number is at least this.
+    AtLeast(i64),
+    /// Yes or no.
+    Bool(BoolMatcher),
+    /// Key and value of some entry.
+    Entry(PairMatcher),
+    /// Some path.
+    Glob(PathGlob),
+    /// Some item is this, in any case.
+    Item(String),
+}
+
+impl Predicate {
+    /// Whether it holds.
+    pub(crate) fn holds<'a>(&self, leaf: &Leaf<'a>, now: Timestamp) -> Truth<'a> {
+        match leaf {
+            Leaf::Missing => return Truth::False,
+            Leaf::Unknown(fact) => return Truth::unknown(*fact),
+            _ => {}
+        }
+        match self {
+            Self::Tests { tests, operator, negate } => {
+                let truths = tests.iter().map(|test| match (test.passes(leaf, now), leaf) {
+                    // What was cut off may still match.
+                    (false, Leaf::CutText(_, fact)) => Truth::unknown(*fact),
+                    (passes, _) => Truth::from(passes),
+                });
+                let truth = match operator {
+                    BooleanOperator::Or => Truth::any(truths),
+                    BooleanOperator::And => Truth::all(truths),
+                };
+                if *negate { truth.not() } else { truth }
+            }
+            Self::NoEntry(tests) => Truth::from(!tests.iter().any(|test| test.passes(leaf, now))),
+            Self::NotDropped { capabilities, operator, part } => match leaf {
+                Leaf::List(dropped) => Truth::from(not_dropped(capabilities, *operator, *part, dropped)),
+                _ => Truth::False,
+            },
+        }
+    }
+
+    /// Whether one item of a list takes part in a match.
+    pub(crate) fn is_met_by_item(&self, item: &str) -> bool {
+        match self {
+            Self::Tests { tests, negate: false, .. } => tests.iter().any(|test| test.is_met_by_item(item)),
+            _ => false,
+        }
+    }
+
+    /// Whether one entry of a map takes part in a match.
+    pub(crate) fn is_met_by_entry(&self, key: &str, value: &str) -> bool {
+        match self {
+            Self::Tests { tests, negate: false, .. } => {
+                tests.iter().any(|test| test.is_met_by_entry(key, value))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// `ALL` dropped excuses everything, unless the policy lists `ALL` itself.
+fn not_dropped(listed: &[String], operator: BooleanOperator, part: DropRule, dropped: &[&str]) -> bool {
+    let is_dropped =
+        |capability: &str| dropped.iter().any(|dropped| dropped.eq_ignore_ascii_case(capability));
+    let violated = match operator {
+        BooleanOperator::Or => !listed.iter().any(|capability| is_dropped(capability)),
+        BooleanOperator::And => listed.iter().any(|capability| !is_dropped(capability)),
+    };
+    let excused = !listed.iter().any(|capability| capability == "ALL") && is_dropped("ALL");
+    match part {
+        DropRule::Whole => violated && !excused,
+        DropRule::Listed => violated,
+        DropRule::All => !excused,
+    }
+}
+
+impl Test {
+    /// Whether a value passes. A value of another shape than the test's never does.
+    fn passes(&self, leaf: &Leaf<'_>, now: Timestamp) -> bool {
+        match (self, leaf) {
+            (Self::Text(matcher), Leaf::Text(text) | Leaf::CutText(text, _)) => matcher.matches(text),
+            (Self::Parts(matcher), Leaf::Parts { parts, .. }) => matcher.matches(parts, &mut String::new()),
+            (Self::Int(matcher), Leaf::Int(number)) => matcher.matches(*number),
+            (Self::Uint(matcher), Leaf::Uint(number)) => matcher.matches(*number),
+            (Self::Float(matcher), Leaf::Float(number)) => matcher.matches(*number),
+            (Self::Age(matcher), Leaf::Time(time)) => matcher.matches(*time, now),
+            (Self::Enum(matcher), Leaf::Enum(number, name)) => matcher.matches(*number, name),
+            (Self::AtLeast(least), Leaf::Enum(number, _)) => number >= least,
+            (Self::Bool(matcher), Leaf::Bool(found)) => matcher.matches(*found),
+            (_, Leaf::Map(map)) => map.iter().any(|(key, value)| self.is_met_by_entry(key, value)),
+            (_, Leaf::List(items)) => items.iter().any(|item| self.is_met_by_item(item)),
+            _ => false,
+        }
+    }
+
+    fn is_met_by_item(&self, item: &str) -> bool {
+        match self {
+            Self::Text(matcher) => matcher.matches(item),
+            Self::Glob(glob) => glob.matches(item),
+            Self::Item(wanted) => wanted.eq_ignore_ascii_case(item),
+            _ => false,
+        }
+    }
+
+    fn is_met_by_entry(&self, key: &str, value: &str) -> bool {
+        match self {
+            Self::Entry(matcher) => matcher.matches(key, value),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What is wrong with a policy, for whoever wrote it.
+
+use std::fmt;
+
+/// One thing that is wrong with a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Which rule is broken.
+    pub code: ProblemCode,
+    /// Where, as `policySections[0].policyGroups[1].values[0]`; a field name alone for the policy's own fields.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; empty when the message says it.
+    pub hint: String,
+}
+
+/// The rules a policy can break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProblemCode {
+    /// The name has the wrong length or a forbidden character.
+    Name,
+    /// The description is too long or has a forbidden character.
+    Description,
+    /// No severity is set.
+    Severity,
+    /// There is no category, or one stands twice.
+    Categories,
+    /// There is no lifecycle stage, or one that cannot be asked together with the others.
+    Stages,
+    /// The event source does not go with the stages.
+    EventSource,
+    /// The version is not supported.
+    Version,
+    /// A scope entry is empty or contradicts itself.
+    Scope,
+    /// An exclusion is empty or has a part that the policy's stages do not use.
+    Exclusion,
+    /// There is no section, or an empty one.
+    Section,
+    /// A group has no value, or a field stands twice in its section.
+    Group,
+    /// No criterion has this name.
+    UnknownCriterion,
+    /// The criterion is known and cannot be evaluated.
+    UnsupportedCriterion,
+    /// The criterion does not go with the policy's stage, event source or other criteria.
+    MisplacedCriterion,
+    /// The criterion needs another one beside it.
+    MissingCriterion,
+    /// The criterion cannot be negated.
+    Negation,
+    /// The criterion takes one value only, or not this operator.
+    Operator,
+    /// The value is not of the criterion's form.
+    Value,
+    /// The same capability stands under both `Add Capabilities` and `Drop Capabilities`.
+    Capabilities,
+    /// An action that this policy can never lead to.
+    Enforcement,
+    /// An evaluation filter where no container is looked at.
+    EvaluationFilter,
+}
+
+impl ProblemCode {
+    /// The code as it stands in output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Description => "description",
+            Self::Severity => "severity",
+            Self::Categories => "categories",
+            Self::Stages => "stages",
+            Self::EventSource => "event-source",
+            Self::Version => "version",
+            Self::Scope => "scope",
+            Self::Exclusion => "exclusion",
+            Self::Section => "section",
+            Self::Group => "group",
+            Self::UnknownCriterion => "unknown-criterion",
+            Self::UnsupportedCriterion => "unsupported-criterion",
+            Self::MisplacedCriterion => "misplaced-criterion",
+            Self::MissingCriterion => "missing-criterion",
+            Self::Negation => "negation",
+            Self::Operator => "operator",
+            Self::Value => "value",
+            Self::Capabilities => "capabilities",
+            Self::Enforcement => "enforcement",
+            Self::EvaluationFilter => "evaluation-filter",
+        }
+    }
+}
+
+impl fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, " ({})", self.hint) }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Collects problems: a policy is told everything that is wrong with it at once.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes one.
+    pub(crate) fn add(
+        &mut self,
+        code: ProblemCode,
+        path: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let problem = Problem { code, path: path.into(), message: message.into(), hint: hint.into() };
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Everything noted; `Ok` when nothing was.
+    pub(crate) fn into_result(self) -> Result<(), Vec<Problem>> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
+    }
+}

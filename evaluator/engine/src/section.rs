@@ -1,0 +1,171 @@
+//! A compiled section, and exact linking.
+//!
+//! The groups of a section are laid out along the tree of elements: a node holds the groups that look at one level,
+//! its children those that look further down. A section holds when the root satisfies its node, and an element
+//! satisfies a node when all groups there hold for it and, below it, each child node is satisfied by *some one*
+//! element. So criteria are tied together at exactly the lists they share: the same container, the same
+//! vulnerability; and a negated criterion means "some element that does not".
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lictor_wire::Evidence;
+use lictor_wire::policy::FilteredContainerType;
+
+use crate::criterion::Criterion;
+use crate::evidence::{Trail, found};
+use crate::predicate::Predicate;
+use crate::truth::Truth;
+use crate::view::{Element, Elements, Level, View};
+
+/// A section ready to be asked.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Its index in the policy.
+    pub(crate) index: usize,
+    /// Its name; often empty.
+    pub(crate) name: String,
+    /// Its groups, along the tree.
+    pub(crate) root: Node,
+}
+
+/// The groups of a section that look at one level, and what must hold below.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) level: Level,
+    pub(crate) groups: Vec<Arc<Group>>,
+    pub(crate) children: Vec<Node>,
+}
+
+/// A criterion with its values.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// The row of the table.
+    pub(crate) criterion: &'static Criterion,
+    /// What must hold of the value the row takes.
+    pub(crate) predicate: Predicate,
+    /// The policy's own text, for evidence.
+    pub(crate) wanted: String,
+}
+
+/// What a section is asked with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'v, 'a> {
+    pub(crate) view: &'v View<'a>,
+    pub(crate) skipped: &'v [FilteredContainerType],
+    pub(crate) now: Timestamp,
+}
+
+impl Section {
+    /// Lays out groups along the tree. In a section about files the process is the file event's, not a container's.
+    pub(crate) fn new(index: usize, name: String, groups: Vec<Arc<Group>>, about_files: bool) -> Self {
+        let mut root = Node { level: Level::Root, groups: Vec::new(), children: Vec::new() };
+        let needs_container = groups.iter().any(|group| group.criterion.needs_container);
+        for group in groups {
+            root.descend(group.criterion.level(), about_files).groups.push(group);
+        }
+        if needs_container {
+            root.descend(Level::Container, about_files);
+        }
+        Self { index, name, root }
+    }
+
+    /// Whether the section holds.
+    pub(crate) fn truth<'a>(&self, asking: Asking<'_, 'a>) -> Truth<'a> {
+        self.root.satisfied_by(asking, asking.view.root())
+    }
+
+    /// What makes the section hold: every value of every element that takes part.
+    pub(crate) fn evidence(&self, asking: Asking<'_, '_>) -> Vec<Evidence> {
+        let mut evidence = Vec::new();
+        self.root.collect(asking, asking.view.root(), &Trail::start(), &mut evidence);
+        evidence.sort();
+        evidence.dedup();
+        evidence
+    }
+}
+
+impl Node {
+    /// The node of `level`, made along the way where it is not there yet.
+    fn descend(&mut self, level: Level, about_files: bool) -> &mut Self {
+        let above = match level {
+            Level::Process if about_files => Some(Level::Root),
+            level => level.above(),
+        };
+        let Some(above) = above else { return self };
+        let parent = self.descend(above, about_files);
+        let position = parent.children.iter().position(|child| child.level == level);
+        let position = position.unwrap_or_else(|| {
+            parent.children.push(Self { level, groups: Vec::new(), children: Vec::new() });
+            parent.children.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "the position was just found or made")]
+        &mut parent.children[position]
+    }
+
+    fn satisfied_by<'a>(&self, asking: Asking<'_, 'a>, element: Element<'a>) -> Truth<'a> {
+        let here = self.groups.iter().map(|group| group.holds(asking.now, &element));
+        let below = self.children.iter().map(|child| child.exists_below(asking, element));
+        Truth::all(here.chain(below))
+    }
+
+    fn exists_below<'a>(&self, asking: Asking<'_, 'a>, parent: Element<'a>) -> Truth<'a> {
+        match asking.view.below(parent, self.level) {
+            Elements::Unknown(fact) => Truth::unknown(fact),
+            Elements::Known(elements) => {
+                Truth::any(elements.into_iter().map(|element| match asking.admits(&element) {
+                    Truth::False => Truth::False,
+                    admitted => admitted.and(self.satisfied_by(asking, element)),
+                }))
+            }
+        }
+    }
+
+    fn collect<'a>(
+        &self,
+        asking: Asking<'_, 'a>,
+        element: Element<'a>,
+        trail: &Trail,
+        evidence: &mut Vec<Evidence>,
+    ) {
+        for group in &self.groups {
+            evidence.push(group.evidence(&element, trail));
+        }
+        for child in &self.children {
+            let Elements::Known(elements) = asking.view.below(element, child.level) else { continue };
+            for element in elements {
+                let takes_part = asking.admits(&element).and(child.satisfied_by(asking, element));
+                if takes_part.is_true() {
+                    child.collect(asking, element, &trail.to(&element), evidence);
+                }
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Whether the group holds for one element.
+    pub(crate) fn holds<'a>(&self, now: Timestamp, element: &Element<'a>) -> Truth<'a> {
+        self.predicate.holds(&self.criterion.extract.leaf(element), now)
+    }
+
+    /// Why it holds.
+    pub(crate) fn evidence(&self, element: &Element<'_>, trail: &Trail) -> Evidence {
+        Evidence {
+            criterion: self.criterion.name.to_owned(),
+            wanted: self.wanted.clone(),
+            found: found(&self.predicate, &self.criterion.extract.leaf(element)),
+            at: trail.text(),
+        }
+    }
+}
+
+impl<'a> Asking<'_, 'a> {
+    /// Whether the policy's evaluation filter lets the element be looked at.
+    pub(crate) fn admits(&self, element: &Element<'a>) -> Truth<'a> {
+        match element {
+            Element::Container(container) => container.admitted(self.skipped),
+            _ => Truth::True,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The set of policies in force: compiled once, asked by every task.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lictor_wire::policy::{LifecycleStage, Policy};
+use lictor_wire::{FileOperation, PolicyId, ProcessAction, RequestOperation};
+
+use crate::findings::Findings;
+use crate::policy::{AskedPolicy, Class};
+use crate::problem::Problem;
+use crate::subject::{Occurrence, Subject};
+use crate::view::View;
+use crate::{audit, compile};
+
+/// Policies ready to be asked. Immutable; share it behind an `Arc`.
+#[derive(Debug, Default)]
+pub struct PolicySet {
+    /// The policies of each class, sorted by id.
+    classes: BTreeMap<Class, Vec<AskedPolicy>>,
+    policies: usize,
+    parity: bool,
+}
+
+/// How policies are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Judge as StackRox does even where this engine mends it; see [`crate::differences`].
+    pub parity: bool,
+}
+
+/// A policy as the policy log has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyRevision {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// The sequence of its document in the log; 0 for one that is in no log.
+    pub revision: u64,
+}
+
+/// The outcome of compiling: the policies that can be asked, and those that cannot.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Those that can.
+    pub set: PolicySet,
+    /// Those that cannot, with every reason.
+    pub refused: Vec<Refused>,
+}
+
+/// A policy that cannot be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its id.
+    pub id: PolicyId,
+    /// Its name.
+    pub name: String,
+    /// Its revision.
+    pub revision: u64,
+    /// Everything that is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+impl PolicySet {
+    /// Compiles policies. Disabled ones are compiled too, so that their problems are known, and left out of the set.
+    ///
+    /// A policy is refused for what would change its meaning: an unknown criterion, a value that is not understood,
+    /// criteria that do not go together. What only people need, such as a name of the right length, is for
+    /// [`validate`].
+    pub fn compile(policies: impl IntoIterator<Item = PolicyRevision>, options: Options) -> Compiled {
+        let mut set = Self { parity: options.parity, ..Self::default() };
+        let mut refused = Vec::new();
+        for PolicyRevision { policy, revision } in policies {
+            match compile::compile(&policy, revision, options.parity) {
+                Ok(_) if policy.disabled => {}
+                Ok(asked) => {
+                    set.policies += 1;
+                    for asked in asked {
+                        set.classes.entry(asked.class).or_default().push(asked);
+                    }
+                }
+                Err(problems) => refused.push(Refused {
+                    id: policy.id.clone(),
+                    name: policy.name.clone(),
+                    revision,
+                    problems,
+                }),
+            }
+        }
+        for policies in set.classes.values_mut() {
+            policies.sort_by(|a, b| a.reference.id.cmp(&b.reference.id));
+        }
+        Compiled { set, refused }
+    }
+
+    /// A set that never matches.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// How many policies can be asked.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.policies
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.policies == 0
+    }
+
+    /// Asks every policy that `subject` concerns. Whatever is relative to the present is relative to `now`.
+    #[must_use]
+    pub fn judge(&self, subject: &Subject<'_>, now: Timestamp) -> Findings {
+        self.judge_where(|_| true, subject, now)
+    }
+
+    /// Asks one policy; `None` when it is not in the set. Findings are empty when the policy does not concern
+    /// `subject`.
+    #[must_use]
+    pub fn judge_policy(&self, id: &PolicyId, subject: &Subject<'_>, now: Timestamp) -> Option<Findings> {
+        let known = self.classes.values().flatten().any(|policy| policy.reference.id == *id);
+        known.then(|| self.judge_where(|policy| policy.reference.id == *id, subject, now))
+    }
+
+    fn judge_where(
+        &self,
+        asked: impl Fn(&AskedPolicy) -> bool,
+        subject: &Subject<'_>,
+        now: Timestamp,
+    ) -> Findings {
+        let mut findings = Findings { stage: stage(subject), ..Findings::default() };
+        let Some(policies) = class(subject).and_then(|class| self.classes.get(&class)) else {
+            return findings;
+        };
+        let view = View::new(subject);
+        for policy in policies.iter().filter(|policy| asked(policy)) {
+            policy.ask(&view, now, &mut findings);
+        }
+        // StackRox stops at the first error and says nothing about the event at all.
+        if self.parity && !findings.failures.is_empty() {
+            findings.violations.clear();
+            findings.undecided.clear();
+        }
+        findings
+    }
+}
+
+/// Which policies something concerns; `None` when no policy can be about it.
+fn class(subject: &Subject<'_>) -> Option<Class> {
+    let in_workload = subject.pod().is_some() || subject.deployment.is_some();
+    match subject.occurrence {
+        Occurrence::Deployment => Some(Class::Deploy),
+        Occurrence::Process(event) => {
+            (in_workload && event.action == ProcessAction::Exec).then_some(Class::Process)
+        }
+        // Connections are judged by baselines only, and those are not modelled.
+        Occurrence::Network(_) => None,
+        // StackRox's sensor reports no reads, so no policy is written with them in mind.
+        Occurrence::File(event) if event.operation == FileOperation::Read => None,
+        Occurrence::File(_) => Some(if in_workload { Class::File } else { Class::NodeFile }),
+        Occurrence::Audit(event) => audit::is_judged(event).then_some(Class::Audit),
+        Occurrence::Request(event) => match event.operation {
+            RequestOperation::Exec | RequestOperation::Attach | RequestOperation::PortForward => {
+                Some(Class::PodCommand)
+            }
+            RequestOperation::Create | RequestOperation::Update => {
+                let workload = subject.deployment.is_some() || event.deployment.is_some();
+                workload.then_some(Class::Deploy)
+            }
+            RequestOperation::Delete => None,
+        },
+        Occurrence::Image(_) => Some(Class::Build),
+    }
+}
+
+/// The stage something belongs to, whether or not a policy can be about it.
+fn stage(subject: &Subject<'_>) -> LifecycleStage {
+    match (class(subject), subject.occurrence) {
+        (Some(class), _) => class.stage(),
+        (None, Occurrence::Request(_)) => LifecycleStage::Deploy,
+        (None, _) => LifecycleStage::Runtime,
+    }
+}
+
+/// Checks a policy as people must write it: everything that [`PolicySet::compile`] checks, and its texts,
+/// categories, severity and version.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn validate(policy: &Policy) -> Result<(), Vec<Problem>> {
+    compile::check(policy)
+}

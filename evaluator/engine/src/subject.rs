@@ -1,0 +1,74 @@
+//! What is judged: one occurrence with everything known around it, borrowed.
+
+use std::collections::BTreeMap;
+
+use lictor_wire::{
+    AuditEvent, ClusterId, Deployment, FileEvent, ImageFacts, NetworkEvent, PodRef, ProcessEvent,
+    RequestEvent,
+};
+
+/// What happened, and the facts it was joined with. A fact that is `None` is not known (yet); that is something
+/// else than known to be empty.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The cluster it happened on.
+    pub cluster: &'a ClusterId,
+    /// What happened.
+    pub occurrence: Occurrence<'a>,
+    /// The workload it happened to, or that is judged itself.
+    pub deployment: Option<&'a Deployment>,
+    /// Facts about the image of each of the workload's containers, in the same order; what is beyond the end is
+    /// not known.
+    pub images: &'a [Option<&'a ImageFacts>],
+    /// Labels of the cluster.
+    pub cluster_labels: Option<&'a BTreeMap<String, String>>,
+    /// Labels of the namespace.
+    pub namespace_labels: Option<&'a BTreeMap<String, String>>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy)]
+pub enum Occurrence<'a> {
+    /// The workload of the subject was seen or changed.
+    Deployment,
+    /// A process started or ended. Only starts are judged.
+    Process(&'a ProcessEvent),
+    /// A connection was opened, accepted or closed.
+    Network(&'a NetworkEvent),
+    /// A file was opened or changed, in a pod or on a node.
+    File(&'a FileEvent),
+    /// The API server recorded a request.
+    Audit(&'a AuditEvent),
+    /// The API server asks about a request. One for a workload is judged as that workload; put it in the subject.
+    Request(&'a RequestEvent),
+    /// An image is judged by itself, before it is deployed.
+    Image(&'a ImageFacts),
+}
+
+impl<'a> Subject<'a> {
+    /// The pod it happened in, where it happened in one.
+    pub(crate) fn pod(&self) -> Option<&'a PodRef> {
+        match self.occurrence {
+            Occurrence::Process(event) => event.pod.as_ref(),
+            Occurrence::Network(event) => event.pod.as_ref(),
+            Occurrence::File(event) => event.pod.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The namespace it happened in; `None` when not known, empty for an object of the whole cluster.
+    pub(crate) fn namespace(&self) -> Option<&'a str> {
+        match self.occurrence {
+            Occurrence::Audit(event) => {
+                Some(event.object_ref.as_ref().map_or("", |object| object.namespace.as_str()))
+            }
+            Occurrence::Request(event) if self.deployment.is_none() => {
+                Some(event.object_ref.namespace.as_str())
+            }
+            _ => match self.deployment {
+                Some(deployment) => Some(deployment.namespace.as_str()),
+                None => self.pod().map(|pod| pod.namespace.as_str()),
+            },
+        }
+    }
+}

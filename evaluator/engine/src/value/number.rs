@@ -1,0 +1,275 @@
+//! Numbers, compared.
+
+use std::fmt;
+
+use super::error::ValueError;
+
+/// How close numbers have to be to count as equal.
+const TOLERANCE: f64 = 1e-4;
+
+/// How a found number relates to the wanted one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Comparator {
+    /// They are the same.
+    Equal,
+    /// It is less.
+    Less,
+    /// It is not more.
+    LessOrEqual,
+    /// It is more.
+    Greater,
+    /// It is not less.
+    GreaterOrEqual,
+}
+
+/// Compares signed whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IntMatcher {
+    comparator: Comparator,
+    wanted: i64,
+}
+
+/// Compares whole numbers of 0 or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UintMatcher {
+    comparator: Comparator,
+    wanted: u64,
+}
+
+/// Compares decimal numbers.
+///
+/// What is found is in single precision and is widened before it is compared, as in StackRox: 7.1 is then a little
+/// less than the 7.1 of a policy, and not `>= 7.1`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FloatMatcher {
+    comparator: Comparator,
+    wanted: f64,
+}
+
+// === impl Comparator ===
+
+impl Comparator {
+    /// Takes the comparator off a value, and the spaces after it. Without a comparator spaces stay: nothing reads
+    /// them as a number.
+    #[must_use]
+    pub fn split(value: &str) -> (Option<Self>, &str) {
+        const WRITTEN: [(&str, Comparator); 4] = [
+            ("<=", Comparator::LessOrEqual),
+            (">=", Comparator::GreaterOrEqual),
+            ("<", Comparator::Less),
+            (">", Comparator::Greater),
+        ];
+        let written =
+            WRITTEN.iter().find_map(|(prefix, comparator)| Some((*comparator, value.strip_prefix(prefix)?)));
+        written.map_or((None, value), |(comparator, rest)| (Some(comparator), rest.trim()))
+    }
+
+    /// The comparator as it is written; nothing for equality.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+
+    /// Whether `found` relates to `wanted` as this says.
+    #[must_use]
+    pub fn holds<T: PartialOrd>(self, found: &T, wanted: &T) -> bool {
+        match self {
+            Self::Equal => found == wanted,
+            Self::Less => found < wanted,
+            Self::LessOrEqual => found <= wanted,
+            Self::Greater => found > wanted,
+            Self::GreaterOrEqual => found >= wanted,
+        }
+    }
+
+    fn write(self, wanted: impl fmt::Display, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Equal => write!(f, "{wanted}"),
+            comparator => write!(f, "{} {wanted}", comparator.as_str()),
+        }
+    }
+}
+
+/// Splits a value into comparator and number.
+fn parts(value: &str) -> (Comparator, &str) {
+    let (comparator, rest) = Comparator::split(value);
+    (comparator.unwrap_or(Comparator::Equal), rest)
+}
+
+// === impl IntMatcher ===
+
+impl IntMatcher {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// It is no whole number, or one that does not fit.
+    pub fn parse(value: &str) -> Result<Self, ValueError> {
+        let (comparator, number) = parts(value);
+        Ok(Self { comparator, wanted: number.parse().map_err(|_| ValueError::Int)? })
+    }
+
+    /// Whether `found` matches.
+    #[must_use]
+    pub fn matches(&self, found: i64) -> bool {
+        self.comparator.holds(&found, &self.wanted)
+    }
+
+    /// The comparator and the number.
+    #[must_use]
+    pub const fn wanted(&self) -> (Comparator, i64) {
+        (self.comparator, self.wanted)
+    }
+}
+
+impl fmt::Display for IntMatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.comparator.write(self.wanted, f)
+    }
+}
+
+// === impl UintMatcher ===
+
+impl UintMatcher {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// It is no whole number of 0 or more, or one that does not fit.
+    pub fn parse(value: &str) -> Result<Self, ValueError> {
+        let (comparator, number) = parts(value);
+        // Go takes no sign here, not even a plus.
+        let number = if number.starts_with('+') { "" } else { number };
+        Ok(Self { comparator, wanted: number.parse().map_err(|_| ValueError::Uint)? })
+    }
+
+    /// Whether `found` matches.
+    #[must_use]
+    pub fn matches(&self, found: u64) -> bool {
+        self.comparator.holds(&found, &self.wanted)
+    }
+
+    /// The comparator and the number.
+    #[must_use]
+    pub const fn wanted(&self) -> (Comparator, u64) {
+        (self.comparator, self.wanted)
+    }
+}
+
+impl fmt::Display for UintMatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.comparator.write(self.wanted, f)
+    }
+}
+
+// === impl FloatMatcher ===
+
+impl FloatMatcher {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// It is no decimal number, or one that does not fit.
+    pub fn parse(value: &str) -> Result<Self, ValueError> {
+        let (comparator, number) = parts(value);
+        let wanted: f64 = number.parse().map_err(|_| ValueError::Float)?;
+        // Names such as `inf` never pass the form; numbers that only overflow are errors in Go.
+        if wanted.is_finite() { Ok(Self { comparator, wanted }) } else { Err(ValueError::Float) }
+    }
+
+    /// Whether `found` matches.
+    #[must_use]
+    pub fn matches(&self, found: f32) -> bool {
+        let found = f64::from(found);
+        match self.comparator {
+            Comparator::Equal => (found - self.wanted).abs() < TOLERANCE,
+            comparator => comparator.holds(&found, &self.wanted),
+        }
+    }
+
+    /// The comparator and the number.
+    #[must_use]
+    pub const fn wanted(&self) -> (Comparator, f64) {
+        (self.comparator, self.wanted)
+    }
+}
+
+impl fmt::Display for FloatMatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.comparator.write(self.wanted, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spaces_are_trimmed_only_after_a_comparator() {
+        assert!(IntMatcher::parse(">=  80 ").unwrap().matches(80));
+        assert_eq!(IntMatcher::parse(" 80"), Err(ValueError::Int));
+        assert_eq!(IntMatcher::parse("80 "), Err(ValueError::Int));
+        assert_eq!(IntMatcher::parse(" > 80"), Err(ValueError::Int));
+    }
+
+    #[test]
+    fn whole_numbers_have_no_fraction() {
+        assert_eq!(IntMatcher::parse("80.5"), Err(ValueError::Int));
+        assert_eq!(UintMatcher::parse("1.0"), Err(ValueError::Uint));
+        assert_eq!(IntMatcher::parse("9223372036854775808"), Err(ValueError::Int));
+    }
+
+    #[test]
+    fn user_ids_have_no_sign() {
+        for value in ["-1", "+1", "root", "", ">"] {
+            assert_eq!(UintMatcher::parse(value), Err(ValueError::Uint), "{value}");
+        }
+        assert!(UintMatcher::parse(">=1000").unwrap().matches(1000));
+        assert!(!UintMatcher::parse("0").unwrap().matches(1));
+    }
+
+    #[test]
+    fn comparators_compare() {
+        for (value, matching) in [
+            ("5", [false, true, false]),
+            ("<5", [true, false, false]),
+            ("<=5", [true, true, false]),
+            (">5", [false, false, true]),
+            (">= 5", [false, true, true]),
+        ] {
+            let matcher = IntMatcher::parse(value).unwrap();
+            assert_eq!([4, 5, 6].map(|found| matcher.matches(found)), matching, "{value}");
+        }
+        assert_eq!(IntMatcher::parse("=5"), Err(ValueError::Int));
+    }
+
+    #[test]
+    fn single_precision_is_widened() {
+        let matches = |value: &str, found| FloatMatcher::parse(value).unwrap().matches(found);
+        assert!(!matches(">= 7.1", 7.1));
+        assert!(matches("< 7.1", 7.1));
+        assert!(matches(">= 7.5", 7.5));
+        assert!(!matches("<= 0.1", 0.1));
+        assert!(matches("7.1", 7.1));
+        assert!(matches("7.10005", 7.1));
+        assert!(!matches("7.1002", 7.1));
+        assert!(matches("0", 0.0));
+        assert!(matches("< 1", 0.0));
+    }
+
+    #[test]
+    fn floats_are_finite() {
+        for value in ["inf", "NaN", "1e999", "", "> ", "x"] {
+            assert_eq!(FloatMatcher::parse(value), Err(ValueError::Float), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_was_wanted_is_said() {
+        assert_eq!(FloatMatcher::parse(">=7.50").unwrap().to_string(), ">= 7.5");
+        assert_eq!(IntMatcher::parse("80").unwrap().to_string(), "80");
+    }
+}

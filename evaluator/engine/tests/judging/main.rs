@@ -1,0 +1,14 @@
+//! Judging, from the outside: policies and subjects in, findings out.
+
+// `cfg(test)` is always so here; it tells clippy that helpers are test code too.
+#![cfg(test)]
+
+mod audit;
+mod differences;
+mod enforcement;
+mod evidence;
+mod fixture;
+mod linking;
+mod scope;
+mod unknown;
+mod validation;

@@ -1,0 +1,255 @@
+//! Keeps views and policies up to date from their feeds, and knows how far they are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lictor_bus::{Bus, BusError, Feed, FeedItem, ReadFrom};
+use lictor_engine::{Options, PolicyRevision, PolicySet};
+use lictor_wire::topology::{Bucket, Stream};
+use lictor_wire::{PolicyChange, PolicyDocument};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::judge::Loaded;
+use crate::views::{VIEWED, Views};
+
+/// How long a judgement waits for a view to be brought up to date before it gives its message back. A feed that is
+/// set up again takes a second or two.
+const BRING_UP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Documents that come this close together are compiled together.
+const TOGETHER_WITHIN: Duration = Duration::from_millis(5);
+
+/// Everything an evaluator knows, kept up to date by tasks of its own.
+#[derive(Debug)]
+pub struct Knowledge {
+    /// The cluster.
+    pub views: Arc<Views>,
+    policies: watch::Receiver<Arc<Loaded>>,
+    read: HashMap<Bucket, watch::Receiver<Option<u64>>>,
+    _tasks: JoinSet<()>,
+}
+
+/// A view did not come up to date in time; the message is delivered again.
+#[derive(Debug, thiserror::Error)]
+pub enum NotUpToDate {
+    /// The bus did not say how far there is to go.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// A feed is behind.
+    #[error("the view of {0} is behind")]
+    Behind(String),
+}
+
+impl Knowledge {
+    /// Starts following. Nothing is known until [`Knowledge::complete`].
+    #[must_use]
+    pub fn follow(bus: &Bus) -> Self {
+        let views = Arc::new(Views::default());
+        let mut tasks = JoinSet::new();
+        let mut read = HashMap::new();
+        for bucket in VIEWED {
+            let (sender, receiver) = watch::channel(None);
+            read.insert(bucket, receiver);
+            tasks.spawn(follow_bucket(bus.watch_bucket(bucket), bucket, views.clone(), sender));
+        }
+        let (sender, policies) = watch::channel(Arc::default());
+        tasks.spawn(follow_policies(bus.clone(), sender));
+        Self { views, policies, read, _tasks: tasks }
+    }
+
+    /// Waits until everything that was there at the start is known.
+    pub async fn complete(&self) {
+        for read in self.read.values() {
+            let _ = read.clone().wait_for(Option::is_some).await;
+        }
+        let _ = self.policies.clone().wait_for(|loaded| loaded.complete).await;
+    }
+
+    /// The policies in force.
+    #[must_use]
+    pub fn policies(&self) -> Arc<Loaded> {
+        self.policies.borrow().clone()
+    }
+
+    /// Waits until everything that is there by now is known: of two changes that cross, the judgement of one has
+    /// then seen the other.
+    ///
+    /// # Errors
+    /// When a feed is too far behind; the caller gives its message back.
+    pub async fn bring_up(&self, bus: &Bus) -> Result<(), NotUpToDate> {
+        for (bucket, read) in &self.read {
+            let last = bus.last_revision(*bucket).await?;
+            let mut read = read.clone();
+            let reached = read.wait_for(|read| read.is_some_and(|read| read >= last));
+            let reached = timeout(BRING_UP_WITHIN, reached).await;
+            reached.ok().and_then(Result::ok).ok_or_else(|| NotUpToDate::Behind(format!("{bucket:?}")))?;
+        }
+        let last = bus.last_sequence(Stream::Policies).await?;
+        let mut policies = self.policies.clone();
+        let reached = timeout(BRING_UP_WITHIN, policies.wait_for(|loaded| loaded.revision >= last)).await;
+        reached.ok().and_then(Result::ok).ok_or_else(|| NotUpToDate::Behind("policies".to_owned()))?;
+        Ok(())
+    }
+}
+
+async fn follow_bucket(mut feed: Feed, bucket: Bucket, views: Arc<Views>, read: watch::Sender<Option<u64>>) {
+    let mut complete = false;
+    while let Some(item) = feed.next().await {
+        let revision = match item {
+            FeedItem::Put { key, revision, value, .. } => {
+                if let Err(error) = views.put(bucket, &key, revision, &value) {
+                    tracing::warn!(%error, "a value is not understood");
+                }
+                revision
+            }
+            FeedItem::Removed { key, revision } => {
+                views.remove(bucket, &key);
+                revision
+            }
+            FeedItem::Complete { revision } => {
+                complete = true;
+                revision
+            }
+            FeedItem::Reset => {
+                views.clear(bucket);
+                complete = false;
+                continue;
+            }
+        };
+        if complete {
+            read.send_if_modified(|read| {
+                let newer = read.is_none_or(|read| revision > read);
+                if newer {
+                    *read = Some(revision);
+                }
+                newer
+            });
+        }
+    }
+}
+
+/// The policies as they are read from the log: the last good revision of each.
+#[derive(Default)]
+struct InForce {
+    good: HashMap<String, PolicyRevision>,
+}
+
+async fn follow_policies(bus: Bus, loaded: watch::Sender<Arc<Loaded>>) {
+    let mut feed = bus.watch_policies();
+    let mut in_force = InForce::default();
+    let (mut complete, mut revision) = (false, 0);
+    while let Some(item) = feed.next().await {
+        let mut next = Some(item);
+        // A thousand policies written at once are compiled once, not a thousand times.
+        while let Some(item) = next {
+            match item {
+                FeedItem::Put { key, revision: at, value, .. } => {
+                    in_force.take(&bus, &key, at, &value).await;
+                    revision = revision.max(at);
+                }
+                FeedItem::Removed { key, revision: at } => {
+                    in_force.good.remove(&key);
+                    revision = revision.max(at);
+                }
+                FeedItem::Complete { revision: at } => {
+                    complete = true;
+                    revision = revision.max(at);
+                }
+                FeedItem::Reset => {
+                    in_force.good.clear();
+                    (complete, revision) = (false, 0);
+                }
+            }
+            next = timeout(TOGETHER_WITHIN, feed.next()).await.ok().flatten();
+        }
+        if complete {
+            loaded.send_replace(Arc::new(in_force.compile(revision).await));
+        }
+    }
+}
+
+impl InForce {
+    /// Takes a document. One that cannot be asked leaves the last good revision in force; right after a start that
+    /// one is looked for in the log.
+    async fn take(&mut self, bus: &Bus, key: &str, revision: u64, value: &[u8]) {
+        let problem = match read(value) {
+            Ok(Read::Policy(policy)) => {
+                self.good.insert(key.to_owned(), PolicyRevision { policy, revision });
+                return;
+            }
+            Ok(Read::Deleted) => {
+                self.good.remove(key);
+                return;
+            }
+            // Categories stand in the same log.
+            Err(_) if key.contains('.') => return,
+            Err(problem) => problem,
+        };
+        tracing::error!(
+            key,
+            revision,
+            problem,
+            "a policy revision cannot be used; the last good one stays in force"
+        );
+        if !self.good.contains_key(key)
+            && let Some(good) = last_good(bus, key, revision).await
+        {
+            self.good.insert(key.to_owned(), good);
+        }
+    }
+
+    async fn compile(&self, revision: u64) -> Loaded {
+        let policies: Vec<PolicyRevision> = self.good.values().cloned().collect();
+        let compiling = tokio::task::spawn_blocking(move || PolicySet::compile(policies, Options::default()));
+        let compiled = match compiling.await {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                tracing::error!(%error, "compiling the policies failed");
+                return Loaded { set: PolicySet::empty(), revision: 0, complete: false };
+            }
+        };
+        for refused in &compiled.refused {
+            tracing::error!(policy = refused.name, problems = ?refused.problems, "a policy is not asked");
+        }
+        Loaded { set: compiled.set, revision, complete: true }
+    }
+}
+
+/// The last revision of a policy before `revision` that can be asked, from the log; `None` when there is none, or
+/// the last one that can be read is its deletion.
+async fn last_good(bus: &Bus, key: &str, revision: u64) -> Option<PolicyRevision> {
+    let subject = format!("{}.policies.{key}", bus.topology().prefix());
+    let mut reader = bus.read_subject(Stream::Policies, &subject, ReadFrom::First);
+    let mut good = None;
+    // The document at `revision` is there, so this ends.
+    while let Some(Ok(entry)) = reader.next().await {
+        if entry.sequence >= revision {
+            break;
+        }
+        match entry.body().map_err(|error| error.to_string()).and_then(|body| read(&body)) {
+            Ok(Read::Policy(policy)) => good = Some(PolicyRevision { policy, revision: entry.sequence }),
+            Ok(Read::Deleted) => good = None,
+            Err(_) => {}
+        }
+    }
+    good
+}
+
+enum Read {
+    Policy(Arc<lictor_wire::Policy>),
+    Deleted,
+}
+
+fn read(value: &[u8]) -> Result<Read, String> {
+    let document: PolicyDocument = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+    match document.change {
+        PolicyChange::Delete { .. } => Ok(Read::Deleted),
+        PolicyChange::Put { policy } => match lictor_engine::validate(&policy) {
+            Ok(()) => Ok(Read::Policy(Arc::new(*policy))),
+            Err(problems) => Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        },
+    }
+}

@@ -1,0 +1,349 @@
+//! The role: pulls, judges, settles, until told to stop.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use lictor_bus::{Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome};
+use lictor_wire::topology::{Bucket, Consumer, Stream};
+use lictor_wire::{
+    Cause, Command, CommandAction, Deployment, Event, EventId, Fingerprint, Kind, Presence, Verdict,
+};
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::follow::{Knowledge, NotUpToDate};
+use crate::judge::{Judge, Occasion, change_ref};
+
+/// Deliveries judged and not yet settled, per puller. Settling is one round trip; at 64 events a delivery this keeps
+/// a connection busy without holding much that another evaluator could do.
+const SETTLING: usize = 64;
+/// How often presence is refreshed.
+const PRESENT_EVERY: Duration = Duration::from_secs(5);
+/// How long settling may take once told to stop; what is left is delivered to somebody else.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+/// Wait before a puller that failed pulls again.
+const PULL_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// What can be configured.
+#[derive(Debug, Clone, Args)]
+#[group(id = "evaluator")]
+pub struct Config {
+    /// Aborts the process on this event: a test of what a crash does.
+    #[arg(long, hide = true, env = "LICTOR_TEST_ABORT_ON")]
+    pub abort_on: Option<String>,
+}
+
+/// Why an evaluator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluatorError {
+    /// The bus did not let it begin.
+    #[error("the evaluator cannot begin: {0}")]
+    Bus(#[from] BusError),
+}
+
+/// What an evaluator did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Events judged.
+    pub judged: u64,
+    /// Events parked.
+    pub parked: u64,
+    /// Lines that went to the dead letters.
+    pub dead: u64,
+    /// Verdicts published.
+    pub verdicts: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { judged, parked, dead, verdicts } = self;
+        write!(f, "{judged} events judged, {parked} parked, {dead} dead, {verdicts} verdicts")
+    }
+}
+
+/// Why one message was not settled; it is delivered again.
+#[derive(Debug, thiserror::Error)]
+enum HandleError {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error(transparent)]
+    NotUpToDate(#[from] NotUpToDate),
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    judged: AtomicU64,
+    parked: AtomicU64,
+    dead: AtomicU64,
+    verdicts: AtomicU64,
+}
+
+struct Evaluator {
+    bus: Bus,
+    knowledge: Knowledge,
+    counts: Counts,
+    abort_on: Option<String>,
+    instance: String,
+    started: Timestamp,
+}
+
+/// Runs an evaluator until `shutdown`, then settles what it has judged.
+///
+/// # Errors
+/// When the bus does not let it begin; once it runs, failures are tried again.
+pub async fn run(
+    config: Config,
+    bus: Bus,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Summary, EvaluatorError> {
+    let stop = CancellationToken::new();
+    let _stopped = stop.clone().drop_guard();
+    let knowledge = Knowledge::follow(&bus);
+    let mut shutdown = std::pin::pin!(shutdown);
+    tokio::select! {
+        () = knowledge.complete() => {}
+        () = &mut shutdown => return Ok(Summary::default()),
+    }
+    let started = Timestamp::now();
+    let instance = Fingerprint::new("instance").number(u64::from(std::process::id()));
+    let instance =
+        instance.part(started.as_nanosecond().to_le_bytes()).part(format!("{:p}", &raw const stop));
+    let evaluator = Arc::new(Evaluator {
+        bus,
+        knowledge,
+        counts: Counts::default(),
+        abort_on: config.abort_on,
+        instance: instance.finish().chars().take(8).collect(),
+        started,
+    });
+    tracing::info!(policies = evaluator.knowledge.policies().set.len(), "evaluator is ready");
+
+    let mut tasks = tokio::task::JoinSet::new();
+    let consumers = Kind::JUDGED.map(Consumer::Judge);
+    for consumer in
+        consumers.into_iter().chain([Consumer::Retry, Consumer::PolicyChanges, Consumer::EvaluatorCommands])
+    {
+        tasks.spawn(evaluator.clone().pull(consumer, stop.clone()));
+    }
+    tasks.spawn(evaluator.clone().present(stop.clone()));
+    shutdown.await;
+    stop.cancel();
+    if timeout(DRAIN_WITHIN, tasks.join_all()).await.is_err() {
+        tracing::warn!("stopping took too long; what is not settled is delivered to somebody else");
+    }
+    Ok(evaluator.counts.summary())
+}
+
+impl Evaluator {
+    /// Pulls from one consumer until told to stop.
+    async fn pull(self: Arc<Self>, consumer: Consumer, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let ended = match self.bus.intake(consumer, IntakeOptions::default()).await {
+                Ok(intake) => self.clone().pull_from(intake, &stop).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                tracing::warn!(%error, ?consumer, "pulling is interrupted");
+                sleep(PULL_AGAIN_AFTER).await;
+            }
+        }
+    }
+
+    async fn pull_from(
+        self: Arc<Self>,
+        mut intake: Intake,
+        stop: &CancellationToken,
+    ) -> Result<(), BusError> {
+        let mut settling = FuturesUnordered::new();
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break Ok(()),
+                Some(()) = settling.next(), if !settling.is_empty() => {}
+                delivery = intake.next(), if settling.len() < SETTLING => match delivery {
+                    Some(Ok(delivery)) => settling.push(self.clone().handle(delivery)),
+                    Some(Err(error)) => break Err(error),
+                    None => break Ok(()),
+                },
+            }
+        };
+        while settling.next().await.is_some() {}
+        ended
+    }
+
+    /// Judges one delivery and settles it. A failure leaves it unacknowledged: it is delivered again.
+    async fn handle(self: Arc<Self>, delivery: Delivery) {
+        if let Err(error) = self.judge_and_settle(delivery).await {
+            tracing::warn!(%error, "a message was not settled and is delivered again");
+        }
+    }
+
+    async fn judge_and_settle(&self, delivery: Delivery) -> Result<(), HandleError> {
+        // What changes how others are judged is judged with everything there is by now, so that of two changes that
+        // cross, one has seen the other.
+        let must_be_current = delivery.lines.iter().any(|line| match line {
+            Line::Event(event) => matches!(event.kind(), Kind::Deployment | Kind::Image),
+            Line::Policy(_) | Line::Command(_) => true,
+            Line::Verdict(_) | Line::Document(_) | Line::Bad { .. } => false,
+        });
+        if must_be_current {
+            self.knowledge.bring_up(&self.bus).await?;
+        }
+        let mut outcomes = Vec::with_capacity(delivery.lines.len());
+        let mut last_policy_change = None;
+        for line in &delivery.lines {
+            outcomes.push(match line {
+                Line::Event(event) => self.judge(event, &delivery),
+                Line::Policy(_) => {
+                    let last = match last_policy_change {
+                        Some(last) => last,
+                        None => *last_policy_change.insert(self.bus.last_sequence(Stream::Policies).await?),
+                    };
+                    self.policy_changed(last, &delivery)
+                }
+                Line::Command(command) => self.commanded(command, &delivery),
+                Line::Verdict(_) | Line::Document(_) | Line::Bad { .. } => LineOutcome::judged(Vec::new()),
+            });
+        }
+        self.counts.note(&delivery.lines, &outcomes);
+        Ok(delivery.settle(outcomes).await?)
+    }
+
+    fn judge(&self, event: &Event, delivery: &Delivery) -> LineOutcome {
+        self.abort_if_told(event);
+        let policies = self.knowledge.policies();
+        let judge = Judge { views: &self.knowledge.views, policies: &policies };
+        let now = Timestamp::now();
+        let waited = delivery.consumer == Consumer::Retry;
+        let (stream, sequence) = delivery.origin();
+        let occasion = Occasion {
+            stream,
+            sequence,
+            cause: if waited { Cause::Parked } else { Cause::Observed },
+            may_wait: !(waited && delivery.expired(now)),
+            now,
+            traceparent: event.traceparent.as_deref(),
+        };
+        judge.event(event, occasion)
+    }
+
+    fn abort_if_told(&self, event: &Event) {
+        if self.abort_on.as_deref() == Some(event.id.as_str()) {
+            tracing::error!(event = %event.id, "aborting, as told");
+            std::process::abort();
+        }
+    }
+
+    /// A policy changed: every workload is judged again, by whoever got this message.
+    fn policy_changed(&self, last: u64, delivery: &Delivery) -> LineOutcome {
+        // A later change has every workload judged with this one too; only the last of several has work to do.
+        if last > delivery.sequence {
+            return LineOutcome::judged(Vec::new());
+        }
+        let id =
+            Fingerprint::new("policy-change").number(delivery.sequence).part(delivery.published.to_string());
+        LineOutcome::judged(self.judge_again(id.into(), Cause::Policy, delivery, |_| true))
+    }
+
+    fn commanded(&self, command: &Command, delivery: &Delivery) -> LineOutcome {
+        let CommandAction::Reassess { scope } = &command.action else {
+            return LineOutcome::dead("an evaluator does not do this");
+        };
+        let wanted = |deployment: &Deployment| {
+            scope.cluster.as_ref().is_none_or(|cluster| *cluster == deployment.cluster_id)
+                && scope.namespace.as_ref().is_none_or(|namespace| *namespace == deployment.namespace)
+                && scope.deployment.as_ref().is_none_or(|id| *id == deployment.id)
+        };
+        let id = Fingerprint::new("command").part(&command.id).into();
+        LineOutcome::judged(self.judge_again(id, Cause::Reassess, delivery, wanted))
+    }
+
+    fn judge_again(
+        &self,
+        id: EventId,
+        cause: Cause,
+        delivery: &Delivery,
+        wanted: impl Fn(&Deployment) -> bool,
+    ) -> Vec<Verdict> {
+        let policies = self.knowledge.policies();
+        let judge = Judge { views: &self.knowledge.views, policies: &policies };
+        let event = change_ref(id, delivery.published, &delivery.stream, delivery.sequence);
+        let occasion = Occasion {
+            stream: &delivery.stream,
+            sequence: delivery.sequence,
+            cause,
+            may_wait: false,
+            now: Timestamp::now(),
+            traceparent: None,
+        };
+        let ids = self.knowledge.views.deployment_ids();
+        let known = ids.iter().filter_map(|id| self.knowledge.views.deployment(id));
+        known
+            .filter(|known| wanted(&known.value))
+            .map(|known| judge.workload(&known, &event, occasion))
+            .collect()
+    }
+
+    /// Says that this evaluator runs, and with which policies.
+    async fn present(self: Arc<Self>, stop: CancellationToken) {
+        let mut beat = interval(PRESENT_EVERY);
+        let key = format!("role.evaluator.{}", self.instance);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = beat.tick() => {}
+            }
+            let mut counts = self.knowledge.views.counts();
+            let summary = self.counts.summary();
+            counts.extend(
+                [("judged", summary.judged), ("parked", summary.parked), ("dead", summary.dead)]
+                    .map(|(name, count)| (name.to_owned(), count)),
+            );
+            let presence = Presence {
+                role: "evaluator".to_owned(),
+                instance: self.instance.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started: self.started,
+                seen: Timestamp::now(),
+                policies: self.knowledge.policies().revision,
+                counts,
+            };
+            let began = Instant::now();
+            if let Err(error) = self.bus.put(Bucket::Presence, &key, &presence).await {
+                tracing::debug!(%error, waited = ?began.elapsed(), "presence was not written");
+            }
+        }
+        if let Err(error) = self.bus.delete(Bucket::Presence, &key).await {
+            tracing::debug!(%error, "presence was not taken back; it ages out");
+        }
+    }
+}
+
+impl Counts {
+    fn note(&self, lines: &[Line], outcomes: &[LineOutcome]) {
+        for (line, outcome) in lines.iter().zip(outcomes) {
+            let counter = match (line, &outcome.fate) {
+                (Line::Bad { .. }, _) | (_, Fate::Dead { .. }) => &self.dead,
+                (_, Fate::Judged) => &self.judged,
+                (_, Fate::Parked { .. }) => &self.parked,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+            self.verdicts.fetch_add(outcome.verdicts.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        Summary {
+            judged: self.judged.load(Ordering::Relaxed),
+            parked: self.parked.load(Ordering::Relaxed),
+            dead: self.dead.load(Ordering::Relaxed),
+            verdicts: self.verdicts.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Finding the line that crashes evaluators.
+//!
+//! A message delivered for the third time is handed out line by line. Before a line is handed out, the blame bucket
+//! says which line it is and how many times it was begun; when it is settled, that the next one's turn is. So whoever
+//! gets the message after a crash knows which line was in hand, and a line begun twice alone and never settled is
+//! given up, with that as its reason. All other lines are judged. Ordinary deliveries never touch the bucket.
+
+use std::collections::VecDeque;
+
+use async_nats::jetstream::AckKind;
+use bytes::Bytes;
+use lictor_wire::topology::Bucket;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::bus::Bus;
+use crate::delivery::{Delivery, Line, dead_letter};
+use crate::error::BusError;
+use crate::intake::Held;
+
+/// From this delivery on a message is handed out line by line: twice may be bad luck.
+pub(crate) const LINE_BY_LINE_FROM: u64 = 3;
+
+/// A line begun this often without being settled is given up.
+const BEGUN_AT_MOST: u32 = 2;
+
+/// What the blame bucket says about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Marker {
+    /// The line whose turn it is; all before are settled.
+    line: usize,
+    /// How many times it was begun.
+    attempts: u32,
+}
+
+/// A message on its way through, line by line, between two lines.
+#[derive(Debug)]
+pub(crate) struct LineByLine {
+    pub(crate) template: Template,
+    pub(crate) rest: VecDeque<(Line, Bytes)>,
+    /// The number of the first of `rest`.
+    pub(crate) next: usize,
+    /// What the bucket says; not asked yet when absent.
+    marker: Option<Marker>,
+    pub(crate) held: Held,
+    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) returns: mpsc::Sender<LineByLine>,
+}
+
+/// What all deliveries of one message share.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    pub(crate) bus: Bus,
+    pub(crate) consumer: lictor_wire::topology::Consumer,
+    pub(crate) stream: String,
+    pub(crate) sequence: u64,
+    pub(crate) published: jiff::Timestamp,
+    pub(crate) delivered: u64,
+    pub(crate) subject: String,
+}
+
+/// What a delivery of one line keeps of the others.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    template: Template,
+    rest: VecDeque<(Line, Bytes)>,
+    marker: Marker,
+    returns: mpsc::Sender<LineByLine>,
+}
+
+impl Template {
+    fn key(&self) -> String {
+        format!("{}.{}", self.stream, self.sequence)
+    }
+
+    async fn mark(&self, marker: Marker) -> Result<(), BusError> {
+        self.bus.put(Bucket::Blame, &self.key(), &marker).await.map(|_| ())
+    }
+}
+
+impl LineByLine {
+    /// A message that has just come.
+    pub(crate) fn begin(
+        template: Template,
+        lines: VecDeque<(Line, Bytes)>,
+        held: Held,
+        permit: OwnedSemaphorePermit,
+        returns: mpsc::Sender<Self>,
+    ) -> Self {
+        Self { template, rest: lines, next: 0, marker: None, held, permit, returns }
+    }
+
+    /// Makes the next line's turn: gives up what was begun too often, marks the one that is to be handed out. `true`
+    /// when there is one, `false` when the message is done and acknowledged.
+    ///
+    /// May be dropped and called again: what it writes it writes again alike.
+    pub(crate) async fn advance(&mut self) -> Result<bool, BusError> {
+        let known = match self.marker {
+            Some(marker) => marker,
+            None => {
+                let stored = self.template.bus.get::<Marker>(Bucket::Blame, &self.template.key()).await?;
+                stored.map(|(_, marker)| marker).unwrap_or_default()
+            }
+        };
+        self.marker = Some(known);
+        while self.next < known.line && self.rest.pop_front().is_some() {
+            self.next += 1;
+        }
+        if let Some((_, original)) = self.rest.front()
+            && known.line == self.next
+            && known.attempts >= BEGUN_AT_MOST
+        {
+            let reason = format!(
+                "crashed the evaluator: alone in hand it was begun {} times and never settled",
+                known.attempts
+            );
+            let Template { bus, consumer, stream, sequence, .. } = &self.template;
+            tracing::error!(stream, sequence, line = self.next, "gave up a line that crashes evaluators");
+            bus.publish_dead_letter(&dead_letter(*consumer, stream, *sequence, self.next, original, reason))
+                .await?;
+            self.template.mark(Marker { line: self.next + 1, attempts: 0 }).await?;
+            self.marker = Some(Marker { line: self.next + 1, attempts: 0 });
+            self.rest.pop_front();
+            self.next += 1;
+        }
+        if self.rest.is_empty() {
+            self.template.bus.delete(Bucket::Blame, &self.template.key()).await?;
+            self.held.answer(AckKind::Ack).await?;
+            return Ok(false);
+        }
+        let attempts =
+            self.marker.filter(|marker| marker.line == self.next).map_or(0, |marker| marker.attempts);
+        self.template.mark(Marker { line: self.next, attempts: attempts + 1 }).await?;
+        Ok(true)
+    }
+
+    /// The line whose turn it is, as a delivery. Only after [`LineByLine::advance`] said that there is one.
+    pub(crate) fn hand_out(mut self) -> Option<Delivery> {
+        let (line, original) = self.rest.pop_front()?;
+        let attempts =
+            self.marker.filter(|marker| marker.line == self.next).map_or(0, |marker| marker.attempts);
+        let marker = Marker { line: self.next, attempts: attempts + 1 };
+        let template = self.template.clone();
+        Some(Delivery {
+            consumer: template.consumer,
+            stream: template.stream.clone(),
+            sequence: template.sequence,
+            published: template.published,
+            delivered: template.delivered,
+            subject: template.subject.clone(),
+            lines: vec![line],
+            first_line: self.next,
+            parked: None,
+            bus: template.bus.clone(),
+            originals: vec![original],
+            held: self.held,
+            permit: self.permit,
+            alone: Some(Box::new(Alone { template, rest: self.rest, marker, returns: self.returns })),
+        })
+    }
+}
+
+impl Alone {
+    /// The line is settled: the next one's turn.
+    pub(crate) async fn go_on(self, held: Held, permit: OwnedSemaphorePermit) -> Result<(), BusError> {
+        let next = Marker { line: self.marker.line + 1, attempts: 0 };
+        if self.rest.is_empty() {
+            self.template.bus.delete(Bucket::Blame, &self.template.key()).await?;
+            return held.answer(AckKind::Ack).await;
+        }
+        self.template.mark(next).await?;
+        let message = LineByLine {
+            template: self.template,
+            rest: self.rest,
+            next: next.line,
+            marker: Some(next),
+            held,
+            permit,
+            returns: self.returns.clone(),
+        };
+        // The intake may be gone; then the message comes again, from this line on, to somebody else.
+        let _ = self.returns.send(message).await;
+        Ok(())
+    }
+
+    /// The line is not to blame: what was made of it could not be written. Best effort; without it the line would be
+    /// blamed for the server's absence only if that happened twice.
+    pub(crate) async fn give_back(self) {
+        let marker = Marker { attempts: self.marker.attempts.saturating_sub(1), ..self.marker };
+        if let Err(error) = self.template.mark(marker).await {
+            tracing::debug!(%error, "could not take back that a line was begun");
+        }
+    }
+}

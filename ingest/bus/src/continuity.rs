@@ -1,0 +1,478 @@
+//! Finding messages that were acknowledged and are not there.
+//!
+//! Every message of a publisher carries a number and the number up to which all were acknowledged when it was frozen.
+//! The stream had those before it was offered this one, so a reader in order has seen them: a number at or below that
+//! mark which was not seen is lost. Numbers above it may still be on their way, in any order.
+//!
+//! A reader that begins in the middle of a stream has not seen what lies before. The first message it sees of a start
+//! may have been overtaken by later numbers; those that could have been are not asked for. They end with the first
+//! message frozen after the one seen first was acknowledged: every later number is stored after that one, in sight.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use lictor_wire::topology::Stream;
+use lictor_wire::{ClusterId, CoverageEvent, CoverageNotice, Event, EventData, EventId, Fingerprint, Kind};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::bus::Bus;
+use crate::error::BusError;
+use crate::headers::{ACKED, MESSAGE_ID};
+use crate::log::{LogEntry, LogReader, ReadFrom};
+use crate::topology::read_stream;
+
+/// Starts of producers that are remembered. A producer restarted every minute fills this in three days, and one that
+/// was silent for longer than the others began anew.
+const STARTS_REMEMBERED: usize = 4_096;
+
+/// Gaps answered at once for one message, so that no message makes a list without bound; the rest follow with the
+/// messages after it.
+const GAPS_AT_ONCE: usize = 10_000;
+
+/// Findings that wait to be taken: whoever reports them publishes each, and the readers wait meanwhile.
+const FINDINGS_WAITING: usize = 64;
+
+/// A message that is missing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Gap {
+    /// The stream's kind.
+    pub kind: Kind,
+    /// The producer that published it.
+    pub producer: String,
+    /// The producer's start.
+    pub epoch: String,
+    /// Its number.
+    pub number: u64,
+}
+
+/// Which numbers were seen. Pure: feed it every message of the event streams, each stream in order.
+#[derive(Debug, Clone, Default)]
+pub struct Continuity {
+    starts: HashMap<(Kind, String, String), Start>,
+    /// Kinds whose stream is read from before any start of a producer.
+    whole: BTreeSet<Kind>,
+    /// Counts messages, to forget the starts that were silent for longest.
+    clock: u64,
+}
+
+/// One start of one producer, on one stream.
+#[derive(Debug, Clone)]
+struct Start {
+    /// Everything up to here is accounted for.
+    settled: u64,
+    /// What was seen beyond.
+    seen: BTreeSet<u64>,
+    /// Numbers up to here may lie before where reading began; nobody knows yet how far that goes while it is open.
+    forgiven: Forgiven,
+    last: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forgiven {
+    /// Until a message says that this number, the first one seen, was acknowledged.
+    Until(u64),
+    /// Up to this number.
+    UpTo(u64),
+}
+
+// === impl Gap ===
+
+impl Gap {
+    /// The event that says so. Whoever finds the same gap makes the same id.
+    #[must_use]
+    pub fn to_event(&self, now: Timestamp) -> Event {
+        let Self { kind, producer, epoch, number } = self.clone();
+        let id = Fingerprint::new("missing-message")
+            .part(kind.as_str())
+            .part(&producer)
+            .part(&epoch)
+            .number(number);
+        let detail =
+            format!("message {number} of producer {producer} was acknowledged and is not in the stream");
+        Event {
+            id: EventId::from(id),
+            source: "/lictor/bus".to_owned(),
+            time: now,
+            cluster: ClusterId::default(),
+            traceparent: None,
+            extensions: BTreeMap::new(),
+            data: EventData::Coverage(Box::new(CoverageEvent {
+                notice: CoverageNotice::MissingMessage { kind, producer, epoch, number },
+                lost: 0,
+                node: String::new(),
+                detail,
+            })),
+        }
+    }
+}
+
+// === impl Continuity ===
+
+impl Continuity {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The stream of this kind is read from its very first message: nothing lies before, and nothing is forgiven.
+    pub fn from_the_beginning(&mut self, kind: Kind) {
+        self.whole.insert(kind);
+    }
+
+    /// The stream of this kind dropped messages for its limits before they were read here: what lies before the next
+    /// message is not asked for.
+    pub fn skipped(&mut self, kind: Kind) {
+        self.whole.remove(&kind);
+        self.starts.retain(|(of, ..), _| *of != kind);
+    }
+
+    /// Takes the next message of a stream by its `Nats-Msg-Id` and `Lictor-Acked`; answers what is missing, each
+    /// number once. A message without a number of this sort is not a publisher's, and none of its business.
+    pub fn see(&mut self, kind: Kind, message_id: &str, acked: Option<&str>) -> Vec<Gap> {
+        let Some((producer, epoch, number)) = parse_id(message_id) else { return Vec::new() };
+        let Some(acked) = acked.and_then(|acked| acked.parse::<u64>().ok()) else { return Vec::new() };
+        // A message is frozen before it is acknowledged.
+        if acked >= number {
+            return Vec::new();
+        }
+        self.clock += 1;
+        let key = (kind, producer.to_owned(), epoch.to_owned());
+        if !self.starts.contains_key(&key) {
+            self.make_room();
+        }
+        let whole = self.whole.contains(&kind);
+        let start = self.starts.entry(key).or_insert_with(|| Start {
+            settled: if whole { 0 } else { acked },
+            seen: BTreeSet::new(),
+            forgiven: if whole { Forgiven::UpTo(0) } else { Forgiven::Until(number) },
+            last: 0,
+        });
+        start.last = self.clock;
+        start
+            .see(number, acked)
+            .into_iter()
+            .map(|number| Gap { kind, producer: producer.to_owned(), epoch: epoch.to_owned(), number })
+            .collect()
+    }
+
+    fn make_room(&mut self) {
+        if self.starts.len() < STARTS_REMEMBERED {
+            return;
+        }
+        let oldest = self.starts.iter().min_by_key(|(_, start)| start.last).map(|(key, _)| key.clone());
+        oldest.and_then(|key| self.starts.remove(&key));
+    }
+}
+
+impl Start {
+    fn see(&mut self, number: u64, acked: u64) -> Vec<u64> {
+        if number > self.settled {
+            self.seen.insert(number);
+        }
+        if let Forgiven::Until(first) = self.forgiven
+            && acked >= first
+        {
+            self.forgiven = Forgiven::UpTo(number);
+        }
+        if acked <= self.settled {
+            return Vec::new();
+        }
+        let first_missable = match self.forgiven {
+            // Nothing acknowledged by now can be asked for.
+            Forgiven::Until(_) => acked + 1,
+            Forgiven::UpTo(forgiven) => self.settled.max(forgiven) + 1,
+        };
+        let missing: Vec<u64> = (first_missable..=acked)
+            .filter(|number| !self.seen.contains(number))
+            .take(GAPS_AT_ONCE)
+            .collect();
+        self.settled = match missing.last() {
+            Some(last) if missing.len() == GAPS_AT_ONCE => *last,
+            _ => acked,
+        };
+        self.seen = self.seen.split_off(&(self.settled + 1));
+        missing
+    }
+}
+
+/// `<producer>.<epoch>.<number>`.
+fn parse_id(id: &str) -> Option<(&str, &str, u64)> {
+    let mut parts = id.split('.');
+    let (producer, epoch, number) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || producer.is_empty() || epoch.is_empty() {
+        return None;
+    }
+    Some((producer, epoch, number.parse().ok().filter(|number| *number > 0)?))
+}
+
+// --- the runner --------------------------------------------------------------------------------------------------
+
+/// Reads the headers of every event stream and finds what is missing.
+pub struct ContinuityWatch {
+    findings: mpsc::Receiver<Result<Gap, BusError>>,
+    _readers: JoinSet<()>,
+}
+
+impl Bus {
+    /// Watches all event streams for missing messages, from the same place in each: a time, rather than a sequence,
+    /// since each stream has its own. One watcher is enough for an installation; a second one finds the same, under
+    /// the same ids.
+    #[must_use]
+    pub fn watch_continuity(&self, from: ReadFrom) -> ContinuityWatch {
+        let (sender, findings) = mpsc::channel(FINDINGS_WAITING);
+        let mut readers = JoinSet::new();
+        for kind in Kind::ALL {
+            readers.spawn(watch(self.clone(), kind, from, sender.clone()));
+        }
+        ContinuityWatch { findings, _readers: readers }
+    }
+}
+
+impl ContinuityWatch {
+    /// The next missing message; waits for one. [`Gap::to_event`] makes the event that says so, and
+    /// [`Bus::publish_event`] publishes it. [`BusError::PositionLost`] says that a stream itself fell behind what was
+    /// read; that stream is read from its beginning again.
+    pub async fn next(&mut self) -> Option<Result<Gap, BusError>> {
+        self.findings.recv().await
+    }
+}
+
+async fn watch(bus: Bus, kind: Kind, from: ReadFrom, findings: mpsc::Sender<Result<Gap, BusError>>) {
+    let mut from = from;
+    loop {
+        let mut reader = bus.read(Stream::Events(kind), from, true);
+        let Err(lost) = follow(&bus, kind, &mut reader, from, &findings).await else { return };
+        if findings.send(Err(lost)).await.is_err() {
+            return;
+        }
+        from = ReadFrom::First;
+    }
+}
+
+/// Reads until the reader ends with an error, or nobody listens.
+async fn follow(
+    bus: &Bus,
+    kind: Kind,
+    reader: &mut LogReader,
+    from: ReadFrom,
+    findings: &mpsc::Sender<Result<Gap, BusError>>,
+) -> Result<(), BusError> {
+    let mut continuity = Continuity::new();
+    let mut position = None;
+    while let Some(entry) = reader.next().await {
+        let entry = entry?;
+        let expected = match (position, from) {
+            (Some(position), _) => Some(position + 1),
+            (None, ReadFrom::First) => Some(1),
+            (None, _) => None,
+        };
+        if expected.is_some_and(|expected| entry.sequence > expected) {
+            // Either the stream's limits took what lies between, or it is missing.
+            let first = first_sequence(bus, kind).await;
+            if first.is_none_or(|first| expected.is_none_or(|expected| first > expected)) {
+                continuity.skipped(kind);
+            } else if position.is_none() {
+                continuity.from_the_beginning(kind);
+            }
+        } else if position.is_none() && expected == Some(entry.sequence) {
+            continuity.from_the_beginning(kind);
+        }
+        position = Some(entry.sequence);
+        for gap in see(&mut continuity, kind, &entry) {
+            tracing::error!(%kind, gap.producer, gap.epoch, gap.number, "a message was acknowledged and is not there");
+            if findings.send(Ok(gap)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn see(continuity: &mut Continuity, kind: Kind, entry: &LogEntry) -> Vec<Gap> {
+    entry
+        .headers
+        .get(MESSAGE_ID)
+        .map_or_else(Vec::new, |id| continuity.see(kind, id, entry.headers.get(ACKED)))
+}
+
+async fn first_sequence(bus: &Bus, kind: Kind) -> Option<u64> {
+    let stream = bus.topology().stream_name(Stream::Events(kind));
+    let info = read_stream(bus.jetstream(), &stream).await.ok().flatten()?;
+    Some(info.state.first_sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NONE: [u64; 0] = [];
+
+    fn numbers(gaps: Vec<Gap>) -> Vec<u64> {
+        gaps.into_iter().map(|gap| gap.number).collect()
+    }
+
+    fn whole() -> Continuity {
+        let mut continuity = Continuity::new();
+        continuity.from_the_beginning(Kind::Process);
+        continuity
+    }
+
+    #[test]
+    fn a_number_is_missing_only_when_it_was_acknowledged() {
+        let mut continuity = whole();
+        let mut see = |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked)));
+        assert_eq!(see("p.e.1", "0"), NONE);
+        assert_eq!(see("p.e.3", "1"), NONE);
+        assert_eq!(see("p.e.4", "3"), [2]);
+        assert_eq!(see("p.e.5", "3"), NONE);
+        assert_eq!(see("p.e.2", "1"), NONE);
+    }
+
+    #[test]
+    fn a_new_start_counts_anew() {
+        let mut continuity = whole();
+        let mut see = |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked)));
+        assert_eq!(see("p.e1.1", "0"), NONE);
+        assert_eq!(see("p.e2.2", "1"), [1]);
+        assert_eq!(see("q.e1.1", "0"), NONE);
+        assert_eq!(see("p.e1.2", "1"), NONE);
+    }
+
+    #[test]
+    fn more_than_can_be_said_at_once_is_said_in_turn() {
+        let mut continuity = whole();
+        let many = GAPS_AT_ONCE as u64 + 5;
+        let see = |continuity: &mut Continuity, number: u64| {
+            numbers(continuity.see(Kind::Process, &format!("p.e.{number}"), Some(&many.to_string()))).len()
+        };
+        assert_eq!(see(&mut continuity, many + 1), GAPS_AT_ONCE);
+        assert_eq!(see(&mut continuity, many + 2), 5);
+        assert_eq!(see(&mut continuity, many + 3), 0);
+    }
+
+    #[test]
+    fn what_is_no_publishers_message_is_left_alone() {
+        let mut continuity = whole();
+        for id in ["", "a", "a.b", "a.b.c", "a.b.0", "a..1", "a.b.1.2"] {
+            assert_eq!(continuity.see(Kind::Process, id, Some("9")), []);
+        }
+        assert_eq!(continuity.see(Kind::Process, "a.b.1", None), []);
+        assert_eq!(continuity.see(Kind::Process, "a.b.1", Some("x")), []);
+        assert_eq!(continuity.see(Kind::Process, "a.b.1", Some("18446744073709551615")), []);
+    }
+
+    #[test]
+    fn what_lies_before_the_beginning_is_forgiven() {
+        // Stored in the order 6, 5, 7, 8; reading begins with 5, so 6 lies before.
+        let mut continuity = Continuity::new();
+        let mut see = |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked)));
+        assert_eq!(see("p.e.5", "4"), NONE);
+        assert_eq!(see("p.e.7", "4"), NONE);
+        assert_eq!(see("p.e.8", "7"), NONE);
+        assert_eq!(see("p.e.10", "8"), NONE);
+        assert_eq!(see("p.e.11", "10"), [9]);
+    }
+
+    #[test]
+    fn starts_are_forgotten_oldest_first() {
+        let mut continuity = whole();
+        for start in 0..=STARTS_REMEMBERED {
+            continuity.see(Kind::Process, &format!("p.e{start}.1"), Some("0"));
+        }
+        assert_eq!(continuity.starts.len(), STARTS_REMEMBERED);
+        assert!(!continuity.starts.contains_key(&(Kind::Process, "p".to_owned(), "e0".to_owned())));
+    }
+
+    /// What a publisher and its stream do, step by step.
+    #[derive(Debug, Clone, Copy)]
+    enum Do {
+        Freeze,
+        /// One of the frozen ones reaches the stream.
+        Store(usize),
+        /// One of the stored ones is acknowledged.
+        Acknowledge(usize),
+    }
+
+    /// The stream in order: number and mark.
+    fn play(steps: &[Do]) -> Vec<(u64, u64)> {
+        let (mut stream, mut frozen, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut last, mut acked) = (0, BTreeSet::new());
+        for step in steps {
+            match *step {
+                Do::Freeze => {
+                    let mark = (1..).take_while(|number| acked.contains(number)).last().unwrap_or(0);
+                    last += 1;
+                    frozen.push((last, mark));
+                }
+                Do::Store(which) if !frozen.is_empty() => {
+                    let message: (u64, u64) = frozen.remove(which % frozen.len());
+                    stored.push(message.0);
+                    stream.push(message);
+                }
+                Do::Acknowledge(which) if !stored.is_empty() => {
+                    acked.insert(stored.remove(which % stored.len()));
+                }
+                Do::Store(_) | Do::Acknowledge(_) => {}
+            }
+        }
+        stream
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Do>> {
+        let step = prop_oneof![
+            Just(Do::Freeze),
+            any::<usize>().prop_map(Do::Store),
+            any::<usize>().prop_map(Do::Acknowledge),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        /// The naive twin knows everything: the whole stream, what was taken out of it, and from where it is read.
+        #[test]
+        fn finds_what_a_naive_twin_finds(
+            steps in steps(),
+            removed in prop::collection::btree_set(0_usize..60, 0..8),
+            begin in 0_usize..40,
+        ) {
+            let stream = play(&steps);
+            let read: Vec<_> = stream
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| *i >= begin && !removed.contains(i))
+                .map(|(_, message)| *message)
+                .collect();
+            let gone: BTreeSet<u64> = stream
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| *i >= begin && removed.contains(i))
+                .map(|(_, (number, _))| *number)
+                .collect();
+            let mut continuity = Continuity::new();
+            if begin == 0 {
+                continuity.from_the_beginning(Kind::File);
+            }
+            let mut found = BTreeSet::new();
+            for (number, acked) in &read {
+                for gap in continuity.see(Kind::File, &format!("p.e.{number}"), Some(&acked.to_string())) {
+                    prop_assert!(found.insert(gap.number), "said twice: {}", gap.number);
+                }
+            }
+            let mark = read.iter().map(|(_, acked)| *acked).max().unwrap_or(0);
+            // Numbers up to here may lie before the beginning.
+            let forgiven = if begin == 0 {
+                0
+            } else {
+                let first = read.first().map_or(u64::MAX, |(number, _)| *number);
+                read.iter().find(|(_, acked)| *acked >= first).map_or(u64::MAX, |(number, _)| *number)
+            };
+            let expected: BTreeSet<u64> =
+                gone.iter().copied().filter(|number| *number <= mark && *number > forgiven).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! A message in an evaluator's or enforcer's hands, and what becomes of it.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::AckKind;
+use bytes::Bytes;
+use jiff::Timestamp;
+use lictor_wire::topology::{Consumer, PARKED_FOR};
+use lictor_wire::{Command, DeadLetter, Envelope, Event, PolicyDocument, Verdict};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::blame::Alone;
+use crate::bus::{Bus, Publication};
+use crate::error::BusError;
+use crate::headers::{
+    CONTENT_TYPE, EVENTS, Headers, MESSAGE_ID, MISSING, ONE_EVENT, ORIGIN, PARKED_SINCE, one_line,
+};
+use crate::intake::Held;
+
+/// How long a parked event sleeps before it is tried again: doubling from the first to the second.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const TRY_AGAIN_AT_MOST: Duration = Duration::from_secs(10);
+
+/// A message handed out by an [`crate::Intake`]: lines, each of which wants a [`LineOutcome`].
+///
+/// Dropping it without [`Delivery::settle`] leaves the message to be delivered again after a while, to whoever asks.
+///
+/// A message that comes for the third time has crashed, or outlived, two evaluators. It is handed out line by line:
+/// each such delivery has one line, [`Delivery::first_line`] says which, and the next one comes from the intake when
+/// the line before is settled. A line that was begun twice alone and never settled is written to the dead letters,
+/// and is not handed out again. A caller does nothing special for any of this.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The consumer it came from.
+    pub consumer: Consumer,
+    /// The stream's name.
+    pub stream: String,
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// When the stream took it.
+    pub published: Timestamp,
+    /// How many times it has been handed out, this one included.
+    pub delivered: u64,
+    /// Its subject.
+    pub subject: String,
+    /// Its lines, or one of them.
+    pub lines: Vec<Line>,
+    /// The number within the message of the first of `lines`, from 0.
+    pub first_line: usize,
+    /// Where it was parked from, when it comes from [`Consumer::Retry`].
+    pub parked: Option<ParkedLine>,
+    pub(crate) bus: Bus,
+    /// The lines as they came.
+    pub(crate) originals: Vec<Bytes>,
+    pub(crate) held: Held,
+    pub(crate) permit: OwnedSemaphorePermit,
+    /// Set when it is handed out line by line.
+    pub(crate) alone: Option<Box<Alone>>,
+}
+
+/// Where a parked event comes from, and what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ParkedLine {
+    /// The stream of the message it was a line of.
+    pub stream: String,
+    /// That message's sequence.
+    pub sequence: u64,
+    /// The line in that message, from 0.
+    pub line: usize,
+    /// The facts that were missing when it was parked.
+    pub missing: Vec<String>,
+    /// When it was parked.
+    pub since: Timestamp,
+}
+
+/// One line of a message.
+#[derive(Debug, Clone)]
+pub enum Line {
+    /// An event, its body fetched from wherever it lies.
+    Event(Box<Event>),
+    /// A verdict.
+    Verdict(Box<Verdict>),
+    /// A policy document.
+    Policy(Box<PolicyDocument>),
+    /// A command.
+    Command(Box<Command>),
+    /// A document of another sort, such as a policy category: its JSON.
+    Document(String),
+    /// Not what it should be. It goes to the dead letters with the reason, whatever outcome is given for it.
+    Bad {
+        /// What came.
+        raw: Bytes,
+        /// Why it cannot be read.
+        reason: String,
+    },
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fate {
+    /// It was judged; whatever there is to say stands in the verdicts.
+    Judged,
+    /// It waits for facts. From an event stream it moves to the parked ones; a parked one sleeps a little longer.
+    Parked {
+        /// The facts, in words, as `deployment of pod shop/web-1`.
+        missing: Vec<String>,
+    },
+    /// It cannot be judged, now or ever.
+    Dead {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What became of a line, and what was concluded from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineOutcome {
+    /// The verdicts; published before the message is acknowledged.
+    pub verdicts: Vec<Verdict>,
+    /// The fate.
+    pub fate: Fate,
+}
+
+impl LineOutcome {
+    /// It was judged.
+    #[must_use]
+    pub const fn judged(verdicts: Vec<Verdict>) -> Self {
+        Self { verdicts, fate: Fate::Judged }
+    }
+
+    /// It waits.
+    #[must_use]
+    pub const fn parked(missing: Vec<String>) -> Self {
+        Self { verdicts: Vec::new(), fate: Fate::Parked { missing } }
+    }
+
+    /// It is dead.
+    #[must_use]
+    pub fn dead(reason: impl Into<String>) -> Self {
+        Self { verdicts: Vec::new(), fate: Fate::Dead { reason: reason.into() } }
+    }
+}
+
+// === impl Delivery ===
+
+impl Delivery {
+    /// Where the event of a line lies for good: stream and sequence; for a parked one, of the message it came from.
+    #[must_use]
+    pub fn origin(&self) -> (&str, u64) {
+        self.parked.as_ref().map_or((&self.stream, self.sequence), |parked| (&parked.stream, parked.sequence))
+    }
+
+    /// Whether a parked event has waited long enough, and is to be judged with what there is.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.parked.is_some()
+            && now.duration_since(self.published).unsigned_abs() >= PARKED_FOR
+            && now > self.published
+    }
+
+    /// Writes what became of each line, in the order of [`Delivery::lines`], and then acknowledges the message. This
+    /// is the one place that does.
+    ///
+    /// # Errors
+    /// When a write is not acknowledged, or the number of outcomes is wrong: then the message is not acknowledged
+    /// either, and comes again. What was written already has ids, so writing it again changes nothing.
+    pub async fn settle(self, outcomes: Vec<LineOutcome>) -> Result<(), BusError> {
+        if outcomes.len() != self.lines.len() {
+            return Err(BusError::Outcomes { wanted: self.lines.len(), found: outcomes.len() });
+        }
+        let written = self.write(outcomes).await;
+        let Self { held, permit, alone, .. } = self;
+        match (written, alone) {
+            (Ok(Done::Acknowledge), None) => held.answer(AckKind::Ack).await,
+            (Ok(Done::Acknowledge), Some(alone)) => alone.go_on(held, permit).await,
+            (Ok(Done::Sleep(delay)), _) => held.answer(AckKind::Nak(Some(delay))).await,
+            (Err(error), None) => Err(error),
+            (Err(error), Some(alone)) => {
+                alone.give_back().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn write(&self, outcomes: Vec<LineOutcome>) -> Result<Done, BusError> {
+        let waits = |outcome: &LineOutcome| matches!(outcome.fate, Fate::Parked { .. });
+        if self.consumer == Consumer::Retry && outcomes.iter().any(waits) {
+            return Ok(Done::Sleep(nap(self.delivered)));
+        }
+        let mut publications = Vec::new();
+        let lines = self.lines.iter().zip(&self.originals).zip(outcomes);
+        for (i, ((line, original), outcome)) in lines.enumerate() {
+            for verdict in &outcome.verdicts {
+                publications.push(self.bus.verdict(verdict)?);
+            }
+            let number = self.first_line + i;
+            match (line, outcome.fate) {
+                (Line::Bad { raw, reason }, _) => {
+                    publications.push(self.dead(number, raw, reason.clone()).await?);
+                }
+                (_, Fate::Judged) => {}
+                (_, Fate::Parked { missing }) => {
+                    publications.push(self.park(number, original, &missing).await?);
+                }
+                (_, Fate::Dead { reason }) => publications.push(self.dead(number, original, reason).await?),
+            }
+        }
+        self.bus.publish_all(publications).await?;
+        Ok(Done::Acknowledge)
+    }
+
+    async fn park(&self, line: usize, original: &Bytes, missing: &[String]) -> Result<Publication, BusError> {
+        // Only events are parked: where they go stands in their envelope.
+        let envelope = std::str::from_utf8(original).ok().and_then(|text| Envelope::parse(text).ok());
+        let Some(envelope) = envelope else {
+            let reason = format!("only events can wait, and this waits for {}", missing.join(", "));
+            return self.dead(line, original, reason).await;
+        };
+        let subject = self.bus.topology().parked(envelope.kind, &envelope.cluster);
+        let (stream, sequence) = self.origin();
+        let mut headers = HeaderMap::new();
+        headers.insert(MESSAGE_ID, format!("{stream}.{sequence}.{line}"));
+        headers.insert(EVENTS, "1");
+        headers.insert(CONTENT_TYPE, ONE_EVENT);
+        headers.insert(ORIGIN, format!("{stream}/{sequence}/{line}"));
+        headers.insert(PARKED_SINCE, Timestamp::now().to_string());
+        headers.insert(MISSING, one_line(&serde_json::json!(missing).to_string()));
+        let what = || format!("line {line} of message {sequence} of stream `{stream}`");
+        let payload = self.bus.fit(what, &mut headers, original.clone())?;
+        Ok(Publication { subject, headers, payload })
+    }
+
+    async fn dead(&self, line: usize, original: &Bytes, reason: String) -> Result<Publication, BusError> {
+        let (stream, sequence) = self.origin();
+        let line = self.parked.as_ref().map_or(line, |parked| parked.line);
+        let letter = dead_letter(self.consumer, stream, sequence, line, original, reason);
+        tracing::debug!(stream, sequence, line, reason = letter.reason, "dead");
+        self.bus.dead_letter(&letter).await
+    }
+}
+
+/// What follows once everything is written.
+enum Done {
+    Acknowledge,
+    Sleep(Duration),
+}
+
+pub(crate) fn dead_letter(
+    consumer: Consumer,
+    stream: &str,
+    sequence: u64,
+    line: usize,
+    original: &Bytes,
+    reason: String,
+) -> DeadLetter {
+    let text = String::from_utf8_lossy(original);
+    DeadLetter {
+        role: role(consumer).to_owned(),
+        reason,
+        origin: stream.to_owned(),
+        position: sequence,
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        lossy: std::str::from_utf8(original).is_err(),
+        original: text.into_owned(),
+        at: Timestamp::now(),
+    }
+}
+
+/// Who reads from a consumer.
+const fn role(consumer: Consumer) -> &'static str {
+    match consumer {
+        Consumer::Judge(_) | Consumer::Retry | Consumer::PolicyChanges | Consumer::EvaluatorCommands => {
+            "evaluator"
+        }
+        Consumer::Enforce => "enforcer",
+    }
+}
+
+/// How long a parked event sleeps after it was tried this many times.
+fn nap(delivered: u64) -> Duration {
+    let doublings = u32::try_from(delivered.saturating_sub(1).min(8)).unwrap_or(8);
+    TRY_AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(doublings)).min(TRY_AGAIN_AT_MOST)
+}
+
+// --- reading lines -----------------------------------------------------------------------------------------------
+
+/// Reads a line as the consumer's stream holds them.
+pub(crate) fn parse_line(consumer: Consumer, subject: &str, raw: Bytes) -> Line {
+    match consumer {
+        Consumer::Judge(_) | Consumer::Retry => parse_event(raw),
+        Consumer::Enforce => parse_document(raw, Line::Verdict),
+        Consumer::EvaluatorCommands => parse_document(raw, Line::Command),
+        Consumer::PolicyChanges if subject.contains(".policies.category.") => {
+            match String::from_utf8(raw.into()) {
+                Ok(text) => Line::Document(text),
+                Err(error) => Line::Bad { reason: error.to_string(), raw: Bytes::from(error.into_bytes()) },
+            }
+        }
+        Consumer::PolicyChanges => parse_document(raw, Line::Policy),
+    }
+}
+
+pub(crate) fn parse_event(raw: Bytes) -> Line {
+    let parsed = match std::str::from_utf8(&raw) {
+        Ok(text) => Event::parse(text).map_err(|error| error.to_string()),
+        Err(error) => Err(format!("not UTF-8: {error}")),
+    };
+    match parsed {
+        Ok(event) => Line::Event(Box::new(event)),
+        Err(reason) => Line::Bad { raw, reason },
+    }
+}
+
+fn parse_document<T: serde::de::DeserializeOwned>(raw: Bytes, line: impl Fn(Box<T>) -> Line) -> Line {
+    match serde_json::from_slice(&raw) {
+        Ok(document) => line(Box::new(document)),
+        Err(error) => Line::Bad { raw, reason: error.to_string() },
+    }
+}
+
+impl ParkedLine {
+    /// Reads what [`Delivery::settle`] wrote when it parked the line.
+    pub(crate) fn read(headers: &Headers, published: Timestamp) -> Option<Self> {
+        let mut origin = headers.get(ORIGIN)?.rsplitn(3, '/');
+        let line = origin.next()?.parse().ok()?;
+        let sequence = origin.next()?.parse().ok()?;
+        let stream = origin.next()?.to_owned();
+        let missing =
+            headers.get(MISSING).and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+        let since = headers.get(PARKED_SINCE).and_then(|since| since.parse().ok()).unwrap_or(published);
+        Some(Self { stream, sequence, line, missing, since })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn naps_grow_and_end() {
+        let naps: Vec<u64> = (1..=6).map(|delivered| nap(delivered).as_secs()).collect();
+        assert_eq!(naps, [1, 2, 4, 8, 10, 10]);
+        assert_eq!(nap(u64::MAX).as_secs(), 10);
+    }
+
+    #[test]
+    fn lines_that_are_no_events_say_why() {
+        let Line::Bad { reason, raw } = parse_event(Bytes::from_static(b"\xff\xfe")) else { panic!() };
+        assert!(reason.starts_with("not UTF-8"), "{reason}");
+        assert_eq!(raw, Bytes::from_static(b"\xff\xfe"));
+        assert!(matches!(parse_event(Bytes::from_static(b"{}")), Line::Bad { .. }));
+    }
+
+    #[test]
+    fn where_it_was_parked_from_comes_back() {
+        let headers: Headers = [
+            (ORIGIN, "LICTOR_EVENTS_PROCESS/17/3"),
+            (MISSING, r#"["deployment of pod shop/web-1"]"#),
+            (PARKED_SINCE, "2026-01-02T03:04:05Z"),
+        ]
+        .into_iter()
+        .collect();
+        let parked = ParkedLine::read(&headers, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(parked.stream, "LICTOR_EVENTS_PROCESS");
+        assert_eq!((parked.sequence, parked.line), (17, 3));
+        assert_eq!(parked.missing, ["deployment of pod shop/web-1"]);
+        assert_eq!(parked.since.to_string(), "2026-01-02T03:04:05Z");
+        assert_eq!(ParkedLine::read(&Headers::default(), Timestamp::UNIX_EPOCH), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! What can go wrong between a role and the bus.
+
+use crate::topology::Difference;
+
+/// Why something asked of the bus did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The server did not answer in time, or the connection broke. Nobody knows whether it happened; what is
+    /// published carries an id, so saying it again is harmless.
+    #[error("no answer from NATS about {what}: {reason}")]
+    Unanswered {
+        /// What was asked.
+        what: String,
+        /// What was seen.
+        reason: String,
+    },
+    /// The server answered no. Saying it again helps only after somebody changed something there.
+    #[error("NATS refused {what}: {reason}")]
+    Refused {
+        /// What was asked.
+        what: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// A stream, consumer, bucket or object is not there.
+    #[error("{what} does not exist on the server")]
+    Missing {
+        /// What was looked for.
+        what: String,
+    },
+    /// It does not fit a message, even compressed. It was not sent, and nothing was cut off.
+    #[error("{what} has {bytes} bytes, and the server takes {limit}")]
+    TooLarge {
+        /// What was to be sent.
+        what: String,
+        /// Its size.
+        bytes: usize,
+        /// The greatest size.
+        limit: usize,
+    },
+    /// A value cannot be written as JSON.
+    #[error("{what} cannot be written as JSON: {source}")]
+    Encode {
+        /// What was to be sent.
+        what: String,
+        /// What does not fit.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// What is stored cannot be read. Reading again does not help.
+    #[error("{what} cannot be read: {reason}")]
+    Unreadable {
+        /// What was read.
+        what: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The stream no longer holds the position that was read up to: it was made anew, or the server lost writes it
+    /// had acknowledged. A reader must not go on as if nothing had happened.
+    #[error(
+        "stream `{stream}` ends at {last}, and was read up to {position}: it lost messages or was made anew"
+    )]
+    PositionLost {
+        /// The stream's name.
+        stream: String,
+        /// The sequence that was read up to.
+        position: u64,
+        /// The stream's last sequence.
+        last: u64,
+    },
+    /// A delivery was settled with another number of outcomes than it has lines. Nothing was written.
+    #[error("{found} outcomes for {wanted} lines")]
+    Outcomes {
+        /// Lines.
+        wanted: usize,
+        /// Outcomes.
+        found: usize,
+    },
+}
+
+/// Why there is no bus.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No server answered in time. Trying again may help.
+    #[error("no NATS server at `{url}`: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// The last thing seen.
+        reason: String,
+    },
+    /// The credentials file cannot be used.
+    #[error("credentials `{path}` cannot be used: {reason}")]
+    Credentials {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The server is too old for atomic batches.
+    #[error("NATS server {found} is too old, {wanted} or newer is needed")]
+    TooOld {
+        /// Its version.
+        found: String,
+        /// The least version.
+        wanted: &'static str,
+    },
+    /// The server runs without JetStream, or this account may not use it.
+    #[error("NATS server at `{url}` has no JetStream for us: {reason}")]
+    NoJetStream {
+        /// The server.
+        url: String,
+        /// What it said.
+        reason: String,
+    },
+    /// Something exists on the server and means something else than the table says. Nothing was changed.
+    #[error("{}", describe(.differences))]
+    Different {
+        /// Every difference.
+        differences: Vec<Difference>,
+    },
+    /// A stream, bucket or consumer could not be made or read back.
+    #[error("cannot make the streams: {0}")]
+    Topology(#[source] BusError),
+}
+
+impl BusError {
+    /// Whether the same request may succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unanswered { .. })
+    }
+
+    pub(crate) fn unanswered(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        Self::Unanswered { what: what.into(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn refused(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        Self::Refused { what: what.into(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn missing(what: impl Into<String>) -> Self {
+        Self::Missing { what: what.into() }
+    }
+
+    pub(crate) fn unreadable(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        Self::Unreadable { what: what.into(), reason: reason.to_string() }
+    }
+}
+
+fn describe(differences: &[Difference]) -> String {
+    let list: Vec<String> = differences.iter().map(Difference::to_string).collect();
+    format!("the server has something else than lictor needs: {}", list.join("; "))
+}

@@ -1,0 +1,96 @@
+//! Bodies too large for a message lie in the Object Store, and the line says where.
+
+use bytes::Bytes;
+use lictor_wire::Envelope;
+use serde_json::value::RawValue;
+use tokio::io::AsyncReadExt;
+
+use crate::bus::Bus;
+use crate::error::BusError;
+use crate::pack::MAX_UNPACKED;
+
+/// What a `dataref` of ours begins with; what follows is the Object Store bucket, `/`, and the object's name.
+const SCHEME: &str = "nats-object:";
+
+/// A line whose body was laid elsewhere, or why it could not be.
+pub(crate) enum Fetched {
+    /// The same line with its body.
+    Line(Bytes),
+    /// It never will be: the object is gone, or is no body.
+    Gone(String),
+}
+
+impl Bus {
+    /// Lays bytes into the Object Store; answers the reference. The name must be the caller's alone: a second object
+    /// of the same name replaces the first.
+    pub(crate) async fn lay_aside(&self, name: &str, bytes: &[u8]) -> Result<String, BusError> {
+        let bucket = self.topology().object_store();
+        let what = || format!("object `{name}` of `{bucket}`");
+        let store = self
+            .jetstream()
+            .get_object_store(&bucket)
+            .await
+            .map_err(|error| BusError::unanswered(what(), error))?;
+        let mut bytes = bytes;
+        store.put(name, &mut bytes).await.map_err(|error| BusError::unanswered(what(), error))?;
+        Ok(format!("{SCHEME}{bucket}/{name}"))
+    }
+
+    /// The line with its body, wherever that lies. A line that is no event, or has its body, comes back as it is.
+    pub(crate) async fn with_body(&self, line: Bytes) -> Result<Fetched, BusError> {
+        // Almost no line has a reference; looking for the word costs nothing beside parsing.
+        let Ok(text) = std::str::from_utf8(&line) else { return Ok(Fetched::Line(line)) };
+        if !text.contains("\"dataref\"") {
+            return Ok(Fetched::Line(line));
+        }
+        let Ok(envelope) = Envelope::parse(text) else { return Ok(Fetched::Line(line)) };
+        let (None, Some(reference)) = (envelope.data, envelope.dataref.as_deref()) else {
+            return Ok(Fetched::Line(line));
+        };
+        let own = format!("{SCHEME}{}/", self.topology().object_store());
+        let Some(name) = reference.strip_prefix(&own) else {
+            return Ok(Fetched::Gone(format!(
+                "the body lies at `{reference}`, where nobody but its sender looks"
+            )));
+        };
+        let Some(body) = self.fetch_object(name).await? else {
+            return Ok(Fetched::Gone(format!("the body at `{reference}` is gone")));
+        };
+        let body: Box<RawValue> = match serde_json::from_slice(&body) {
+            Ok(body) => body,
+            Err(error) => return Ok(Fetched::Gone(format!("the body at `{reference}` is no JSON: {error}"))),
+        };
+        match envelope.to_line_with_data(&body) {
+            Ok(line) => Ok(Fetched::Line(Bytes::from(line))),
+            Err(error) => Ok(Fetched::Gone(format!("the event cannot be put together: {error}"))),
+        }
+    }
+
+    async fn fetch_object(&self, name: &str) -> Result<Option<Vec<u8>>, BusError> {
+        use async_nats::jetstream::object_store::GetErrorKind;
+
+        let bucket = self.topology().object_store();
+        let what = || format!("object `{name}` of `{bucket}`");
+        let store = self
+            .jetstream()
+            .get_object_store(&bucket)
+            .await
+            .map_err(|error| BusError::unanswered(what(), error))?;
+        let object = match store.get(name).await {
+            Ok(object) => object,
+            Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(BusError::unanswered(what(), error)),
+        };
+        let mut body = Vec::new();
+        let limit = MAX_UNPACKED as u64 * 4;
+        let read = tokio::time::timeout(FETCH_WITHIN, object.take(limit).read_to_end(&mut body)).await;
+        match read {
+            Ok(Ok(_)) => Ok(Some(body)),
+            Ok(Err(error)) => Err(BusError::unanswered(what(), error)),
+            Err(_) => Err(BusError::unanswered(what(), format!("not read within {FETCH_WITHIN:?}"))),
+        }
+    }
+}
+
+/// How long the largest body may take to come: a quarter of a gigabyte over a slow link.
+const FETCH_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);

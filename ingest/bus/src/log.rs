@@ -1,0 +1,150 @@
+//! Reading a stream as the log it is: in order, from anywhere, touching nobody's progress.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use lictor_wire::topology::Stream;
+
+use crate::bus::Bus;
+use crate::cursor::{Cursor, Read, Reading, Start, Step};
+use crate::delivery::{Line, parse_event};
+use crate::error::BusError;
+use crate::headers::Headers;
+use crate::large::Fetched;
+use crate::pack::{self, UnpackError};
+
+/// Where reading begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// With the first message there is.
+    First,
+    /// With this sequence, or the first after it that is still there.
+    Sequence(u64),
+    /// With the first message published at this time or later.
+    Time(Timestamp),
+    /// With the first message published after reading began.
+    New,
+}
+
+/// A message of a log.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// When the stream took it.
+    pub time: Timestamp,
+    /// Its subject.
+    pub subject: String,
+    /// Its headers.
+    pub headers: Headers,
+    /// Its payload as it lies there; empty when only headers were asked for.
+    pub payload: Bytes,
+}
+
+/// Reads a stream in order, for ever: at the end it waits for more.
+pub struct LogReader {
+    cursor: Cursor,
+    ended: bool,
+}
+
+impl Bus {
+    /// Reads a stream in order from a place, without acknowledgements. With `headers_only` no payloads are sent.
+    #[must_use]
+    pub fn read(&self, stream: Stream, from: ReadFrom, headers_only: bool) -> LogReader {
+        let reading = Reading {
+            stream: self.topology().stream_name(stream),
+            filter: None,
+            start: match from {
+                ReadFrom::First => Start::First,
+                ReadFrom::Sequence(sequence) => Start::Sequence(sequence),
+                ReadFrom::Time(time) => Start::Time(time),
+                ReadFrom::New => Start::New,
+            },
+            headers_only,
+        };
+        LogReader { cursor: Cursor::new(self.clone(), reading), ended: false }
+    }
+
+    /// As [`Bus::read`], only the messages of one subject, which may have wildcards.
+    #[must_use]
+    pub fn read_subject(&self, stream: Stream, subject: &str, from: ReadFrom) -> LogReader {
+        let mut reader = self.read(stream, from, false);
+        let reading = Reading { filter: Some(subject.to_owned()), ..reader.cursor.reading().clone() };
+        reader.cursor = Cursor::new(self.clone(), reading);
+        reader
+    }
+
+    /// The events of a message of an event stream: bodies that lie elsewhere are fetched, and a line that is no event
+    /// says why.
+    ///
+    /// # Errors
+    /// When a body lies elsewhere and the server does not answer.
+    pub async fn events(&self, entry: &LogEntry) -> Result<Vec<Line>, BusError> {
+        let lines = match entry.lines() {
+            Ok(lines) => lines,
+            Err(error) => {
+                return Ok(vec![Line::Bad { raw: entry.payload.clone(), reason: error.to_string() }]);
+            }
+        };
+        let mut events = Vec::with_capacity(lines.len());
+        for line in lines {
+            events.push(match self.with_body(line.clone()).await? {
+                Fetched::Line(line) => parse_event(line),
+                Fetched::Gone(reason) => Line::Bad { raw: line, reason },
+            });
+        }
+        Ok(events)
+    }
+}
+
+impl LogReader {
+    /// The next message; waits for one at the end of the stream. May be dropped while it waits.
+    ///
+    /// The connection may come and go unseen. [`BusError::PositionLost`] is said once, when the stream ends before
+    /// what was read; after it comes `None`, since reading on would hide the loss.
+    pub async fn next(&mut self) -> Option<Result<LogEntry, BusError>> {
+        if self.ended {
+            return None;
+        }
+        loop {
+            match self.cursor.step().await {
+                Step::Opened { .. } => {}
+                Step::Message(read) => return Some(Ok(read.into())),
+                Step::Lost { position, last } => {
+                    self.ended = true;
+                    let stream = self.cursor.reading().stream.clone();
+                    return Some(Err(BusError::PositionLost { stream, position, last }));
+                }
+            }
+        }
+    }
+}
+
+impl LogEntry {
+    /// The lines of an event message; see [`pack::unpack`].
+    ///
+    /// # Errors
+    /// When the message cannot be taken apart at all.
+    pub fn lines(&self) -> Result<Vec<Bytes>, UnpackError> {
+        pack::unpack(&self.headers, &self.payload)
+    }
+
+    /// The payload as it was before it was compressed: verdicts, receipts and other documents are JSON here.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn body(&self) -> Result<Bytes, UnpackError> {
+        pack::decode_payload(&self.headers, &self.payload)
+    }
+}
+
+impl From<Read> for LogEntry {
+    fn from(read: Read) -> Self {
+        Self {
+            sequence: read.sequence,
+            time: read.time,
+            subject: read.subject,
+            headers: Headers(read.headers),
+            payload: read.payload,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The log of policies: what is in force, how it came about, and how it is changed.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use lictor_wire::topology::Stream;
+use lictor_wire::{Policy, PolicyChange, PolicyDocument, PolicyId, TransactionId};
+
+use crate::bus::Bus;
+use crate::error::BusError;
+use crate::guarded::{GuardedLog, LogState, Record, WriteError, Written};
+use crate::log::{LogEntry, ReadFrom};
+
+/// The log of policies. Any number of processes may write to it.
+#[derive(Debug)]
+pub struct PolicyLog {
+    bus: Bus,
+    log: GuardedLog<PolicyState>,
+}
+
+/// The policies in force at a sequence of the log.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyState {
+    policies: BTreeMap<PolicyId, (u64, PolicyDocument)>,
+    others: BTreeMap<String, (u64, Bytes)>,
+}
+
+/// One document of a policy's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Revision {
+    /// Its sequence in the log.
+    pub sequence: u64,
+    /// When the log took it.
+    pub time: Timestamp,
+    /// The document, or why it cannot be read. A reader that finds the last one unreadable, or its policy unusable,
+    /// stays with the last that was good.
+    pub document: Result<PolicyDocument, String>,
+}
+
+impl Bus {
+    /// The log of policies. Reads nothing yet.
+    #[must_use]
+    pub fn policy_log(&self) -> PolicyLog {
+        let log = GuardedLog::new(self.clone(), Stream::Policies, PolicyState::default(), 0);
+        PolicyLog { bus: self.clone(), log }
+    }
+}
+
+impl PolicyLog {
+    /// Writes changes, all or none, if `validate` finds them valid in the state they will follow. What must be unique
+    /// among policies (names, say) is for `validate` to look after; it may be asked several times.
+    ///
+    /// # Errors
+    /// See [`WriteError`]. After [`WriteError::Unsettled`] the same transaction may be tried again.
+    pub async fn write<E>(
+        &self,
+        changes: Vec<PolicyChange>,
+        by: &str,
+        transaction: &TransactionId,
+        validate: impl Fn(&PolicyState) -> Result<(), E>,
+    ) -> Result<Written, WriteError<E>> {
+        let at = Timestamp::now();
+        let mut records = Vec::with_capacity(changes.len());
+        for change in changes {
+            let subject = self.bus.topology().policy(change.id());
+            let document = PolicyDocument { transaction: transaction.clone(), by: by.to_owned(), at, change };
+            let body = serde_json::to_value(&document)
+                .map_err(|source| WriteError::Bus(BusError::Encode { what: subject.clone(), source }))?;
+            records.push(Record { subject, body });
+        }
+        self.log.write(transaction, records, validate).await
+    }
+
+    /// As [`PolicyLog::write`], for documents beside the policies, such as categories.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn write_records<E>(
+        &self,
+        records: Vec<Record>,
+        transaction: &TransactionId,
+        validate: impl Fn(&PolicyState) -> Result<(), E>,
+    ) -> Result<Written, WriteError<E>> {
+        self.log.write(transaction, records, validate).await
+    }
+
+    /// What is in force, and up to which sequence.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn state(&self) -> Result<(u64, PolicyState), BusError> {
+        self.log.state().await
+    }
+
+    /// Every document of a policy, oldest first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn history(&self, id: &PolicyId) -> Result<Vec<Revision>, BusError> {
+        let subject = self.bus.topology().policy(id);
+        let entries = self.bus.all_of(Stream::Policies, &subject).await?;
+        Ok(entries.into_iter().map(|entry| revision(&entry)).collect())
+    }
+}
+
+impl Bus {
+    /// Every message of a subject that there is now, oldest first.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub(crate) async fn all_of(&self, stream: Stream, subject: &str) -> Result<Vec<LogEntry>, BusError> {
+        let what = || format!("messages of `{subject}`");
+        let name = self.topology().stream_name(stream);
+        let handle = self
+            .jetstream()
+            .get_stream_no_info(&name)
+            .await
+            .map_err(|error| BusError::unanswered(what(), error))?;
+        let last = match handle.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => message.sequence,
+            Err(error) => {
+                use async_nats::jetstream::stream::LastRawMessageErrorKind as Kind;
+                return match error.kind() {
+                    Kind::NoMessageFound => Ok(Vec::new()),
+                    Kind::JetStream(refusal)
+                        if refusal.error_code() == async_nats::jetstream::ErrorCode::NO_MESSAGE_FOUND =>
+                    {
+                        Ok(Vec::new())
+                    }
+                    _ => Err(BusError::unanswered(what(), error)),
+                };
+            }
+        };
+        let mut reader = self.read_subject(stream, subject, ReadFrom::First);
+        let mut entries = Vec::new();
+        loop {
+            match tokio::time::timeout(crate::bus::ANSWER_WITHIN, reader.next()).await {
+                Ok(Some(Ok(entry))) => {
+                    let done = entry.sequence >= last;
+                    entries.push(entry);
+                    if done {
+                        return Ok(entries);
+                    }
+                }
+                Ok(Some(Err(error))) => return Err(error),
+                Ok(None) | Err(_) => return Err(BusError::unanswered(what(), "no message came")),
+            }
+        }
+    }
+}
+
+fn revision(entry: &LogEntry) -> Revision {
+    Revision { sequence: entry.sequence, time: entry.time, document: read(entry) }
+}
+
+fn read(entry: &LogEntry) -> Result<PolicyDocument, String> {
+    let body = entry.body().map_err(|error| error.to_string())?;
+    serde_json::from_slice(&body).map_err(|error| error.to_string())
+}
+
+// === impl PolicyState ===
+
+impl PolicyState {
+    /// A policy in force, with its revision: the sequence of its document.
+    #[must_use]
+    pub fn policy(&self, id: &PolicyId) -> Option<(u64, &Policy)> {
+        self.document(id).and_then(|(revision, document)| Some((revision, policy_of(document)?)))
+    }
+
+    /// The document that put a policy in force, with its sequence.
+    #[must_use]
+    pub fn document(&self, id: &PolicyId) -> Option<(u64, &PolicyDocument)> {
+        self.policies.get(id).map(|(revision, document)| (*revision, document))
+    }
+
+    /// Every policy in force, by id.
+    pub fn policies(&self) -> impl Iterator<Item = (u64, &Policy)> {
+        self.policies.values().filter_map(|(revision, document)| Some((*revision, policy_of(document)?)))
+    }
+
+    /// The last of every other document, by subject, with its sequence: categories.
+    pub fn others(&self) -> impl Iterator<Item = (&str, u64, &Bytes)> {
+        self.others.iter().map(|(subject, (revision, body))| (subject.as_str(), *revision, body))
+    }
+}
+
+impl LogState for PolicyState {
+    fn apply(&mut self, entry: &LogEntry) {
+        if entry.subject.contains(".policies.category.") {
+            if let Ok(body) = entry.body() {
+                self.others.insert(entry.subject.clone(), (entry.sequence, body));
+            }
+            return;
+        }
+        match read(entry) {
+            Ok(document) => match &document.change {
+                PolicyChange::Put { policy } => {
+                    let id = policy.id.clone();
+                    self.policies.insert(id, (entry.sequence, document));
+                }
+                PolicyChange::Delete { id } => {
+                    self.policies.remove(id);
+                }
+            },
+            Err(error) => {
+                tracing::error!(
+                    sequence = entry.sequence,
+                    error,
+                    "a policy document cannot be read; the one before stays in force"
+                );
+            }
+        }
+    }
+}
+
+fn policy_of(document: &PolicyDocument) -> Option<&Policy> {
+    match &document.change {
+        PolicyChange::Put { policy } => Some(policy),
+        PolicyChange::Delete { .. } => None,
+    }
+}

@@ -1,0 +1,237 @@
+//! Watches whether evaluators keep up with the streams they read from.
+//!
+//! Event streams throw away their oldest messages when they are full. Well before unjudged ones are among them,
+//! sources are told to wait; when some fall out all the same, that is an event people see.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lictor_wire::topology::{Bucket, Consumer, Stream};
+use lictor_wire::{ClusterId, CoverageEvent, CoverageNotice, Event, EventData, EventId, Fingerprint, Kind};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::Bus;
+use crate::error::BusError;
+use crate::topology::{read_consumer, read_stream};
+
+/// How often the streams are looked at. A stream of 4 GB at 100 MB a second takes 12 seconds from 70 % to full.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Sources are stopped when this much of a stream is unjudged, and let go below the other: far enough apart not to
+/// flutter.
+const STOP_AT: f64 = 0.70;
+const FLOW_BELOW: f64 = 0.60;
+
+/// Whether sources should be slowed down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pressure {
+    /// Evaluators keep up.
+    #[default]
+    Flow,
+    /// Evaluators are far behind: sources should wait.
+    Stop,
+}
+
+/// A stream and its live consumer at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sample {
+    /// Sequence of the first message that is still there.
+    pub first: u64,
+    /// Sequence of the last message.
+    pub last: u64,
+    /// Messages in the stream.
+    pub messages: u64,
+    /// Bytes in the stream.
+    pub bytes: u64,
+    /// Greatest size; 0 for none.
+    pub max_bytes: u64,
+    /// Everything up to here is judged.
+    pub ack_floor: u64,
+}
+
+/// What was last said about messages that fell out of a stream; shared by all publishers through the presence bucket,
+/// so each range is said once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Said {
+    /// Everything up to here that fell out was said.
+    to: u64,
+}
+
+pub(crate) struct Monitor {
+    pressure: watch::Sender<Pressure>,
+    kinds: HashMap<Kind, Pressure>,
+    said: HashMap<Kind, Said>,
+}
+
+impl Sample {
+    /// How much of the stream's room is taken by messages that are not judged, from 0 to 1. Their size is taken to be
+    /// the average.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a fraction compared with two digits")]
+    pub fn unjudged(&self) -> f64 {
+        if self.max_bytes == 0 || self.messages == 0 {
+            return 0.0;
+        }
+        let waiting = self.last.saturating_sub(self.ack_floor).min(self.messages);
+        let bytes = self.bytes as f64 * (waiting as f64 / self.messages as f64);
+        bytes / self.max_bytes as f64
+    }
+
+    /// The sequences that are gone and were not judged, first and last.
+    #[must_use]
+    pub const fn fell_out(&self) -> Option<(u64, u64)> {
+        if self.first > self.ack_floor + 1 { Some((self.ack_floor + 1, self.first - 1)) } else { None }
+    }
+}
+
+impl Pressure {
+    /// What follows from how much is unjudged.
+    #[must_use]
+    pub fn after(self, unjudged: f64) -> Self {
+        match self {
+            Self::Flow if unjudged >= STOP_AT => Self::Stop,
+            Self::Stop if unjudged < FLOW_BELOW => Self::Flow,
+            unchanged => unchanged,
+        }
+    }
+}
+
+impl Monitor {
+    /// Looks once, so that the first answer is the truth.
+    pub(crate) async fn start(bus: &Bus) -> Result<(Self, watch::Receiver<Pressure>), BusError> {
+        let (pressure, receiver) = watch::channel(Pressure::Flow);
+        let mut monitor = Self { pressure, kinds: HashMap::new(), said: HashMap::new() };
+        monitor.look(bus).await?;
+        Ok((monitor, receiver))
+    }
+
+    pub(crate) async fn run(mut self, bus: Bus, closing: CancellationToken) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = closing.cancelled() => return,
+            }
+            if let Err(error) = self.look(&bus).await {
+                tracing::debug!(%error, "cannot see whether evaluators keep up; the last answer stands");
+            }
+        }
+    }
+
+    async fn look(&mut self, bus: &Bus) -> Result<(), BusError> {
+        for kind in Kind::JUDGED {
+            let Some(sample) = sample(bus, kind).await? else { continue };
+            let before = self.kinds.get(&kind).copied().unwrap_or_default();
+            let after = before.after(sample.unjudged());
+            if before != after {
+                tracing::warn!(%kind, ?after, unjudged = sample.unjudged(), "how far evaluators are behind");
+            }
+            self.kinds.insert(kind, after);
+            if let Some((from, to)) = sample.fell_out() {
+                self.say(bus, kind, from, to).await?;
+            }
+        }
+        let any = self.kinds.values().any(|pressure| *pressure == Pressure::Stop);
+        let pressure = if any { Pressure::Stop } else { Pressure::Flow };
+        self.pressure.send_if_modified(|before| std::mem::replace(before, pressure) != pressure);
+        Ok(())
+    }
+
+    /// Publishes what fell out and was not said before. Two publishers that see it at once give it the same id.
+    async fn say(&mut self, bus: &Bus, kind: Kind, from: u64, to: u64) -> Result<(), BusError> {
+        let mut said = self.said.get(&kind).copied().unwrap_or_default();
+        if to <= said.to {
+            return Ok(());
+        }
+        let key = format!("fellout.{kind}");
+        if let Some((_, shared)) = bus.get::<Said>(Bucket::Presence, &key).await? {
+            said.to = said.to.max(shared.to);
+        }
+        let from = from.max(said.to + 1);
+        if from <= to {
+            tracing::error!(%kind, from, to, "messages fell out of the full stream unjudged");
+            bus.publish_event(&fell_out(kind, from, to, Timestamp::now())).await?;
+            bus.put(Bucket::Presence, &key, &Said { to }).await?;
+        }
+        self.said.insert(kind, Said { to: to.max(said.to) });
+        Ok(())
+    }
+}
+
+async fn sample(bus: &Bus, kind: Kind) -> Result<Option<Sample>, BusError> {
+    let spec = bus.topology().consumer(Consumer::Judge(kind));
+    let stream = bus.topology().stream_name(Stream::Events(kind));
+    // The consumer first: messages judged in between then count as unjudged, and never the other way round.
+    let Some(consumer) = read_consumer(bus.jetstream(), &stream, &spec.name).await? else { return Ok(None) };
+    let Some(info) = read_stream(bus.jetstream(), &stream).await? else { return Ok(None) };
+    Ok(Some(Sample {
+        first: info.state.first_sequence,
+        last: info.state.last_sequence,
+        messages: info.state.messages,
+        bytes: info.state.bytes,
+        max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(0),
+        ack_floor: consumer.ack_floor.stream_sequence,
+    }))
+}
+
+/// The event that says so; who says the same again uses the same id.
+fn fell_out(kind: Kind, from: u64, to: u64, at: Timestamp) -> Event {
+    Event {
+        id: EventId::from(Fingerprint::new("fell-out").part(kind.as_str()).number(from)),
+        source: "/lictor/bus".to_owned(),
+        time: at,
+        cluster: ClusterId::default(),
+        traceparent: None,
+        extensions: BTreeMap::new(),
+        data: EventData::Coverage(Box::new(CoverageEvent {
+            notice: CoverageNotice::FellOut { kind, from, to, at },
+            lost: 0,
+            node: String::new(),
+            detail: format!("{} messages of kind {kind} fell out of the full stream unjudged", to - from + 1),
+        })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(first: u64, last: u64, ack_floor: u64) -> Sample {
+        let messages = last + 1 - first;
+        Sample { first, last, messages, bytes: messages * 10, max_bytes: 1_000, ack_floor }
+    }
+
+    #[test]
+    fn counts_what_is_not_judged() {
+        assert_eq!(sample(1, 100, 100).unjudged(), 0.0);
+        assert_eq!(sample(1, 100, 0).unjudged(), 1.0);
+        assert_eq!(sample(1, 100, 30).unjudged(), 0.7);
+        assert_eq!(sample(51, 150, 0).unjudged(), 1.0);
+        assert_eq!(Sample { max_bytes: 0, ..sample(1, 100, 0) }.unjudged(), 0.0);
+        assert_eq!(Sample::default().unjudged(), 0.0);
+    }
+
+    #[test]
+    fn stops_and_lets_go_apart() {
+        let mut pressure = Pressure::Flow;
+        let mut course = Vec::new();
+        for unjudged in [0.5, 0.69, 0.7, 0.65, 0.61, 0.59, 0.69, 0.71] {
+            pressure = pressure.after(unjudged);
+            course.push(pressure == Pressure::Stop);
+        }
+        assert_eq!(course, [false, false, true, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn sees_what_fell_out() {
+        assert_eq!(sample(1, 9, 0).fell_out(), None);
+        assert_eq!(sample(5, 9, 4).fell_out(), None);
+        assert_eq!(sample(5, 9, 8).fell_out(), None);
+        assert_eq!(sample(5, 9, 2).fell_out(), Some((3, 4)));
+    }
+}

@@ -1,0 +1,566 @@
+//! Packs events into messages and repeats each until the stream has it.
+//!
+//! One task gathers. Lines for the same subject wait up to [`LINGER`] or until there are [`PACK_BYTES`] of them; then
+//! the message is frozen: it gets its number, and from there on the same bytes are sent, by a small task of its own,
+//! until the stream acknowledges them. Numbers count up from 1 per producer, start and kind; every message carries
+//! the number up to which all were acknowledged when it was frozen, so a reader can tell a message that is missing
+//! from one that is still on its way. What was acknowledged after the last message of a start is vouched for by none.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use jiff::Timestamp;
+use lictor_wire::token::escape;
+use lictor_wire::{ClusterId, Envelope, Event, EventId, Kind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bus::{Bus, Publication};
+use crate::error::BusError;
+use crate::pack::{self, Frozen, MAX_UNPACKED};
+use crate::pressure::{self, Pressure};
+
+/// How long the first line of a pack waits for others: measured, 101 events a message at 50,000 events a second, and
+/// nobody notices two milliseconds.
+const LINGER: Duration = Duration::from_millis(2);
+
+/// A pack is full at this size: larger ones gain nothing more, and a redelivery repeats all of one.
+const PACK_BYTES: usize = 64 * 1024;
+
+/// Frozen messages that wait for their acknowledgement: at 64 KB some 16 MB, and at 30 ms for a synced write some
+/// 8,000 messages a second, more than one stream takes.
+const IN_FLIGHT: usize = 256;
+
+/// Calls that wait to be gathered. Each is one source's batch, and a source waits for its answer, so this many sources
+/// at once pass without waiting on the queue itself.
+const CALLS_WAITING: usize = 256;
+
+/// How soon a message that was not acknowledged is sent again, doubling up to the second.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(5);
+
+/// A message refused for this long needs a person: the disk is full, or the stream was removed.
+const ALARM_AFTER: Duration = Duration::from_secs(30);
+
+/// How long the last messages may take when the publisher is closed.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+
+/// The largest event that is taken at all; what the reader of a body laid elsewhere takes.
+const LARGEST_EVENT: usize = 4 * MAX_UNPACKED;
+
+/// An event as its line, ready to be packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedLine {
+    /// Its kind: which stream it goes to.
+    pub kind: Kind,
+    /// Its cluster: which subject of that stream.
+    pub cluster: ClusterId,
+    /// Its id.
+    pub id: EventId,
+    /// The CloudEvents object on one line, without the line's end.
+    pub line: String,
+}
+
+/// What a [`Publisher`] takes.
+pub trait Publishable {
+    /// Its line.
+    ///
+    /// # Errors
+    /// When it cannot be written as one.
+    fn into_line(self) -> Result<PreparedLine, PublishError>;
+}
+
+/// What was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Published {
+    /// Events.
+    pub events: usize,
+    /// Messages their lines went into; others may share them.
+    pub messages: usize,
+}
+
+/// Why events were not published. Except for [`PublishError::Closed`] none of the call's events was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// An event cannot be written as JSON.
+    #[error("event `{id}` cannot be written as JSON: {source}")]
+    Encode {
+        /// The event.
+        id: EventId,
+        /// What does not fit.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A prepared line is empty or has a line end in it, and would come out as something else.
+    #[error("event `{id}` is not on one line")]
+    NotOneLine {
+        /// The event.
+        id: EventId,
+    },
+    /// The event is too large, even with its body elsewhere.
+    #[error("event `{id}` has {bytes} bytes, too many to publish")]
+    TooLarge {
+        /// The event.
+        id: EventId,
+        /// Its size.
+        bytes: usize,
+    },
+    /// The publisher was closed before the stream acknowledged everything. The events may be there or not; repeating
+    /// them is harmless.
+    #[error("the publisher was closed before the events were acknowledged")]
+    Closed,
+}
+
+/// Publishes events. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Publisher {
+    bus: Bus,
+    producer: Arc<str>,
+    epoch: Arc<str>,
+    calls: mpsc::Sender<Call>,
+    laid_aside: Arc<AtomicUsize>,
+    pressure: watch::Receiver<Pressure>,
+    /// No more calls: gather what there is, send it, and end.
+    closing: CancellationToken,
+    /// Give up what is not acknowledged.
+    abandon: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// One call of [`Publisher::publish`] on its way to the gatherer.
+struct Call {
+    lines: Vec<(PreparedLine, String)>,
+    answer: Arc<Answer>,
+}
+
+/// What a call waits for.
+struct Answer {
+    left: AtomicUsize,
+    messages: AtomicUsize,
+    failed: AtomicBool,
+    done: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+/// Lines for one subject that are not a message yet.
+struct Pack {
+    kind: Kind,
+    lines: String,
+    count: usize,
+    waiting: Vec<(Arc<Answer>, usize)>,
+    serial: u64,
+}
+
+/// Which numbers of one kind are acknowledged.
+#[derive(Debug, Default)]
+struct Numbers {
+    last: u64,
+    /// All up to here are acknowledged.
+    acked: u64,
+    /// Those beyond that are.
+    beyond: BTreeSet<u64>,
+}
+
+struct Gatherer {
+    bus: Bus,
+    id: String,
+    packs: HashMap<String, Pack>,
+    /// Packs in the order in which they are due; one that was frozen earlier is recognised by its serial.
+    due: VecDeque<(Instant, String, u64)>,
+    serial: u64,
+    numbers: HashMap<Kind, Arc<Mutex<Numbers>>>,
+    in_flight: Arc<Semaphore>,
+    abandon: CancellationToken,
+    tasks: TaskTracker,
+}
+
+// === impl Publisher ===
+
+impl Publisher {
+    /// Starts publishing under a producer's name: one per process and role, such as `ingest-7f9c`.
+    ///
+    /// # Errors
+    /// When the server does not answer the monitor's first question: whether the streams are full.
+    pub async fn start(bus: Bus, producer: &str) -> Result<Self, BusError> {
+        let producer: Arc<str> = escape(producer).into();
+        let epoch: Arc<str> =
+            format!("{:x}-{:08x}", Timestamp::now().as_millisecond(), rand::random::<u32>()).into();
+        let (calls, waiting) = mpsc::channel(CALLS_WAITING);
+        let (closing, abandon) = (CancellationToken::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
+        let gatherer = Gatherer {
+            bus: bus.clone(),
+            id: format!("{producer}.{epoch}"),
+            packs: HashMap::new(),
+            due: VecDeque::new(),
+            serial: 0,
+            numbers: HashMap::new(),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            abandon: abandon.clone(),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn(gatherer.run(waiting, closing.clone()));
+        let (monitor, pressure) = pressure::Monitor::start(&bus).await?;
+        tasks.spawn(monitor.run(bus.clone(), closing.clone()));
+        let laid_aside = Arc::new(AtomicUsize::new(0));
+        Ok(Self { bus, producer, epoch, calls, laid_aside, pressure, closing, abandon, tasks })
+    }
+
+    /// Publishes events; answers when the streams have acknowledged all of them.
+    ///
+    /// While the server is away this waits. Dropping the answer does not take the events back.
+    ///
+    /// # Errors
+    /// When an event cannot be a line (then none is sent), or the publisher is closed meanwhile.
+    pub async fn publish<E: Publishable>(&self, events: Vec<E>) -> Result<Published, PublishError> {
+        let mut lines = Vec::with_capacity(events.len());
+        for event in events {
+            lines.push(self.prepare(event.into_line()?).await?);
+        }
+        let events = lines.len();
+        if events == 0 {
+            return Ok(Published::default());
+        }
+        let (done, answered) = oneshot::channel();
+        let answer = Arc::new(Answer {
+            left: AtomicUsize::new(events),
+            messages: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
+            done: Mutex::new(Some(done)),
+        });
+        let call = Call { lines, answer: Arc::clone(&answer) };
+        self.calls.send(call).await.map_err(|_| PublishError::Closed)?;
+        if answered.await.is_err() || answer.failed.load(Ordering::Acquire) {
+            return Err(PublishError::Closed);
+        }
+        Ok(Published { events, messages: answer.messages.load(Ordering::Acquire) })
+    }
+
+    /// Whether sources should be slowed down: evaluators are far behind, and a stream would soon lose what they have
+    /// not judged.
+    #[must_use]
+    pub fn pressure(&self) -> watch::Receiver<Pressure> {
+        self.pressure.clone()
+    }
+
+    /// What every message of this start is named by, before its number: `<producer>.<epoch>`.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        format!("{}.{}", self.producer, self.epoch)
+    }
+
+    /// Sends what is gathered, waits a while for its acknowledgement, and ends. Clones end with it.
+    pub async fn close(self) {
+        self.closing.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(CLOSE_WITHIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                "closed before everything was acknowledged; sources repeat what they got no answer for"
+            );
+            self.abandon.cancel();
+            self.tasks.wait().await;
+        }
+    }
+
+    /// Sees that a line fits, its body laid elsewhere if it must be, and finds its subject.
+    async fn prepare(&self, mut line: PreparedLine) -> Result<(PreparedLine, String), PublishError> {
+        if line.line.trim().is_empty() || line.line.contains(['\n', '\r']) {
+            return Err(PublishError::NotOneLine { id: line.id });
+        }
+        let limit = self.bus.payload_limit();
+        if line.line.len() > limit && !fits_compressed(&line.line, limit) {
+            line.line = self.lay_body_aside(&line, limit).await?;
+        }
+        let subject = self.bus.topology().events(line.kind, &line.cluster);
+        Ok((line, subject))
+    }
+
+    async fn lay_body_aside(&self, line: &PreparedLine, limit: usize) -> Result<String, PublishError> {
+        let bytes = line.line.len();
+        let too_large = || PublishError::TooLarge { id: line.id.clone(), bytes };
+        if bytes > LARGEST_EVENT {
+            return Err(too_large());
+        }
+        let envelope = Envelope::parse(&line.line).map_err(|_| too_large())?;
+        let Some(body) = envelope.data else { return Err(too_large()) };
+        // A name of its own for each: an object that is replaced is unreadable for a moment.
+        let serial = self.laid_aside.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}.{}.{serial}", escape(line.id.as_str()), self.identity());
+        let mut delay = AGAIN_AFTER;
+        let reference = loop {
+            match self.bus.lay_aside(&name, body.get().as_bytes()).await {
+                Ok(reference) => break reference,
+                Err(error) => tracing::warn!(%error, "a large body waits to be written"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(delay) => delay = delay.saturating_mul(2).min(AGAIN_AT_MOST),
+                () = self.closing.cancelled() => return Err(PublishError::Closed),
+            }
+        };
+        match envelope.to_line_with_dataref(&reference) {
+            Ok(short) if short.len() <= limit => Ok(short),
+            Ok(_) => Err(too_large()),
+            Err(source) => Err(PublishError::Encode { id: line.id.clone(), source }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("identity", &self.identity()).finish_non_exhaustive()
+    }
+}
+
+fn fits_compressed(line: &str, limit: usize) -> bool {
+    line.len() <= MAX_UNPACKED
+        && pack::compress(line.as_bytes()).is_some_and(|smaller| smaller.len() <= limit)
+}
+
+// === impl Publishable ===
+
+impl Publishable for Event {
+    fn into_line(self) -> Result<PreparedLine, PublishError> {
+        (&self).into_line()
+    }
+}
+
+impl Publishable for &Event {
+    fn into_line(self) -> Result<PreparedLine, PublishError> {
+        match self.to_line() {
+            Ok(line) => Ok(PreparedLine {
+                kind: self.kind(),
+                cluster: self.cluster.clone(),
+                id: self.id.clone(),
+                line,
+            }),
+            Err(source) => Err(PublishError::Encode { id: self.id.clone(), source }),
+        }
+    }
+}
+
+impl Publishable for PreparedLine {
+    fn into_line(self) -> Result<PreparedLine, PublishError> {
+        Ok(self)
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn add(&self, events: usize, acknowledged: bool) {
+        if acknowledged {
+            self.messages.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.failed.store(true, Ordering::Release);
+        }
+        if self.left.fetch_sub(events, Ordering::AcqRel) == events {
+            let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // Nobody listens any more when the caller gave up.
+            let _ = done.map(|done| done.send(()));
+        }
+    }
+}
+
+// === impl Numbers ===
+
+impl Numbers {
+    /// The next number, and up to which all are acknowledged.
+    fn next(&mut self) -> (u64, u64) {
+        self.last += 1;
+        (self.last, self.acked)
+    }
+
+    fn acknowledge(&mut self, number: u64) {
+        self.beyond.insert(number);
+        while self.beyond.remove(&(self.acked + 1)) {
+            self.acked += 1;
+        }
+    }
+}
+
+// === impl Gatherer ===
+
+impl Gatherer {
+    async fn run(mut self, mut calls: mpsc::Receiver<Call>, closing: CancellationToken) {
+        loop {
+            let due = self.due.front().map(|(at, ..)| *at);
+            tokio::select! {
+                call = calls.recv() => match call {
+                    Some(call) => self.gather(call).await,
+                    None => break,
+                },
+                () = until(due) => self.freeze_due().await,
+                () = closing.cancelled(), if !calls.is_closed() => calls.close(),
+            }
+        }
+        let subjects: Vec<String> = self.packs.keys().cloned().collect();
+        for subject in subjects {
+            self.freeze(&subject).await;
+        }
+    }
+
+    async fn gather(&mut self, call: Call) {
+        for (line, subject) in call.lines {
+            // A pack that would grow past its size goes first, so that one large line does not drag others along.
+            if self.packs.get(&subject).is_some_and(|pack| pack.lines.len() + line.line.len() > PACK_BYTES) {
+                self.freeze(&subject).await;
+            }
+            if let Some(pack) = self.packs.get_mut(&subject) {
+                pack.add(&line.line, &call.answer);
+            } else {
+                self.serial += 1;
+                let mut pack = Pack {
+                    kind: line.kind,
+                    lines: String::new(),
+                    count: 0,
+                    waiting: Vec::new(),
+                    serial: self.serial,
+                };
+                pack.add(&line.line, &call.answer);
+                self.due.push_back((Instant::now() + LINGER, subject.clone(), self.serial));
+                self.packs.insert(subject.clone(), pack);
+            }
+            if self.packs.get(&subject).is_some_and(|pack| pack.lines.len() >= PACK_BYTES) {
+                self.freeze(&subject).await;
+            }
+        }
+        // Under a steady stream of calls nobody waits for the timer, so quiet subjects are looked after here.
+        self.freeze_due().await;
+    }
+
+    async fn freeze_due(&mut self) {
+        let now = Instant::now();
+        while let Some((at, ..)) = self.due.front()
+            && *at <= now
+        {
+            let Some((_, subject, serial)) = self.due.pop_front() else { return };
+            if self.packs.get(&subject).is_some_and(|pack| pack.serial == serial) {
+                self.freeze(&subject).await;
+            }
+        }
+    }
+
+    /// Makes a pack a message and sends it on its way, as soon as fewer than [`IN_FLIGHT`] are.
+    async fn freeze(&mut self, subject: &str) {
+        let Some(pack) = self.packs.remove(subject) else { return };
+        let permit = tokio::select! {
+            permit = Arc::clone(&self.in_flight).acquire_owned() => permit.ok(),
+            () = self.abandon.cancelled() => None,
+        };
+        let Some(permit) = permit else {
+            pack.waiting.iter().for_each(|(answer, events)| answer.add(*events, false));
+            return;
+        };
+        let numbers = Arc::clone(self.numbers.entry(pack.kind).or_default());
+        let (number, acked) = numbers.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let Frozen { headers, payload } =
+            pack::freeze(pack.lines, pack.count, &format!("{}.{number}", self.id), acked);
+        let message = Underway { subject: subject.to_owned(), headers, payload, number, numbers, permit };
+        self.tasks.spawn(message.deliver(self.bus.clone(), pack.waiting, self.abandon.clone()));
+    }
+}
+
+impl Pack {
+    fn add(&mut self, line: &str, answer: &Arc<Answer>) {
+        if self.count > 0 {
+            self.lines.push('\n');
+        }
+        self.lines.push_str(line);
+        self.count += 1;
+        match self.waiting.last_mut() {
+            Some((last, events)) if Arc::ptr_eq(last, answer) => *events += 1,
+            _ => self.waiting.push((Arc::clone(answer), 1)),
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A frozen message that the stream does not have yet.
+struct Underway {
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+    number: u64,
+    numbers: Arc<Mutex<Numbers>>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Underway {
+    async fn deliver(self, bus: Bus, waiting: Vec<(Arc<Answer>, usize)>, abandon: CancellationToken) {
+        let acknowledged = tokio::select! {
+            () = self.repeat(&bus) => true,
+            () = abandon.cancelled() => false,
+        };
+        if acknowledged {
+            self.numbers.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(self.number);
+        }
+        for (answer, events) in waiting {
+            answer.add(events, acknowledged);
+        }
+        drop(self.permit);
+    }
+
+    /// Sends the same bytes until they are acknowledged.
+    async fn repeat(&self, bus: &Bus) {
+        let mut connections = bus.connections();
+        let started = Instant::now();
+        let mut delay = AGAIN_AFTER;
+        loop {
+            connections.mark_unchanged();
+            let publication = Publication {
+                subject: self.subject.clone(),
+                headers: self.headers.clone(),
+                payload: self.payload.clone(),
+            };
+            let answered = tokio::select! {
+                answered = bus.publish(publication) => Some(answered),
+                // What was sent over the old connection gets no answer any more.
+                _ = connections.changed() => None,
+            };
+            match answered {
+                Some(Ok(_)) => return,
+                Some(Err(error)) if started.elapsed() > ALARM_AFTER => {
+                    tracing::error!(%error, subject = self.subject, "a message waits to be published");
+                }
+                Some(Err(error)) => tracing::debug!(%error, "publishing again"),
+                None => tracing::debug!("connected anew, publishing again"),
+            }
+            tokio::time::sleep(delay).await;
+            delay = delay.saturating_mul(2).min(AGAIN_AT_MOST);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_mark_never_passes_a_number_that_is_not_acknowledged(order in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle()) {
+            let mut numbers = Numbers::default();
+            for expected in 1..=40 {
+                prop_assert_eq!(numbers.next().0, expected);
+            }
+            for (i, number) in order.iter().enumerate() {
+                numbers.acknowledge(*number);
+                let naive = (1..=40).take_while(|n| order[..=i].contains(n)).last().unwrap_or(0);
+                prop_assert_eq!(numbers.acked, naive);
+            }
+            prop_assert!(numbers.beyond.is_empty());
+        }
+    }
+}

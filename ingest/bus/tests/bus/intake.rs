@@ -1,0 +1,249 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use lictor_bus::{
+    Bus, BusError, Consumer, Delivery, Intake, IntakeOptions, Line, LineOutcome, Publisher, Stream,
+};
+use lictor_tests::NatsServer;
+use lictor_wire::policy::LifecycleStage;
+use lictor_wire::{Cause, ClusterId, DeadLetter, Entity, Event, EventRef, Kind, Revisions, Verdict};
+
+use crate::{all, connect, event_line, event_lines, judged, raw, set, within};
+
+const JUDGE: Consumer = Consumer::Judge(Kind::Process);
+
+async fn intake(bus: &Bus) -> Intake {
+    bus.intake(JUDGE, IntakeOptions::default()).await.unwrap()
+}
+
+pub async fn next(intake: &mut Intake) -> Delivery {
+    within(async {
+        loop {
+            // An error says why nothing comes for now.
+            if let Ok(delivery) = intake.next().await.unwrap() {
+                return delivery;
+            }
+        }
+    })
+    .await
+}
+
+pub fn event(line: &Line) -> &Event {
+    let Line::Event(event) = line else { panic!("{line:?}") };
+    event
+}
+
+fn verdict(event: &Event) -> Verdict {
+    let entity = Entity::Node { name: "n".to_owned(), cluster: ClusterId::new("c1") };
+    let revisions = Revisions::default();
+    Verdict {
+        id: Verdict::id_of(&event.id, &entity, Cause::Observed, revisions),
+        event: EventRef {
+            id: event.id.clone(),
+            kind: event.kind(),
+            time: event.time,
+            stream: String::new(),
+            sequence: 0,
+        },
+        cause: Cause::Observed,
+        stage: LifecycleStage::Runtime,
+        entity,
+        revisions,
+        judged_at: Timestamp::UNIX_EPOCH,
+        violations: Vec::new(),
+        undecided: Vec::new(),
+        failures: Vec::new(),
+        gone: false,
+        traceparent: None,
+    }
+}
+
+async fn publish(server: &NatsServer, payload: &'static [u8], content_type: &str) {
+    let (_client, jetstream) = raw(server).await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Content-Type", content_type);
+    let payload = Bytes::from_static(payload);
+    jetstream
+        .publish_with_headers("lictor.events.process.c1", headers, payload)
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+}
+
+async fn letters(bus: &Bus) -> Vec<DeadLetter> {
+    let entries = all(bus, Stream::DeadLetters).await;
+    entries.iter().map(|entry| serde_json::from_slice(&entry.body().unwrap()).unwrap()).collect()
+}
+
+async fn floor(bus: &Bus, wanted: u64) {
+    within(async {
+        loop {
+            let report = bus.report().await.unwrap();
+            let stream = bus.topology().stream_name(Stream::Events(Kind::Process));
+            let consumer = report.consumers.iter().find(|consumer| consumer.stream == stream).unwrap();
+            if consumer.ack_floor == wanted && consumer.in_flight == 0 {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    })
+    .await;
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+#[tokio::test]
+async fn verdicts_are_written_before_the_message_is_done() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
+    within(publisher.publish(event_lines("e", 0..10))).await.unwrap();
+    let mut intake = intake(&bus).await;
+    let delivery = next(&mut intake).await;
+    assert_eq!((delivery.sequence, delivery.delivered, delivery.first_line), (1, 1, 0));
+    assert_eq!(delivery.stream, "LICTOR_EVENTS_PROCESS");
+    assert_eq!(delivery.subject, "lictor.events.process.c1");
+    assert_eq!(delivery.origin(), ("LICTOR_EVENTS_PROCESS", 1));
+    assert_eq!(delivery.lines.len(), 10);
+    let outcomes =
+        delivery.lines.iter().map(|line| LineOutcome::judged(vec![verdict(event(line))])).collect();
+    within(delivery.settle(outcomes)).await.unwrap();
+    assert_eq!(bus.last_sequence(Stream::Verdicts).await.unwrap(), 10);
+    floor(&bus, 1).await;
+}
+
+#[tokio::test]
+async fn one_bad_line_goes_alone() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let good = event_line("good").line;
+    let payload = [good.as_bytes(), b"\n{\"half\":\n\xff\xfe\n", good.as_bytes(), b"\n"].concat();
+    publish(&server, payload.leak(), "application/x-ndjson").await;
+    let mut intake = intake(&bus).await;
+    let delivery = next(&mut intake).await;
+    let bad: Vec<bool> = delivery.lines.iter().map(|line| matches!(line, Line::Bad { .. })).collect();
+    assert_eq!(bad, [false, true, true, false]);
+    let outcomes = judged(delivery.lines.len());
+    within(delivery.settle(outcomes)).await.unwrap();
+    let letters = letters(&bus).await;
+    assert_eq!(letters.len(), 2);
+    assert_eq!((letters[0].line, letters[0].lossy, letters[0].original.as_str()), (1, false, "{\"half\":"));
+    assert_eq!((letters[1].line, letters[1].lossy), (2, true));
+    assert_eq!(
+        (letters[1].role.as_str(), letters[1].origin.as_str(), letters[1].position),
+        ("evaluator", "LICTOR_EVENTS_PROCESS", 1)
+    );
+    floor(&bus, 1).await;
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_unpacked_is_dead_as_a_whole() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    publish(&server, b"no list", "application/cloudevents-batch+json").await;
+    let mut intake = intake(&bus).await;
+    let delivery = next(&mut intake).await;
+    assert!(matches!(&delivery.lines[..], [Line::Bad { .. }]));
+    within(delivery.settle(judged(1))).await.unwrap();
+    assert_eq!(letters(&bus).await[0].original, "no list");
+}
+
+#[tokio::test]
+async fn what_was_not_settled_comes_again() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
+    within(publisher.publish(vec![event_line("e")])).await.unwrap();
+    let mut intake = intake(&bus).await;
+    let delivery = next(&mut intake).await;
+    let wrong = delivery.settle(Vec::new()).await;
+    assert!(matches!(wrong, Err(BusError::Outcomes { wanted: 1, found: 0 })), "{wrong:?}");
+    let again = next(&mut intake).await;
+    assert_eq!(again.delivered, 2);
+    within(again.settle(judged(1))).await.unwrap();
+    floor(&bus, 1).await;
+}
+
+/// Work that takes three times the server's patience is not given to anybody else meanwhile.
+#[tokio::test]
+async fn slow_work_is_kept_alive() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
+    within(publisher.publish(vec![event_line("e")])).await.unwrap();
+    let mut intake = intake(&bus).await;
+    let delivery = next(&mut intake).await;
+    let nothing = tokio::time::timeout(Duration::from_secs(3), intake.next()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+    within(delivery.settle(judged(1))).await.unwrap();
+    floor(&bus, 1).await;
+}
+
+#[tokio::test]
+async fn a_parked_line_moves_waits_and_comes_again() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
+    within(publisher.publish(event_lines("e", 0..3))).await.unwrap();
+    let mut intake = intake(&bus).await;
+    let delivery = next(&mut intake).await;
+    assert!(!delivery.expired(Timestamp::MAX));
+    let mut outcomes = judged(3);
+    outcomes[1] = LineOutcome::parked(vec!["deployment of pod shop/wéb-1\n".to_owned()]);
+    outcomes[2] = LineOutcome::dead("not today");
+    within(delivery.settle(outcomes)).await.unwrap();
+    floor(&bus, 1).await;
+    assert_eq!(letters(&bus).await[0].reason, "not today");
+
+    let mut retry = bus.intake(Consumer::Retry, IntakeOptions::default()).await.unwrap();
+    for delivered in 1..=4 {
+        let delivery = next(&mut retry).await;
+        assert_eq!(delivery.delivered, delivered);
+        assert_eq!(event(&delivery.lines[0]).id.as_str(), "e1");
+        assert_eq!(delivery.origin(), ("LICTOR_EVENTS_PROCESS", 1));
+        let parked = delivery.parked.clone().unwrap();
+        assert_eq!((parked.line, parked.missing), (1, vec!["deployment of pod shop/wéb-1\n".to_owned()]));
+        assert!(!delivery.expired(Timestamp::now()));
+        assert!(delivery.expired(delivery.published + lictor_wire::topology::PARKED_FOR));
+        let outcome = if delivered < 4 { LineOutcome::parked(vec![]) } else { LineOutcome::judged(vec![]) };
+        within(delivery.settle(vec![outcome])).await.unwrap();
+    }
+}
+
+/// Two evaluators share the work; a third of it is done while the server dies and comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_server_is_read_on_by_all() {
+    let mut server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
+    let (judged_ids, mut seen) = tokio::sync::mpsc::channel(1_000);
+    for _ in 0..2 {
+        let mut intake = bus.intake(JUDGE, IntakeOptions { batch: 4, max_in_flight: 8 }).await.unwrap();
+        let judged_ids = judged_ids.clone();
+        tokio::spawn(async move {
+            while let Some(delivery) = intake.next().await {
+                let Ok(delivery) = delivery else { continue };
+                let ids: Vec<_> = delivery.lines.iter().map(|line| event(line).id.to_string()).collect();
+                let lines = ids.len();
+                if delivery.settle(judged(lines)).await.is_ok() {
+                    for id in ids {
+                        judged_ids.send(id).await.unwrap();
+                    }
+                }
+            }
+        });
+    }
+    let wanted: Vec<String> = event_lines("e", 0..90).iter().map(|line| line.id.to_string()).collect();
+    for range in [0..30, 30..60, 60..90] {
+        for line in event_lines("e", range) {
+            within(publisher.publish(vec![line])).await.unwrap();
+        }
+        server.restart().await;
+    }
+    let mut found = std::collections::BTreeSet::new();
+    while found != set(&wanted) {
+        found.insert(within(seen.recv()).await.unwrap());
+    }
+}

@@ -1,0 +1,219 @@
+use bytes::Bytes;
+use lictor_bus::{Bus, BusError, LogEntry, LogState, PolicyLog, ReadFrom, Record, Stream, WriteError};
+use lictor_tests::NatsServer;
+use lictor_wire::{Policy, PolicyChange, PolicyId, TransactionId};
+
+use crate::{all, connect, raw, within};
+
+fn put(id: &str, name: &str) -> PolicyChange {
+    let policy = Policy { id: PolicyId::new(id), name: name.to_owned(), ..Policy::default() };
+    PolicyChange::Put { policy: Box::new(policy) }
+}
+
+fn tx(text: &str) -> TransactionId {
+    TransactionId::new(text)
+}
+
+#[derive(Debug, PartialEq)]
+struct Taken;
+
+/// Writes unless another policy has the name.
+async fn write_unique(
+    log: &PolicyLog,
+    id: &str,
+    name: &str,
+    transaction: &str,
+) -> Result<(), WriteError<Taken>> {
+    let unique = |state: &lictor_bus::PolicyState| {
+        let taken = state.policies().any(|(_, policy)| policy.name == name && policy.id.as_str() != id);
+        if taken { Err(Taken) } else { Ok(()) }
+    };
+    log.write(vec![put(id, name)], "test", &tx(transaction), unique).await.map(|_| ())
+}
+
+fn always(_: &lictor_bus::PolicyState) -> Result<(), Taken> {
+    Ok(())
+}
+
+async fn names(bus: &Bus) -> Vec<String> {
+    let (_, state) = bus.policy_log().state().await.unwrap();
+    let mut names: Vec<String> = state.policies().map(|(_, policy)| policy.name.clone()).collect();
+    names.sort();
+    names
+}
+
+/// Four stores at once, all with the same names in mind: each name is taken once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_stay_unique_among_many_writers() {
+    let server = NatsServer::start().await;
+    let writers: Vec<_> = futures_util::future::join_all((0..4).map(|_| connect(&server))).await;
+    let tasks: Vec<_> = writers
+        .iter()
+        .enumerate()
+        .map(|(writer, bus)| {
+            let log = bus.policy_log();
+            tokio::spawn(async move {
+                let mut won = 0;
+                for round in 0..12 {
+                    let id = format!("w{writer}-r{round}");
+                    match write_unique(&log, &id, &format!("name {round}"), &id).await {
+                        Ok(()) => won += 1,
+                        Err(WriteError::Invalid(Taken)) => {}
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+                won
+            })
+        })
+        .collect();
+    let mut won = 0;
+    for task in tasks {
+        won += within(task).await.unwrap();
+    }
+    assert_eq!(won, 12);
+    let mut wanted: Vec<String> = (0..12).map(|round| format!("name {round}")).collect();
+    wanted.sort();
+    assert_eq!(names(&writers[0]).await, wanted);
+    assert_eq!(all(&writers[0], Stream::Policies).await.len(), 12);
+}
+
+#[tokio::test]
+async fn a_batch_is_all_or_nothing() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let other = connect(&server).await;
+    let log = bus.policy_log();
+    let changes = (0..30).map(|i| put(&format!("p{i}"), &format!("policy {i}"))).collect();
+    let written = within(log.write(changes, "test", &tx("import"), always)).await.unwrap();
+    assert_eq!((written.first, written.last), (1, 30));
+    // Somebody else writes in between: the batch is checked again and still whole.
+    write_unique(&other.policy_log(), "x", "between", "between").await.unwrap();
+    let changes =
+        vec![PolicyChange::Delete { id: PolicyId::new("p0") }, put("p1", "renamed"), put("p2", "also")];
+    let written = within(log.write(changes, "test", &tx("edit"), always)).await.unwrap();
+    assert_eq!((written.first, written.last), (32, 34));
+    let (sequence, state) = log.state().await.unwrap();
+    assert_eq!((sequence, state.policies().count()), (34, 30));
+    assert_eq!(state.policy(&PolicyId::new("p0")), None);
+    assert_eq!(
+        state.policy(&PolicyId::new("p1")).map(|(at, policy)| (at, policy.name.as_str())),
+        Some((33, "renamed"))
+    );
+    // Refused by the caller's own rule, with nothing written.
+    let refused =
+        within(log.write(vec![put("a", "a"), put("b", "b")], "test", &tx("no"), |_| Err(Taken))).await;
+    assert!(matches!(refused, Err(WriteError::Invalid(Taken))), "{refused:?}");
+    assert_eq!(bus.last_sequence(Stream::Policies).await.unwrap(), 34);
+    let many = (0..1_001).map(|i| put(&format!("m{i}"), "many")).collect();
+    let refused = within(log.write(many, "test", &tx("many"), always)).await;
+    assert!(matches!(refused, Err(WriteError::TooMany { found: 1_001, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_same_transaction_is_written_once() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let first = within(bus.policy_log().write(vec![put("a", "a"), put("b", "b")], "t", &tx("t1"), always))
+        .await
+        .unwrap();
+    // Another process repeats it, not knowing how it ended; by then it would not even be valid.
+    let (log, transaction) = (bus.policy_log(), tx("t1"));
+    let again = log.write(vec![put("a", "a"), put("b", "b")], "t", &transaction, |_| Err(Taken));
+    assert_eq!(within(again).await.unwrap(), first);
+    assert_eq!(all(&bus, Stream::Policies).await.len(), 2);
+}
+
+#[tokio::test]
+async fn history_holds_what_cannot_be_read_beside_what_can() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let log = bus.policy_log();
+    write_unique(&log, "a", "first", "t1").await.unwrap();
+    let (_client, jetstream) = raw(&server).await;
+    let subject = bus.topology().policy(&PolicyId::new("a"));
+    jetstream.publish(subject, Bytes::from_static(b"{}")).await.unwrap().await.unwrap();
+    let history = within(log.history(&PolicyId::new("a"))).await.unwrap();
+    assert_eq!(history.len(), 2);
+    assert!(history[0].document.is_ok());
+    assert!(history[1].document.is_err());
+    let (_, state) = log.state().await.unwrap();
+    assert_eq!(state.policy(&PolicyId::new("a")).unwrap().1.name, "first");
+    assert_eq!(log.history(&PolicyId::new("nobody")).await.unwrap(), []);
+    // What was written stays: the server refuses to forget.
+    let stream = jetstream.get_stream("LICTOR_POLICIES").await.unwrap();
+    assert!(stream.delete_message(1).await.is_err());
+    assert!(stream.purge().await.is_err());
+}
+
+/// The sum of what acts say.
+#[derive(Clone, Default)]
+struct Sum(u64);
+
+impl LogState for Sum {
+    fn apply(&mut self, entry: &LogEntry) {
+        let act: serde_json::Value = serde_json::from_slice(&entry.body().unwrap()).unwrap();
+        self.0 += act["add"].as_u64().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn acts_are_guarded_the_same_way() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let act = |add: u64| {
+        vec![Record { subject: bus.topology().acts("comment"), body: serde_json::json!({ "add": add }) }]
+    };
+    let below = |limit: u64| move |sum: &Sum| if sum.0 < limit { Ok(()) } else { Err(Taken) };
+    let log = bus.acts(Sum::default(), 0);
+    for i in 0..40 {
+        within(log.write(&tx(&format!("t{i}")), act(1), below(40))).await.unwrap();
+    }
+    let refused = within(log.write(&tx("t40"), act(1), below(40))).await;
+    assert!(matches!(refused, Err(WriteError::Invalid(Taken))));
+    let refused = within(log.write(&tx("t41"), Vec::new(), below(99))).await;
+    assert!(matches!(refused, Err(WriteError::NotRecords)));
+    // One that begins with what an index holds, and one that begins with nothing.
+    assert_eq!(bus.acts(Sum(30), 30).state().await.unwrap().1.0, 40);
+    assert_eq!(bus.acts(Sum::default(), 0).state().await.unwrap().1.0, 40);
+    let beyond = bus.acts(Sum::default(), 41).state().await;
+    assert!(matches!(beyond.map(|_| ()), Err(BusError::PositionLost { position: 41, last: 40, .. })));
+}
+
+#[tokio::test]
+async fn a_reader_begins_where_it_likes_and_survives_a_restart() {
+    let mut server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let log = bus.policy_log();
+    for i in 0..5 {
+        write_unique(&log, &format!("p{i}"), &format!("n{i}"), &format!("t{i}")).await.unwrap();
+    }
+    let mut first = bus.read(Stream::Policies, ReadFrom::First, false);
+    let mut middle = bus.read(Stream::Policies, ReadFrom::Sequence(4), true);
+    let mut new = bus.read(Stream::Policies, ReadFrom::New, false);
+    for sequence in 1..=5 {
+        assert_eq!(within(first.next()).await.unwrap().unwrap().sequence, sequence);
+    }
+    let entry = within(middle.next()).await.unwrap().unwrap();
+    assert_eq!((entry.sequence, entry.payload.len()), (4, 0));
+    assert_eq!(within(middle.next()).await.unwrap().unwrap().sequence, 5);
+    let mut since = bus.read(Stream::Policies, ReadFrom::Time(entry.time), false);
+    assert_eq!(within(since.next()).await.unwrap().unwrap().sequence, 4);
+    // It begins when it is first asked.
+    let waiting = tokio::time::timeout(std::time::Duration::from_millis(300), new.next()).await;
+    assert!(waiting.is_err());
+    server.restart().await;
+    write_unique(&log, "p5", "n5", "t5").await.unwrap();
+    for reader in [&mut first, &mut middle, &mut new] {
+        assert_eq!(within(reader.next()).await.unwrap().unwrap().sequence, 6);
+    }
+}
+
+#[tokio::test]
+async fn a_position_beyond_the_end_stops_the_reader() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let mut reader = bus.read(Stream::Verdicts, ReadFrom::Sequence(8), false);
+    let lost = within(reader.next()).await.unwrap();
+    assert!(matches!(lost, Err(BusError::PositionLost { position: 7, last: 0, .. })), "{lost:?}");
+    assert!(within(reader.next()).await.is_none());
+}

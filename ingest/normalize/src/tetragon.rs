@@ -1,0 +1,119 @@
+//! Tetragon's JSON export: one object per line, one kind of event per object.
+//!
+//! | line | becomes |
+//! |---|---|
+//! | `process_exec`, `process_exit` | process |
+//! | `process_kprobe`, `process_lsm` with a socket among its arguments; `process_connect`, `_accept`, `_close`, `_listen` | network |
+//! | `process_kprobe`, `process_lsm` with a file or path among its arguments | file |
+//! | `rate_limit_info`, `process_throttle` | coverage: the sensor says what it dropped |
+//! | everything else that Tetragon writes | coverage, with the line kept whole |
+//!
+//! Ids come from the sensor's own: `exec_id` names a process execution by node, start and pid.
+
+mod coverage;
+mod file;
+mod network;
+mod process;
+mod raw;
+
+use lictor_wire::{Event, EventData, EventId, Fingerprint};
+
+use crate::Origin;
+use raw::{Call, Line};
+
+/// Why a line is no event of Tetragon's.
+#[derive(Debug, thiserror::Error)]
+pub enum TetragonError {
+    /// Not JSON, or a field of the wrong type.
+    #[error("not a line of Tetragon's export: {0}")]
+    Json(#[source] serde_json::Error),
+    /// JSON, but of something else.
+    #[error("no event with `node_name` and `time`: not a line of Tetragon's export")]
+    SomethingElse,
+}
+
+impl TetragonError {
+    /// Column in the line at which reading stopped, from 1; `None` when all of it is meant.
+    #[must_use]
+    pub fn column(&self) -> Option<usize> {
+        match self {
+            Self::Json(error) => Some(error.column()),
+            Self::SomethingElse => None,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        "expected one JSON object per line, as in the file named by `tetragon --export-filename`"
+    }
+}
+
+/// Reads one line of the export.
+///
+/// # Errors
+/// When it is no JSON object of Tetragon's.
+pub fn read(text: &str, origin: &Origin) -> Result<Event, TetragonError> {
+    // serde takes an array for a struct with its fields in order; nobody means that.
+    if text.trim_start().starts_with('[') {
+        return Err(TetragonError::SomethingElse);
+    }
+    let line: Line = serde_json::from_str(text).map_err(TetragonError::Json)?;
+    let node = line.node_name.clone().unwrap_or_default();
+    let time = line.time;
+
+    if let Some(exec) = line.process_exec {
+        let id = exec_id(origin, &exec.process, text).into();
+        return Ok(origin.event(id, time, EventData::Process(Box::new(process::exec(&exec, &node)))));
+    }
+    if let Some(exit) = line.process_exit {
+        let id = exec_id(origin, &exit.process, text).part("exit").into();
+        let time = exit.time.or(time);
+        return Ok(origin.event(id, time, EventData::Process(Box::new(process::exit(&exit, &node)))));
+    }
+    if let Some(probe) = line.process_kprobe.or(line.process_lsm) {
+        let network = || network::probe(&probe, &node).map(|data| EventData::Network(Box::new(data)));
+        let file = || file::probe(&probe, &node).map(|data| EventData::File(Box::new(data)));
+        if let Some(data) = network().or_else(file) {
+            return Ok(origin.event(probe_id(origin, &probe, time, text), time, data));
+        }
+    }
+    let sockets = [
+        (line.process_connect, Call::Connect),
+        (line.process_accept, Call::Accept),
+        (line.process_close, Call::Close),
+        (line.process_listen, Call::Listen),
+    ];
+    for (socket, call) in sockets {
+        if let Some(socket) = socket {
+            let data = EventData::Network(Box::new(network::socket(&socket, call, &node)));
+            return Ok(origin.event(whole_line(origin, text), time, data));
+        }
+    }
+    let event = if let Some(info) = line.rate_limit_info {
+        coverage::rate_limit(&info, node)
+    } else if let Some(throttle) = line.process_throttle {
+        coverage::throttle(&throttle, node)
+    } else if line.node_name.is_some() || line.time.is_some() {
+        coverage::unrecognised(text, node).map_err(TetragonError::Json)?
+    } else {
+        return Err(TetragonError::SomethingElse);
+    };
+    Ok(origin.event(whole_line(origin, text), time, EventData::Coverage(Box::new(event))))
+}
+
+fn exec_id(origin: &Origin, process: &raw::Process, text: &str) -> Fingerprint {
+    let fingerprint = Fingerprint::new("tetragon").part(&origin.cluster);
+    // Without the sensor's id the line itself is the only identity there is.
+    fingerprint.part(if process.exec_id.is_empty() { text.trim() } else { &process.exec_id })
+}
+
+fn probe_id(origin: &Origin, probe: &raw::Probe, time: Option<jiff::Timestamp>, text: &str) -> EventId {
+    let time = time.map(|time| time.to_string()).unwrap_or_default();
+    let arguments = probe.args.as_deref().map_or("", |args| args.get());
+    exec_id(origin, &probe.process, text).part(&probe.function_name).part(time).part(arguments).into()
+}
+
+fn whole_line(origin: &Origin, text: &str) -> EventId {
+    Fingerprint::new("tetragon-line").part(&origin.cluster).part(text.trim()).into()
+}

@@ -1,0 +1,121 @@
+//! `/healthz` and `/readyz`.
+//!
+//! Ready means that every part has let go of its handle: a part holds one until its first sync, and nobody counts
+//! by hand. Once ready, a server stays ready until it stops; a server that stops is not ready.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+
+/// What is still waited for, and how many handles wait for it.
+type Waiting = Arc<Mutex<BTreeMap<&'static str, usize>>>;
+
+/// Tells whether all handles are gone.
+#[derive(Debug, Clone)]
+pub struct Ready(Waiting);
+
+/// Gives out handles; itself one, so a server is not ready before all handles were given out.
+#[derive(Debug)]
+pub struct Handles(Handle);
+
+/// Held by a part that is not ready; letting go of it is saying that it is.
+#[derive(Debug)]
+pub struct Handle {
+    waiting: Waiting,
+    part: &'static str,
+}
+
+/// Starts with nothing ready.
+#[must_use]
+pub fn readiness() -> (Ready, Handles) {
+    let waiting = Waiting::default();
+    let ready = Ready(Arc::clone(&waiting));
+    (ready, Handles(Handle::new(waiting, "start")))
+}
+
+/// Answers `/healthz` (the process lives) and `/readyz` (it can do its work; else 503, naming the parts that
+/// cannot).
+pub fn probes(ready: Ready) -> Router {
+    Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(async move || ready.answer()))
+}
+
+impl Ready {
+    /// Whether every part has let go of its handle.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.waiting_for().is_empty()
+    }
+
+    /// The parts that have not.
+    #[must_use]
+    pub fn waiting_for(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    fn answer(&self) -> (StatusCode, String) {
+        let parts = self.waiting_for();
+        if parts.is_empty() {
+            (StatusCode::OK, "ok\n".to_owned())
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", parts.join(", ")))
+        }
+    }
+}
+
+impl Handles {
+    /// A handle for a part, under a name people read in `/readyz`.
+    #[must_use]
+    pub fn handle(&self, part: &'static str) -> Handle {
+        Handle::new(Arc::clone(&self.0.waiting), part)
+    }
+}
+
+impl Handle {
+    fn new(waiting: Waiting, part: &'static str) -> Self {
+        *waiting.lock().unwrap_or_else(PoisonError::into_inner).entry(part).or_default() += 1;
+        Self { waiting, part }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match waiting.get_mut(self.part) {
+            Some(held) if *held > 1 => *held -= 1,
+            _ => {
+                waiting.remove(self.part);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn status(router: &Router, path: &str) -> StatusCode {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn ready_when_every_handle_is_gone() {
+        let (ready, handles) = readiness();
+        let router = probes(ready.clone());
+        let (first, second) = (handles.handle("watch"), handles.handle("watch"));
+        assert_eq!(status(&router, "/healthz").await, StatusCode::OK);
+        drop(handles);
+        drop(first);
+        assert_eq!(ready.waiting_for(), ["watch"]);
+        assert_eq!(status(&router, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+        drop(second);
+        assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
+    }
+}

@@ -1,0 +1,61 @@
+//! What the role has done.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use lictor_wire::{Event, Kind};
+
+/// What was done, per kind where there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Events that streams have acknowledged.
+    pub published: BTreeMap<Kind, u64>,
+    /// Events that were seen shortly before under the same id, and not published again.
+    pub folded: BTreeMap<Kind, u64>,
+    /// What could not be understood, kept with its reason.
+    pub dead_letters: u64,
+    /// Manifest objects of kinds that say nothing about workloads.
+    pub ignored: u64,
+    /// Facts written to buckets.
+    pub facts: u64,
+}
+
+impl Summary {
+    /// Events published, of all kinds.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.published.values().sum()
+    }
+
+    /// Gaps that sources told of.
+    #[must_use]
+    pub fn coverage(&self) -> u64 {
+        self.published.get(&Kind::Coverage).copied().unwrap_or_default()
+    }
+}
+
+/// Counts from all parts.
+#[derive(Debug, Default)]
+pub(crate) struct Counts(Mutex<Summary>);
+
+impl Counts {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Summary)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn published(&self, events: &[Kind]) {
+        self.change(|summary| {
+            for kind in events {
+                *summary.published.entry(*kind).or_default() += 1;
+            }
+        });
+    }
+
+    pub(crate) fn folded(&self, event: &Event) {
+        self.change(|summary| *summary.folded.entry(event.kind()).or_default() += 1);
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,203 @@
+//! The API server's audit webhook: batches come as HTTP posts, and are answered when the stream has them.
+//!
+//! The API server waits 30 s for an answer, repeats a batch for about 80 s, then drops it; meanwhile it holds 10,000
+//! events in memory. So the answer must be soon, or say plainly that it cannot be: 429 when evaluators are behind or
+//! too much is under way, 503 when the bus is away. A repeated batch has the ids of the first.
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use flate2::read::MultiGzDecoder;
+use jiff::Timestamp;
+use lictor_normalize::{Origin, audit};
+use lictor_wire::ClusterId;
+use tokio::sync::Semaphore;
+
+use crate::forward::{Forward, Misread};
+use crate::outlet::Outlet;
+
+/// The bounds of the door.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// A body as it is sent. The API server cuts batches at 10 MiB where truncation is on; without it a batch of
+    /// 400 whole objects may be larger.
+    pub(crate) body: usize,
+    /// A body unpacked: a smaller one that claims to be larger is a bomb.
+    pub(crate) unpacked: usize,
+    /// Unpacked bytes of all requests under way. Parsed they take some three times that.
+    pub(crate) under_way: usize,
+    /// Until the stream has acknowledged: less than the 30 s the API server waits.
+    pub(crate) patience: Duration,
+}
+
+const MIB: usize = 1024 * 1024;
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { body: 32 * MIB, unpacked: 64 * MIB, under_way: 128 * MIB, patience: Duration::from_secs(20) }
+    }
+}
+
+/// When to come again, in seconds: pressure changes within seconds, and the API server's own pause is 10 s.
+const RETRY_AFTER: &str = "5";
+
+/// The semaphore counts in these.
+const UNIT: usize = 1024;
+
+struct Door<O> {
+    forward: Forward<O>,
+    cluster: ClusterId,
+    bounds: Bounds,
+    room: Arc<Semaphore>,
+}
+
+/// Why a batch was not taken.
+enum Refused {
+    TooLarge(usize),
+    NotUnderstood(String),
+    Encoding(String),
+    Busy(&'static str),
+    Away(String),
+    CutOff(String),
+}
+
+/// The routes: a post to `/` or `/audit`.
+pub(crate) fn router<O: Outlet>(forward: Forward<O>, cluster: ClusterId, bounds: Bounds) -> Router {
+    let room = Arc::new(Semaphore::new(bounds.under_way / UNIT));
+    let door = Arc::new(Door { forward, cluster, bounds, room });
+    let routes = Router::new().route("/", post(take::<O>)).route("/audit", post(take::<O>)).with_state(door);
+    // The body and the time are bounded here, where the answer can say why; the layers are the last resort.
+    let time = bounds.patience.saturating_mul(2);
+    lictor_serve::limited(routes, lictor_serve::Limits { body: bounds.body, time })
+}
+
+async fn take<O: Outlet>(State(door): State<Arc<Door<O>>>, headers: HeaderMap, body: Body) -> Response {
+    match door.take(&headers, body).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(refused) => {
+            let response = refused.into_response();
+            tracing::debug!(status = %response.status(), "audit batch refused");
+            response
+        }
+    }
+}
+
+impl<O: Outlet> Door<O> {
+    async fn take(&self, headers: &HeaderMap, body: Body) -> Result<(), Refused> {
+        if self.forward.outlet.is_closed() {
+            return Err(Refused::Busy("evaluators are behind"));
+        }
+        let encoding =
+            headers.get(header::CONTENT_ENCODING).map_or("", |value| value.to_str().unwrap_or("?"));
+        let packed = match encoding.to_ascii_lowercase().as_str() {
+            "" | "identity" => false,
+            "gzip" | "x-gzip" => true,
+            other => return Err(Refused::Encoding(other.to_owned())),
+        };
+        let announced = headers.get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|bytes| bytes > self.bounds.body) {
+            return Err(Refused::TooLarge(self.bounds.body));
+        }
+        let mut room = self.reserve(announced.unwrap_or(self.bounds.body))?;
+        let body = axum::body::to_bytes(body, self.bounds.body).await.map_err(|error| self.unread(&error))?;
+        let body = if packed {
+            let most = self.bounds.unpacked;
+            let unpacked = tokio::task::spawn_blocking(move || unpack(&body, most)).await;
+            unpacked.map_err(|error| Refused::Away(error.to_string()))??
+        } else {
+            body.into()
+        };
+        let more = body.len().saturating_sub(room.num_permits() * UNIT);
+        room.merge(self.reserve(more)?);
+        let origin = Origin {
+            cluster: self.cluster.clone(),
+            source: "/audit/webhook".to_owned(),
+            received: Timestamp::now(),
+        };
+        let read = tokio::task::spawn_blocking(move || read(body, &origin)).await;
+        let (events, misread) = read.map_err(|error| Refused::Away(error.to_string()))??;
+        match tokio::time::timeout(self.bounds.patience, self.forward.once(events, misread)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Refused::Away(error.to_string())),
+            Err(_) => Err(Refused::Away("no acknowledgement in time".to_owned())),
+        }
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<tokio::sync::OwnedSemaphorePermit, Refused> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        Arc::clone(&self.room)
+            .try_acquire_many_owned(units)
+            .map_err(|_| Refused::Busy("too many batches are under way"))
+    }
+
+    fn unread(&self, error: &axum::Error) -> Refused {
+        use std::error::Error as _;
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if error.to_string().contains("length limit exceeded") {
+                return Refused::TooLarge(self.bounds.body);
+            }
+            cause = error.source();
+        }
+        Refused::CutOff(error.to_string())
+    }
+}
+
+fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, Refused> {
+    let mut body = Vec::new();
+    let read = MultiGzDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut body);
+    read.map_err(|error| Refused::NotUnderstood(format!("the body is not gzip: {error}")))?;
+    if body.len() > most { Err(Refused::TooLarge(most)) } else { Ok(body) }
+}
+
+fn read(body: Vec<u8>, origin: &Origin) -> Result<(Vec<lictor_wire::Event>, Vec<Misread>), Refused> {
+    let text = String::from_utf8(body)
+        .map_err(|error| Refused::NotUnderstood(format!("the body is not UTF-8: {}", error.utf8_error())))?;
+    let batch = audit::read(&text, origin)
+        .map_err(|error| Refused::NotUnderstood(format!("{error}; {}", error.hint())))?;
+    let misread = batch.rejected.into_iter().map(|item| Misread {
+        reason: item.error.to_string(),
+        origin: origin.source.clone(),
+        position: item.index as u64,
+        original: item.original,
+        lossy: false,
+    });
+    Ok((batch.events, misread.collect()))
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let retry = [(header::RETRY_AFTER, RETRY_AFTER)];
+        match self {
+            Self::TooLarge(most) => {
+                let message =
+                    format!("the body is larger than {most} bytes; lower --audit-webhook-batch-max-size\n");
+                (StatusCode::PAYLOAD_TOO_LARGE, message).into_response()
+            }
+            Self::NotUnderstood(message) => (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response(),
+            Self::CutOff(message) => {
+                (StatusCode::BAD_REQUEST, format!("the body broke off: {message}\n")).into_response()
+            }
+            Self::Encoding(encoding) => {
+                let message = format!("content encoding `{encoding}` is not known here; send gzip or none\n");
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into_response()
+            }
+            Self::Busy(why) => (StatusCode::TOO_MANY_REQUESTS, retry, format!("{why}\n")).into_response(),
+            Self::Away(why) => {
+                tracing::warn!(why, "an audit batch could not be published; the API server will repeat it");
+                (StatusCode::SERVICE_UNAVAILABLE, retry, format!("the bus is away: {why}\n")).into_response()
+            }
+        }
+    }
+}

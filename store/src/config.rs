@@ -1,0 +1,31 @@
+//! What the role is told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::net::TcpListener;
+
+use crate::StoreError;
+
+/// Options of the store.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct Config {
+    /// Directory of the ledger; made when it is not there
+    #[arg(id = "store_data", long = "data", value_name = "DIR", env = "LICTOR_STORE_DATA")]
+    #[arg(default_value = "lictor-store")]
+    pub data: PathBuf,
+    /// Address of the API; only this machine's own until there are tokens
+    #[arg(id = "store_listen", long = "listen", value_name = "ADDRESS", env = "LICTOR_STORE_LISTEN")]
+    #[arg(default_value = "127.0.0.1:8181")]
+    pub listen: SocketAddr,
+}
+
+impl Config {
+    /// Opens the address, when it is one that nobody else can reach.
+    ///
+    /// # Errors
+    /// [`StoreError::NotLoopback`] for any other address; [`StoreError::Bind`] when it cannot be had.
+    pub async fn bind(&self) -> Result<TcpListener, StoreError> {
+        Ok(lictor_serve::bind(lictor_serve::loopback_only(self.listen, false)?).await?)
+    }
+}

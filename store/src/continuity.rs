@@ -1,0 +1,67 @@
+//! Finds messages of the event streams that were acknowledged and are not there, and makes that an event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lictor_bus::{Bus, BusError, Gap, ReadFrom, Stream};
+
+use crate::stop::Stop;
+use crate::{Health, Ledger, Log, StoreError};
+
+/// Between attempts to publish what was found.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Watches until told to stop. All headers there are are read at each start: a message that went missing while
+/// nobody looked is found too, and one that was told of before is not told of again.
+pub(crate) async fn watch_streams(
+    bus: Bus,
+    ledger: Ledger,
+    health: Arc<Health>,
+    mut stop: Stop,
+) -> Result<(), StoreError> {
+    for kind in lictor_wire::Kind::ALL {
+        health.continuity(&bus.topology().stream_name(Stream::Events(kind)), |_| {});
+    }
+    let mut watching = bus.watch_continuity(ReadFrom::First);
+    loop {
+        let found = tokio::select! {
+            () = stop.asked() => return Ok(()),
+            found = watching.next() => found,
+        };
+        match found {
+            Some(Ok(gap)) => {
+                let stream = bus.topology().stream_name(Stream::Events(gap.kind));
+                health.continuity(&stream, |of| of.missing += 1);
+                tokio::select! {
+                    () = stop.asked() => return Ok(()),
+                    told = tell(&bus, &ledger, &gap) => told?,
+                }
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "an event stream is not what it was; a person must look");
+                if let BusError::PositionLost { stream, .. } = &error {
+                    health.continuity(stream, |of| of.broken = Some(error.to_string()));
+                }
+            }
+            None => {
+                // Its readers never end before it does.
+                stop.asked().await;
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn tell(bus: &Bus, ledger: &Ledger, gap: &Gap) -> Result<(), StoreError> {
+    let event = gap.to_event(Timestamp::now());
+    let known = ledger.knows_coverage(&event.id);
+    if known.map_err(|source| StoreError::Apply { log: Log::Coverage, source })? {
+        return Ok(());
+    }
+    while let Err(error) = bus.publish_event(&event).await {
+        tracing::warn!(%error, "a missing message cannot be told of for now");
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+    Ok(())
+}

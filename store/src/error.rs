@@ -1,0 +1,46 @@
+//! Why the role ended.
+
+use std::io;
+use std::path::PathBuf;
+
+use lictor_serve::{BindError, NotLoopback};
+
+use crate::{LedgerError, Log};
+
+/// Why the store could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Other machines could reach the API, and it asks nobody who they are. Choose a loopback address.
+    #[error("the API has no tokens yet, so {0}: choose an address of 127.0.0.1")]
+    NotLoopback(#[from] NotLoopback),
+    /// The address cannot be had.
+    #[error("{0}")]
+    Bind(#[from] BindError),
+    /// The directory cannot be made. Check that it may be written.
+    #[error("cannot make directory `{path}`: {source}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The ledger cannot be opened.
+    #[error("cannot open the ledger: {0}")]
+    Open(#[source] LedgerError),
+    /// A batch could not be applied. A restart goes on from the checkpoint.
+    #[error("cannot apply messages of {log}: {source}")]
+    Apply {
+        /// Whose messages.
+        log: Log,
+        /// Why.
+        #[source]
+        source: LedgerError,
+    },
+    /// The server of the API failed.
+    #[error("the API failed: {0}")]
+    Serve(#[source] io::Error),
+    /// A part of the role ended as it never should.
+    #[error("a task of the store ended: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}

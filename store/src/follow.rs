@@ -1,0 +1,239 @@
+//! Follows one log from its checkpoint, batch by batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lictor_bus::{Bus, Line, LogEntry, LogReader, ReadFrom};
+use lictor_serve::Handle;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+
+use crate::stop::Stop;
+use crate::{Entry, Health, Ledger, Log, Record, StoreError};
+
+/// Messages of one transaction at most. A sync to the medium costs the same for one as for hundreds; at 512 it is
+/// a few microseconds a message, and more would only make the others wait.
+const BATCH: usize = 512;
+
+/// How long a batch waits for more: no person sees 5 ms, and a trickle of messages costs no sync each.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Bytes of one batch at most, so large messages do not fill the memory.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// How often the stream is asked where it ends: people read the lag, and readiness waits for it.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a follower needs.
+#[derive(Clone)]
+pub(crate) struct Follower {
+    pub(crate) log: Log,
+    pub(crate) bus: Bus,
+    pub(crate) ledger: Ledger,
+    pub(crate) health: Arc<Health>,
+    pub(crate) stop: Stop,
+}
+
+/// How far a follower is.
+struct Progress {
+    /// The last sequence that was applied.
+    position: u64,
+    /// The position when the stream's end was last asked for.
+    asked_at: Option<u64>,
+    /// The stream's end as it was then.
+    end: Option<u64>,
+    /// Held until the end was reached once.
+    caught_up: Option<Handle>,
+}
+
+impl Follower {
+    /// Follows until told to stop. `caught_up` is let go of once the end was reached.
+    ///
+    /// A log that cannot be followed further stands still and says so in the health report; the others go on.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written.
+    pub(crate) async fn run(mut self, caught_up: Handle) -> Result<(), StoreError> {
+        let (checkpoint, stored) = self.checkpoint_message()?;
+        let stream = self.bus.topology().stream_name(self.log.stream());
+        self.health.log(self.log, |log| (log.stream, log.checkpoint) = (stream, checkpoint));
+        let mut progress =
+            Progress { position: checkpoint, asked_at: None, end: None, caught_up: Some(caught_up) };
+        // Reading begins with the message of the checkpoint itself: it shows whether this is the stream that was read.
+        let from = if checkpoint == 0 { ReadFrom::First } else { ReadFrom::Sequence(checkpoint) };
+        let mut reader = self.bus.read(self.log.stream(), from, false);
+        let mut ask = interval(ASK_EVERY);
+        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stop = self.stop.clone();
+        loop {
+            let first = tokio::select! {
+                biased;
+                () = stop.asked() => return Ok(()),
+                _ = ask.tick() => {
+                    if let Some(problem) = self.ask(&mut progress).await {
+                        return self.stand_still(problem).await;
+                    }
+                    continue;
+                }
+                first = reader.next() => first,
+            };
+            let first = match first {
+                Some(Ok(entry)) => entry,
+                Some(Err(error)) => return self.stand_still(error.to_string()).await,
+                None => return self.stand_still("reading ended".to_owned()).await,
+            };
+            if first.sequence <= checkpoint {
+                if first.sequence == checkpoint && first.time.as_microsecond() != stored {
+                    let problem =
+                        "the stream holds another message than the one that was read last: it was made anew";
+                    return self.stand_still(problem.to_owned()).await;
+                }
+                continue;
+            }
+            let (entries, broken) = self.gather(first, &mut reader).await;
+            if !entries.is_empty() {
+                progress.position = self.apply(entries, progress.position).await?;
+            }
+            if progress.end.is_some_and(|end| progress.position >= end) {
+                self.caught_up(&mut progress);
+            }
+            if let Some(problem) = broken {
+                return self.stand_still(problem).await;
+            }
+        }
+    }
+
+    /// The batch that begins with an entry, and what ended reading behind it.
+    async fn gather(&mut self, first: LogEntry, reader: &mut LogReader) -> (Vec<Entry>, Option<String>) {
+        let until = Instant::now() + GATHER;
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let mut next = first;
+        loop {
+            bytes += next.payload.len();
+            match self.entry(&next).await {
+                Some(entry) => entries.push(entry),
+                None => return (entries, None),
+            }
+            if entries.len() >= BATCH || bytes >= BATCH_BYTES {
+                return (entries, None);
+            }
+            next = match timeout_at(until, reader.next()).await {
+                Err(_) => return (entries, None),
+                Ok(Some(Ok(entry))) => entry,
+                Ok(Some(Err(error))) => return (entries, Some(error.to_string())),
+                Ok(None) => return (entries, Some("reading ended".to_owned())),
+            };
+        }
+    }
+
+    /// Reads a message. `None` when told to stop meanwhile.
+    async fn entry(&mut self, entry: &LogEntry) -> Option<Entry> {
+        let (log, sequence, time) = (self.log, entry.sequence, entry.time);
+        if log == Log::Coverage {
+            let lines = self.lines(entry).await?;
+            let read = |(line, number): (Line, u32)| {
+                let (raw, reason) = match line {
+                    Line::Event(event) => match Record::coverage(*event) {
+                        Ok(record) => return record,
+                        Err(reason) => (Vec::new(), reason),
+                    },
+                    Line::Bad { raw, reason } => (raw.to_vec(), reason),
+                    _ => (Vec::new(), "not an event".to_owned()),
+                };
+                Record::unread(log, sequence, time, number, &raw, reason)
+            };
+            return Some(Entry { sequence, time, records: lines.into_iter().zip(0..).map(read).collect() });
+        }
+        Some(match entry.body() {
+            Ok(body) => Entry::read(log, sequence, time, &body),
+            Err(error) => Entry::unread(log, sequence, time, &entry.payload, error.to_string()),
+        })
+    }
+
+    /// The events of a message, their bodies fetched from wherever they lie.
+    async fn lines(&mut self, entry: &LogEntry) -> Option<Vec<Line>> {
+        loop {
+            match self.bus.events(entry).await {
+                Ok(lines) => return Some(lines),
+                Err(error) => tracing::warn!(log = %self.log, %error, "a body cannot be fetched for now"),
+            }
+            if timeout(ASK_EVERY, self.stop.asked()).await.is_ok() {
+                return None;
+            }
+        }
+    }
+
+    /// Applies a batch; answers the new checkpoint.
+    async fn apply(&self, entries: Vec<Entry>, position: u64) -> Result<u64, StoreError> {
+        let log = self.log;
+        let gap = match (position, entries.first()) {
+            (0, _) | (_, None) => 0,
+            (position, Some(first)) => first.sequence.saturating_sub(position + 1),
+        };
+        if gap > 0 {
+            tracing::error!(%log, gap, "messages left the stream before they were read");
+        }
+        let ledger = self.ledger.clone();
+        let applied = tokio::task::spawn_blocking(move || ledger.apply(log, &entries))
+            .await?
+            .map_err(|source| StoreError::Apply { log, source })?;
+        self.health.log(log, |health| {
+            health.checkpoint = applied.checkpoint;
+            health.skipped += gap;
+        });
+        self.health.applied();
+        Ok(applied.checkpoint)
+    }
+
+    /// Asks where the stream ends. A problem when that is before the checkpoint.
+    async fn ask(&self, progress: &mut Progress) -> Option<String> {
+        let position = progress.position;
+        let last = match self.bus.last_sequence(self.log.stream()).await {
+            Ok(last) => last,
+            Err(error) => {
+                tracing::debug!(log = %self.log, %error, "the stream does not say where it ends");
+                return None;
+            }
+        };
+        progress.end = Some(last);
+        self.health.log(self.log, |log| log.last = last);
+        if position > last {
+            return Some(format!(
+                "the stream ends at {last} and was read up to {position}: the server lost messages it had acknowledged"
+            ));
+        }
+        // A stream whose messages are all too old ends somewhere and has nothing to read.
+        let idle = progress.asked_at.replace(position) == Some(position);
+        if position == last || progress.caught_up.is_some() && idle && self.is_empty().await {
+            self.caught_up(progress);
+        }
+        None
+    }
+
+    async fn is_empty(&self) -> bool {
+        let name = self.bus.topology().stream_name(self.log.stream());
+        let report = self.bus.report().await.ok();
+        report.is_some_and(|report| {
+            report.streams.iter().any(|of| of.name == name && of.exists && of.messages == 0)
+        })
+    }
+
+    fn caught_up(&self, progress: &mut Progress) {
+        if progress.caught_up.take().is_some() {
+            self.health.log(self.log, |log| log.caught_up = true);
+        }
+    }
+
+    /// Says that the log is followed no further, and waits for the end.
+    async fn stand_still(&mut self, problem: String) -> Result<(), StoreError> {
+        tracing::error!(log = %self.log, problem, "this log is followed no further; a person must look");
+        self.health.log(self.log, |log| log.stopped = Some(problem));
+        self.stop.asked().await;
+        Ok(())
+    }
+
+    fn checkpoint_message(&self) -> Result<(u64, i64), StoreError> {
+        let message = self.ledger.checkpoint_message(self.log);
+        let log = self.log;
+        Ok(message.map_err(|source| StoreError::Apply { log, source })?.unwrap_or_default())
+    }
+}

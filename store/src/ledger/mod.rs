@@ -1,0 +1,176 @@
+//! The file: opened once, written by batches, read at any time.
+
+mod error;
+mod read;
+mod tables;
+mod verdicts;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lictor_wire::{DeadLetter, Receipt};
+use redb::{Builder, Database, Durability, ReadableDatabase, StorageBackend, TableDefinition};
+
+pub use self::error::LedgerError;
+pub(crate) use self::tables::CHANGES_KEPT;
+use self::tables::Tables;
+use crate::rows::{Change, ORIGINAL_KEPT, StoredCoverage, StoredDeadLetter};
+use crate::{Entry, Log, Record, schema};
+
+/// Pages of the file held in memory: the open alerts and the upper levels of every tree of a large installation
+/// fit, and so does the role's share of a small machine.
+const CACHE_BYTES: usize = 128 * 1024 * 1024;
+
+/// What is remembered. Clones are handles of the same file.
+#[derive(Clone)]
+pub struct Ledger {
+    database: Arc<Database>,
+}
+
+/// What a batch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The log's checkpoint now.
+    pub checkpoint: u64,
+    /// How many changes live readers can see.
+    pub changes: u64,
+}
+
+impl Ledger {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// [`LedgerError::InUse`] while another process has it open; else when it cannot be opened, or another version
+    /// made it.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let opened = Builder::new().set_cache_size(CACHE_BYTES).create(path);
+        Self::with(opened.map_err(|source| match source {
+            redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse { path: path.to_owned() },
+            source => LedgerError::Open { path: path.to_owned(), source: Box::new(source) },
+        })?)
+    }
+
+    /// Opens a ledger on storage of the caller's, such as one that lives in memory or loses writes.
+    ///
+    /// # Errors
+    /// As for [`Ledger::open`].
+    pub fn open_on(storage: impl StorageBackend) -> Result<Self, LedgerError> {
+        let opened = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage);
+        Self::with(opened.map_err(|source| LedgerError::Open {
+            path: Path::new("(storage of the caller)").to_owned(),
+            source: Box::new(source),
+        })?)
+    }
+
+    fn with(database: Database) -> Result<Self, LedgerError> {
+        let found = {
+            let reading = database.begin_read()?;
+            match reading.open_table(schema::META) {
+                Ok(meta) => meta.get("format")?.map(|value| value.value()),
+                Err(redb::TableError::TableDoesNotExist(_)) => None,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        match found {
+            Some(schema::FORMAT) => {}
+            Some(found) => return Err(LedgerError::Format { found }),
+            None => make_tables(&database)?,
+        }
+        Ok(Self { database: Arc::new(database) })
+    }
+
+    /// Applies messages of one log, in the log's order, and moves its checkpoint: all in one transaction that is on
+    /// the medium when this returns.
+    ///
+    /// A message that was applied before changes nothing, whatever its sequence.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written. Stop then: see [`LedgerError`].
+    pub fn apply(&self, log: Log, entries: &[Entry]) -> Result<Applied, LedgerError> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        // Saves the allocator's state with each commit: a crash costs no walk over the whole file. It also commits
+        // in two phases, without which somebody who chooses stored bytes (a process chooses its arguments) and can
+        // crash the host might forge a checksum.
+        transaction.set_quick_repair(true);
+        let applied = {
+            let mut tables = Tables::open(&transaction, log)?;
+            for entry in entries {
+                tables.at(entry.sequence, entry.time);
+                for record in &entry.records {
+                    apply_record(&mut tables, record)?;
+                }
+            }
+            Applied { checkpoint: tables.checkpoint()?, changes: tables.changes_made }
+        };
+        transaction.commit()?;
+        Ok(applied)
+    }
+}
+
+fn apply_record(tables: &mut Tables<'_>, record: &Record) -> Result<(), LedgerError> {
+    match record {
+        Record::Verdict(verdict) => verdicts::apply(tables, verdict),
+        Record::Receipt(receipt) => apply_receipt(tables, receipt),
+        Record::DeadLetter(letter) => tables.add_dead_letter(&stored(tables, letter)),
+        Record::Coverage(event) => tables
+            .add_coverage(&StoredCoverage { sequence: tables.sequence(), event: event.as_ref().clone() }),
+    }
+}
+
+fn apply_receipt(tables: &mut Tables<'_>, receipt: &Receipt) -> Result<(), LedgerError> {
+    if !tables.add_receipt(receipt)? {
+        return Ok(());
+    }
+    let alert = tables.violation(&receipt.violation)?.and_then(|known| known.alert);
+    if let Some(alert) = &alert
+        && let Some(mut row) = tables.alert(alert)?
+    {
+        row.alert.add_receipt(receipt);
+        tables.put_alert(&mut row)?;
+    }
+    tables.changed(&Change::Receipt { receipt: receipt.id.clone(), alert })
+}
+
+fn stored(tables: &Tables<'_>, letter: &DeadLetter) -> StoredDeadLetter {
+    let mut kept = letter.clone();
+    kept.original.truncate(kept.original.floor_char_boundary(ORIGINAL_KEPT));
+    StoredDeadLetter {
+        id: letter.id(),
+        log: tables.log(),
+        sequence: tables.sequence(),
+        original_bytes: letter.original.len() as u64,
+        letter: kept,
+    }
+}
+
+/// Makes every table, so readers find them however empty.
+fn make_tables(database: &Database) -> Result<(), LedgerError> {
+    fn make<K: redb::Key, V: redb::Value>(
+        transaction: &redb::WriteTransaction,
+        table: TableDefinition<'_, K, V>,
+    ) -> Result<(), LedgerError> {
+        transaction.open_table(table)?;
+        Ok(())
+    }
+    let transaction = database.begin_write()?;
+    transaction.open_table(schema::META)?.insert("format", schema::FORMAT)?;
+    make(&transaction, schema::CHECKPOINTS)?;
+    make(&transaction, schema::VIOLATIONS)?;
+    make(&transaction, schema::EVIDENCE)?;
+    make(&transaction, schema::ALERTS)?;
+    make(&transaction, schema::ALERTS_BY_TIME)?;
+    make(&transaction, schema::OPEN_ALERTS)?;
+    make(&transaction, schema::ENTITIES)?;
+    make(&transaction, schema::RECEIPTS)?;
+    make(&transaction, schema::RECEIPTS_BY_VIOLATION)?;
+    make(&transaction, schema::RECEIPTS_BY_ACTION)?;
+    make(&transaction, schema::RECEIPTS_BY_SEQUENCE)?;
+    make(&transaction, schema::DEAD_LETTERS)?;
+    make(&transaction, schema::DEAD_LETTERS_BY_SEQUENCE)?;
+    make(&transaction, schema::COVERAGE)?;
+    make(&transaction, schema::COVERAGE_BY_SEQUENCE)?;
+    make(&transaction, schema::CHANGES)?;
+    transaction.commit()?;
+    Ok(())
+}

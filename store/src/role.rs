@@ -1,0 +1,109 @@
+//! The role's life: open, follow, serve, stop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lictor_bus::Bus;
+use lictor_serve::{DRAIN, Drained, readiness};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::continuity::watch_streams;
+use crate::follow::Follower;
+use crate::stop::Stop;
+use crate::{Config, Health, Ledger, Log, StoreError, router};
+
+/// The ledger's file in the data directory.
+const FILE: &str = "ledger.redb";
+
+/// How the store ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// How far each log was applied.
+    pub checkpoints: BTreeMap<Log, u64>,
+    /// Why logs were not followed to the end.
+    pub stopped: BTreeMap<Log, String>,
+    /// How the API ended.
+    pub api: Drained,
+}
+
+/// Follows the logs and answers on `listener` until `shutdown`.
+///
+/// # Errors
+/// When the ledger or the server of the API fails; nothing goes on after that.
+pub async fn run(
+    config: &Config,
+    bus: Bus,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<Summary, StoreError> {
+    let address = listener.local_addr().map_err(StoreError::Serve)?;
+    lictor_serve::loopback_only(address, false)?;
+    let ledger = open(config).await?;
+    let health = Arc::new(Health::default());
+    let (ready, handles) = readiness();
+    let (stop, stopped) = Stop::new();
+
+    let mut tasks = JoinSet::new();
+    for log in Log::ALL {
+        let follower = Follower {
+            log,
+            bus: bus.clone(),
+            ledger: ledger.clone(),
+            health: Arc::clone(&health),
+            stop: stopped.clone(),
+        };
+        let caught_up = handles.handle(log.as_str());
+        tasks.spawn(async move { follower.run(caught_up).await.map(|()| None) });
+    }
+    let watching = watch_streams(bus, ledger.clone(), Arc::clone(&health), stopped.clone());
+    tasks.spawn(async move { watching.await.map(|()| None) });
+    drop(handles);
+    let routes = router(ledger.clone(), Arc::clone(&health), ready);
+    let mut server_stop = stopped;
+    let server_stopped = async move { server_stop.asked().await };
+    let server = lictor_serve::run(listener, routes, server_stopped, DRAIN);
+    tasks.spawn(async move { server.await.map(Some).map_err(StoreError::Serve) });
+    tracing::info!(%address, data = %config.data.display(), "the store answers");
+
+    let mut api = Drained::Fully;
+    let failure = tokio::select! {
+        () = shutdown => Ok(()),
+        ended = first_failure(&mut tasks, &mut api) => ended,
+    };
+    stop.send_replace(true);
+    health.close();
+    failure.and(first_failure(&mut tasks, &mut api).await)?;
+    summary(&ledger, &health, api)
+}
+
+async fn open(config: &Config) -> Result<Ledger, StoreError> {
+    let data = config.data.clone();
+    tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&data)
+            .map_err(|source| StoreError::Directory { path: data.clone(), source })?;
+        Ledger::open(&data.join(FILE)).map_err(StoreError::Open)
+    })
+    .await?
+}
+
+/// Waits until a task fails, or all have ended well. One of them says how the API ended.
+async fn first_failure(
+    tasks: &mut JoinSet<Result<Option<Drained>, StoreError>>,
+    api: &mut Drained,
+) -> Result<(), StoreError> {
+    while let Some(ended) = tasks.join_next().await {
+        *api = ended??.unwrap_or(*api);
+    }
+    Ok(())
+}
+
+fn summary(ledger: &Ledger, health: &Health, api: Drained) -> Result<Summary, StoreError> {
+    let mut checkpoints = BTreeMap::new();
+    for log in Log::ALL {
+        let at = ledger.checkpoint(log).map_err(|source| StoreError::Apply { log, source })?;
+        checkpoints.insert(log, at);
+    }
+    let stopped = health.report().logs.into_iter().filter_map(|(log, of)| Some((log, of.stopped?))).collect();
+    Ok(Summary { checkpoints, stopped, api })
+}

@@ -1,0 +1,13 @@
+//! The system tests: what needs two rooms, a real server, or the real executable.
+
+mod crossing;
+mod demo;
+mod full;
+mod house;
+mod kills;
+mod pack;
+mod support;
+mod twice;
+
+/// Tests that need the machine to themselves hold this: side by side they would measure each other.
+static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

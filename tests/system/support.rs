@@ -1,0 +1,337 @@
+//! What the system tests share: the real executable's processes, a made-up cluster, and counting by id.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lictor_bus::{Bus, BusOptions};
+use lictor_store::{AlertFilter, Ledger};
+use lictor_tests::NatsServer;
+use lictor_wire::topology::{Sizes, Topology};
+use lictor_wire::{
+    ClusterId, Deployment, DeploymentId, Entity, Event, EventData, EventId, PodId, PodRef, PolicyId,
+    ProcessEvent, ViolationId, WorkloadRef,
+};
+use tokio::time::{Instant, sleep};
+
+/// Cluster of the made-up events.
+pub const CLUSTER: &str = "test";
+/// Id of the policy that matches every process event.
+pub const EVERY_PROCESS: &str = "11111111-1111-4111-8111-111111111111";
+
+/// The executable under test.
+pub fn lictor() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_lictor"))
+}
+
+/// A lictor process, killed when dropped.
+pub struct Process {
+    child: Child,
+    pub log: PathBuf,
+}
+
+impl Process {
+    /// Starts `lictor ARGS --nats-url URL`, its log in `folder`.
+    pub fn start(folder: &Path, name: &str, url: &str, args: &[&str]) -> Self {
+        let log = folder.join(format!("{name}-{}.log", Timestamp::now().as_nanosecond()));
+        let file = std::fs::File::create(&log).unwrap();
+        let child = Command::new(lictor())
+            .args(args)
+            .args(["--nats-url", url, "--log-level", "info", "--log-format", "text"])
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits for its end; the exit code.
+    pub async fn ended(&mut self, within: Duration) -> Option<i32> {
+        let deadline = Instant::now() + within;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        panic!(
+            "still runs after {within:?}; log:\n{}",
+            std::fs::read_to_string(&self.log).unwrap_or_default()
+        );
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A made-up cluster: a server, a folder, and the sizes its streams are made with.
+pub struct Cluster {
+    pub nats: NatsServer,
+    pub folder: tempfile::TempDir,
+    pub sizes: Sizes,
+}
+
+impl Cluster {
+    /// Starts a server and makes the streams with these sizes.
+    pub async fn start(sizes: Sizes) -> Self {
+        let cluster = Self { nats: NatsServer::start().await, folder: tempfile::tempdir().unwrap(), sizes };
+        drop(cluster.bus().await);
+        cluster
+    }
+
+    /// Sizes that let a test see redelivery within seconds.
+    pub fn quick() -> Sizes {
+        Sizes { ack_wait: Duration::from_secs(2), ..Sizes::default() }
+    }
+
+    pub async fn bus(&self) -> Bus {
+        let topology = Topology::new("lictor", self.sizes.clone()).unwrap();
+        Bus::connect(BusOptions::new(&self.nats.url(), topology, "test")).await.unwrap()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a role; flags that say how streams are made go along, so that whoever is first makes them alike.
+    pub fn role(&self, name: &str, args: &[&str]) -> Process {
+        Process::start(self.folder.path(), name, &self.nats.url(), args)
+    }
+
+    pub fn evaluator(&self) -> Process {
+        self.role("evaluator", &["evaluator"])
+    }
+
+    pub fn store(&self) -> Process {
+        let data = self.path("store");
+        self.role("store", &["store", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"])
+    }
+
+    pub fn enforcer(&self) -> Process {
+        self.role("enforcer", &["enforcer"])
+    }
+
+    /// Puts policies in force with the executable.
+    pub async fn apply(&self, policies: &str) {
+        let file = self.path("policies.json");
+        std::fs::write(&file, policies).unwrap();
+        let mut process = self.role("policy", &["policy", "apply", file.to_str().unwrap()]);
+        let code = process.ended(Duration::from_secs(20)).await;
+        assert_eq!(code, Some(0), "{}", std::fs::read_to_string(&process.log).unwrap());
+    }
+
+    /// Waits until every consumer has nothing in hand and nothing waiting, and the store has read everything.
+    pub async fn settled(&self, bus: &Bus, within: Duration) {
+        let deadline = Instant::now() + within;
+        let mut calm = 0;
+        let mut last = String::new();
+        while Instant::now() < deadline {
+            if let Ok(report) = bus.report().await {
+                let waiting: Vec<String> = report
+                    .consumers
+                    .iter()
+                    .filter(|consumer| consumer.pending > 0 || consumer.in_flight > 0)
+                    .map(|consumer| {
+                        format!("{}: {}+{}", consumer.stream, consumer.pending, consumer.in_flight)
+                    })
+                    .collect();
+                calm = if waiting.is_empty() { calm + 1 } else { 0 };
+                last = waiting.join(", ");
+            }
+            // Twice in a row: a parked event is between two consumers for a moment.
+            if calm >= 3 {
+                return;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        panic!("not settled within {within:?}: {last}; logs: {}", self.logs());
+    }
+
+    /// Stops a store and opens what it wrote, once it has read everything there is.
+    pub async fn ledger(&self, bus: &Bus, mut store: Process) -> Ledger {
+        use lictor_wire::topology::Stream;
+        let wanted = [Stream::Verdicts, Stream::Receipts, Stream::DeadLetters];
+        let mut last = Vec::new();
+        for stream in wanted {
+            last.push(bus.last_sequence(stream).await.unwrap());
+        }
+        // The store writes what it has read every few milliseconds; it has read everything soon after.
+        sleep(Duration::from_millis(1500)).await;
+        store.signal("TERM");
+        store.ended(Duration::from_secs(20)).await;
+        let ledger = Ledger::open(&self.path("store").join("ledger.redb")).unwrap();
+        let logs = [lictor_store::Log::Verdicts, lictor_store::Log::Receipts, lictor_store::Log::DeadLetters];
+        for (log, last) in logs.into_iter().zip(last) {
+            assert_eq!(ledger.checkpoint(log).unwrap(), last, "the store has not read all of {log:?}");
+        }
+        ledger
+    }
+
+    /// The last lines of every log, for a failure's message.
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "log") {
+                let log = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                let end = lines
+                    .iter()
+                    .skip(lines.len().saturating_sub(5))
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join("\n  ");
+                let _ = write!(text, "\n{}:\n  {end}", entry.file_name().to_string_lossy());
+            }
+        }
+        text
+    }
+}
+
+/// A policy that matches every process event, as a person writes it.
+pub fn every_process() -> String {
+    policy(EVERY_PROCESS, "Every process", &["RUNTIME"], "DEPLOYMENT_EVENT", &[], &[("Process Name", ".*")])
+}
+
+/// A policy of one section.
+pub fn policy(
+    id: &str,
+    name: &str,
+    stages: &[&str],
+    source: &str,
+    actions: &[&str],
+    groups: &[(&str, &str)],
+) -> String {
+    let groups: Vec<_> = groups
+        .iter()
+        .map(|(field, value)| serde_json::json!({"fieldName": field, "values": [{"value": value}]}))
+        .collect();
+    serde_json::json!({
+        "id": id, "name": name, "severity": "HIGH_SEVERITY", "categories": ["Anomalous Activity"],
+        "lifecycleStages": stages, "eventSource": source, "enforcementActions": actions, "policyVersion": "1.1",
+        "policySections": [{"sectionName": "", "policyGroups": groups}],
+    })
+    .to_string()
+}
+
+/// A workload of the made-up cluster, one per namespace.
+pub fn workload(number: usize) -> Deployment {
+    Deployment {
+        id: DeploymentId::new(format!("workload-{number}")),
+        name: "web".to_owned(),
+        kind: "Deployment".to_owned(),
+        namespace: format!("ns-{number}"),
+        cluster_id: ClusterId::new(CLUSTER),
+        service_account: "default".to_owned(),
+        containers: vec![lictor_wire::Container { name: "web".to_owned(), ..Default::default() }],
+        ..Deployment::default()
+    }
+}
+
+/// A workload's manifest with its uid, as `kubectl get -o yaml` shows it.
+pub fn manifest(number: usize) -> String {
+    format!(
+        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: ns-{number}\n  uid: workload-{number}\n\
+         spec:\n  replicas: 1\n  selector:\n    matchLabels: {{app: web}}\n  template:\n    metadata:\n      labels: {{app: web}}\n\
+         \x20   spec:\n      containers:\n        - name: web\n          image: docker.io/library/nginx:1.27\n"
+    )
+}
+
+/// The n-th process event, of one of `namespaces` workloads.
+pub fn process(number: usize, namespaces: usize) -> Event {
+    let namespace = number % namespaces;
+    Event {
+        id: EventId::new(format!("process-{number}")),
+        source: "/test".to_owned(),
+        time: Timestamp::now(),
+        cluster: ClusterId::new(CLUSTER),
+        traceparent: None,
+        extensions: BTreeMap::new(),
+        data: EventData::Process(Box::new(ProcessEvent {
+            name: "sh".to_owned(),
+            exec_file_path: "/bin/sh".to_owned(),
+            args: format!("-c {number}"),
+            uid: Some(0),
+            pod: Some(PodRef {
+                namespace: format!("ns-{namespace}"),
+                name: format!("web-{namespace}"),
+                uid: PodId::new(format!("pod-{namespace}")),
+                workload: Some(WorkloadRef { kind: "Deployment".to_owned(), name: "web".to_owned() }),
+                ..PodRef::default()
+            }),
+            container: Some(lictor_wire::ContainerRef { name: "web".to_owned(), ..Default::default() }),
+            ..ProcessEvent::default()
+        })),
+    }
+}
+
+/// The violation that the n-th process event is of the policy that matches every one.
+pub fn violation(number: usize, namespaces: usize) -> ViolationId {
+    let entity = Entity::Deployment {
+        id: DeploymentId::new(format!("workload-{}", number % namespaces)),
+        name: String::new(),
+        kind: String::new(),
+        namespace: String::new(),
+        cluster: ClusterId::new(CLUSTER),
+        pod: None,
+        annotations: BTreeMap::new(),
+    };
+    ViolationId::of(&EventId::new(format!("process-{number}")), &entity.key(), &PolicyId::new(EVERY_PROCESS))
+}
+
+/// Compares ids and counts: everything published was judged once, and nothing twice. Prints the counts.
+pub fn compare(title: &str, ledger: &Ledger, expected: impl Iterator<Item = ViolationId>) {
+    let expected: BTreeSet<ViolationId> = expected.collect();
+    let found: BTreeSet<ViolationId> = ledger.violation_ids().unwrap();
+    let (missing, extra) = (expected.difference(&found).count(), found.difference(&expected).count());
+    let counted: u64 = alerts(ledger).iter().map(|(_, count)| count).sum();
+    let dead = ledger.totals().unwrap().dead_letters;
+    println!(
+        "{title}: published {} = judged {} + dead {dead}; missing {missing}, unexpected {extra}, counted in alerts {counted}",
+        expected.len() as u64 + dead,
+        found.len(),
+    );
+    assert_eq!((missing, extra), (0, 0), "{title}");
+    assert_eq!(counted, expected.len() as u64, "{title}: an event counts in its alert exactly once");
+}
+
+/// Every alert's state and count, by policy and entity.
+pub fn alerts(ledger: &Ledger) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = ledger.alerts(&AlertFilter::default(), after.as_ref(), 500).unwrap();
+        for alert in page.items {
+            let name = format!("{} {} {:?}", alert.policy.name, alert.entity.key(), alert.state);
+            found.push((name, alert.count));
+        }
+        match page.next {
+            Some(next) => after = Some(next.parse().unwrap()),
+            None => return found,
+        }
+    }
+}

@@ -1,5 +1,14 @@
 //! The role against a real nats-server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "all of this is test code, helpers included, and stops at the first surprise"
+)]
+
 use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -40,7 +40,7 @@ impl Process {
         let file = std::fs::File::create(&log).unwrap();
         let child = Command::new(lictor())
             .args(args)
-            .args(["--nats-url", url, "--log-level", "info", "--log-format", "text"])
+            .args(["--nats-url", url, "--log-level", "warn", "--log-format", "text"])
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
@@ -94,12 +94,18 @@ pub struct Cluster {
     pub nats: NatsServer,
     pub folder: tempfile::TempDir,
     pub sizes: Sizes,
+    enforced: std::cell::Cell<bool>,
 }
 
 impl Cluster {
     /// Starts a server and makes the streams with these sizes.
     pub async fn start(sizes: Sizes) -> Self {
-        let cluster = Self { nats: NatsServer::start().await, folder: tempfile::tempdir().unwrap(), sizes };
+        let cluster = Self {
+            nats: NatsServer::start().await,
+            folder: tempfile::tempdir().unwrap(),
+            sizes,
+            enforced: std::cell::Cell::new(false),
+        };
         drop(cluster.bus().await);
         cluster
     }
@@ -133,6 +139,7 @@ impl Cluster {
     }
 
     pub fn enforcer(&self) -> Process {
+        self.enforced.set(true);
         self.role("enforcer", &["enforcer"])
     }
 
@@ -145,8 +152,9 @@ impl Cluster {
         assert_eq!(code, Some(0), "{}", std::fs::read_to_string(&process.log).unwrap());
     }
 
-    /// Waits until every consumer has nothing in hand and nothing waiting, and the store has read everything.
+    /// Waits until every consumer has nothing in hand and nothing waiting; verdicts only where an enforcer runs.
     pub async fn settled(&self, bus: &Bus, within: Duration) {
+        let verdicts = bus.topology().stream_name(lictor_wire::topology::Stream::Verdicts);
         let deadline = Instant::now() + within;
         let mut calm = 0;
         let mut last = String::new();
@@ -155,6 +163,7 @@ impl Cluster {
                 let waiting: Vec<String> = report
                     .consumers
                     .iter()
+                    .filter(|consumer| self.enforced.get() || consumer.stream != verdicts)
                     .filter(|consumer| consumer.pending > 0 || consumer.in_flight > 0)
                     .map(|consumer| {
                         format!("{}: {}+{}", consumer.stream, consumer.pending, consumer.in_flight)

@@ -4,19 +4,32 @@
 //! says which line it is and how many times it was begun; when it is settled, that the next one's turn is. So whoever
 //! gets the message after a crash knows which line was in hand, and a line begun twice alone and never settled is
 //! given up, with that as its reason. All other lines are judged. Ordinary deliveries never touch the bucket.
+//!
+//! While such a line is in hand nothing else of the process is judged, so a crash is that line's doing and not a
+//! neighbour's. A process killed from outside at that very moment, twice, is the one mistake left.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock};
 
 use async_nats::jetstream::AckKind;
 use bytes::Bytes;
 use lictor_wire::topology::Bucket;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, mpsc};
 
 use crate::bus::Bus;
-use crate::delivery::{Delivery, Line, dead_letter};
+use crate::delivery::{Delivery, Line, ParkedLine, dead_letter};
 use crate::error::BusError;
 use crate::intake::Held;
+
+/// Whoever judges holds this shared; whoever judges a line alone holds it alone. A crash ends the whole process,
+/// whichever connection a message came by, so the lock is the process'.
+static JUDGING: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
+
+/// Waits until nobody judges a line alone, and keeps it so.
+pub(crate) async fn beside_others() -> OwnedRwLockReadGuard<()> {
+    JUDGING.clone().read_owned().await
+}
 
 /// From this delivery on a message is handed out line by line: twice may be bad luck.
 pub(crate) const LINE_BY_LINE_FROM: u64 = 3;
@@ -45,6 +58,8 @@ pub(crate) struct LineByLine {
     pub(crate) held: Held,
     pub(crate) permit: OwnedSemaphorePermit,
     pub(crate) returns: mpsc::Sender<LineByLine>,
+    /// Held from before a line is marked until it is settled.
+    judging: Option<OwnedRwLockWriteGuard<()>>,
 }
 
 /// What all deliveries of one message share.
@@ -57,6 +72,7 @@ pub(crate) struct Template {
     pub(crate) published: jiff::Timestamp,
     pub(crate) delivered: u64,
     pub(crate) subject: String,
+    pub(crate) parked: Option<ParkedLine>,
 }
 
 /// What a delivery of one line keeps of the others.
@@ -66,6 +82,7 @@ pub(crate) struct Alone {
     rest: VecDeque<(Line, Bytes)>,
     marker: Marker,
     returns: mpsc::Sender<LineByLine>,
+    judging: Option<OwnedRwLockWriteGuard<()>>,
 }
 
 impl Template {
@@ -87,7 +104,7 @@ impl LineByLine {
         permit: OwnedSemaphorePermit,
         returns: mpsc::Sender<Self>,
     ) -> Self {
-        Self { template, rest: lines, next: 0, marker: None, held, permit, returns }
+        Self { template, rest: lines, next: 0, marker: None, held, permit, returns, judging: None }
     }
 
     /// Makes the next line's turn: gives up what was begun too often, marks the one that is to be handed out. `true`
@@ -114,10 +131,14 @@ impl LineByLine {
                 "crashed the evaluator: alone in hand it was begun {} times and never settled",
                 known.attempts
             );
-            let Template { bus, consumer, stream, sequence, .. } = &self.template;
-            tracing::error!(stream, sequence, line = self.next, "gave up a line that crashes evaluators");
-            bus.publish_dead_letter(&dead_letter(*consumer, stream, *sequence, self.next, original, reason))
-                .await?;
+            let Template { bus, consumer, stream, sequence, parked, .. } = &self.template;
+            // A parked one's letter names the message it was a line of.
+            let (stream, sequence, line) = match parked {
+                Some(parked) => (&parked.stream, parked.sequence, parked.line),
+                None => (stream, *sequence, self.next),
+            };
+            tracing::error!(stream, sequence, line, "gave up a line that crashes evaluators");
+            bus.publish_dead_letter(&dead_letter(*consumer, stream, sequence, line, original, reason)).await?;
             self.template.mark(Marker { line: self.next + 1, attempts: 0 }).await?;
             self.marker = Some(Marker { line: self.next + 1, attempts: 0 });
             self.rest.pop_front();
@@ -127,6 +148,9 @@ impl LineByLine {
             self.template.bus.delete(Bucket::Blame, &self.template.key()).await?;
             self.held.answer(AckKind::Ack).await?;
             return Ok(false);
+        }
+        if self.judging.is_none() {
+            self.judging = Some(JUDGING.clone().write_owned().await);
         }
         let attempts =
             self.marker.filter(|marker| marker.line == self.next).map_or(0, |marker| marker.attempts);
@@ -150,12 +174,19 @@ impl LineByLine {
             subject: template.subject.clone(),
             lines: vec![line],
             first_line: self.next,
-            parked: None,
+            parked: template.parked.clone(),
+            judging: None,
             bus: template.bus.clone(),
             originals: vec![original],
             held: self.held,
             permit: self.permit,
-            alone: Some(Box::new(Alone { template, rest: self.rest, marker, returns: self.returns })),
+            alone: Some(Box::new(Alone {
+                template,
+                rest: self.rest,
+                marker,
+                returns: self.returns,
+                judging: self.judging,
+            })),
         })
     }
 }
@@ -177,7 +208,9 @@ impl Alone {
             held,
             permit,
             returns: self.returns.clone(),
+            judging: None,
         };
+        drop(self.judging);
         // The intake may be gone; then the message comes again, from this line on, to somebody else.
         let _ = self.returns.send(message).await;
         Ok(())

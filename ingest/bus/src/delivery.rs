@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lictor_wire::topology::{Consumer, PARKED_FOR};
 use lictor_wire::{Command, DeadLetter, Envelope, Event, PolicyDocument, Verdict};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit};
 
 use crate::blame::Alone;
 use crate::bus::{Bus, Publication};
@@ -55,6 +55,8 @@ pub struct Delivery {
     pub(crate) originals: Vec<Bytes>,
     pub(crate) held: Held,
     pub(crate) permit: OwnedSemaphorePermit,
+    /// Keeps lines that are judged alone waiting, until this one is judged.
+    pub(crate) judging: Option<OwnedRwLockReadGuard<()>>,
     /// Set when it is handed out line by line.
     pub(crate) alone: Option<Box<Alone>>,
 }
@@ -165,7 +167,9 @@ impl Delivery {
     /// # Errors
     /// When a write is not acknowledged, or the number of outcomes is wrong: then the message is not acknowledged
     /// either, and comes again. What was written already has ids, so writing it again changes nothing.
-    pub async fn settle(self, outcomes: Vec<LineOutcome>) -> Result<(), BusError> {
+    pub async fn settle(mut self, outcomes: Vec<LineOutcome>) -> Result<(), BusError> {
+        // Judged it is; what follows cannot crash on what a line says.
+        drop(self.judging.take());
         if outcomes.len() != self.lines.len() {
             return Err(BusError::Outcomes { wanted: self.lines.len(), found: outcomes.len() });
         }
@@ -174,7 +178,11 @@ impl Delivery {
         match (written, alone) {
             (Ok(Done::Acknowledge), None) => held.answer(AckKind::Ack).await,
             (Ok(Done::Acknowledge), Some(alone)) => alone.go_on(held, permit).await,
-            (Ok(Done::Sleep(delay)), _) => held.answer(AckKind::Nak(Some(delay))).await,
+            (Ok(Done::Sleep(delay)), None) => held.answer(AckKind::Nak(Some(delay))).await,
+            (Ok(Done::Sleep(delay)), Some(alone)) => {
+                alone.give_back().await;
+                held.answer(AckKind::Nak(Some(delay))).await
+            }
             (Err(error), None) => Err(error),
             (Err(error), Some(alone)) => {
                 alone.give_back().await;

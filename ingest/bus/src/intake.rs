@@ -17,7 +17,7 @@ use lictor_wire::topology::{Consumer, ConsumerSpec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::blame::{LINE_BY_LINE_FROM, LineByLine, Template};
+use crate::blame::{LINE_BY_LINE_FROM, LineByLine, Template, beside_others};
 use crate::bus::Bus;
 use crate::delivery::{Delivery, Line, ParkedLine, parse_line};
 use crate::error::BusError;
@@ -68,6 +68,8 @@ pub struct Intake {
     returned: mpsc::Receiver<LineByLine>,
     /// One whose next line is being begun; kept here so that [`Intake::next`] may be dropped while it waits.
     beginning: Option<LineByLine>,
+    /// One that waits until no line is judged alone; kept here for the same reason.
+    waiting: Option<Box<Delivery>>,
     _stop: DropGuard,
 }
 
@@ -127,7 +129,7 @@ impl Bus {
             tokio::spawn(puller.run());
         }
         tokio::spawn(keep_alive(self.clone(), hands, info.config.ack_wait / 3, stop.clone()));
-        Ok(Intake { arrivals: arrived, returned, beginning: None, _stop: stop.drop_guard() })
+        Ok(Intake { arrivals: arrived, returned, beginning: None, waiting: None, _stop: stop.drop_guard() })
     }
 }
 
@@ -138,6 +140,12 @@ impl Intake {
     /// An error says why nothing comes for now; asking again goes on.
     pub async fn next(&mut self) -> Option<Result<Delivery, BusError>> {
         loop {
+            if self.waiting.is_some() {
+                let judging = beside_others().await;
+                let mut delivery = self.waiting.take()?;
+                delivery.judging = Some(judging);
+                return Some(Ok(*delivery));
+            }
             if let Some(message) = &mut self.beginning {
                 let advanced = message.advance().await;
                 // From here to the end nothing waits, so nothing is lost.
@@ -159,7 +167,7 @@ impl Intake {
                 arrival = self.arrivals.recv() => arrival?,
             };
             match arrival {
-                Ok(Arrival::Whole(delivery)) => return Some(Ok(*delivery)),
+                Ok(Arrival::Whole(delivery)) => self.waiting = Some(delivery),
                 Ok(Arrival::Alone(message)) => self.beginning = Some(*message),
                 Err(error) => return Some(Err(error)),
             }
@@ -374,6 +382,9 @@ impl Puller {
         let consumer = self.spec.consumer;
         let subject = message.subject.to_string();
         let lines = self.lines(&subject, &headers, message.payload).await?;
+        let parked = (consumer == Consumer::Retry).then(|| {
+            ParkedLine::read(&headers, published).unwrap_or_else(|| self.parked_by_hand(sequence, published))
+        });
         let template = Template {
             bus: self.bus.clone(),
             consumer,
@@ -382,16 +393,14 @@ impl Puller {
             published,
             delivered,
             subject,
+            parked,
         };
-        if delivered >= LINE_BY_LINE_FROM && consumer != Consumer::Retry {
+        if delivered >= LINE_BY_LINE_FROM {
             let lines = VecDeque::from(lines);
             let message = LineByLine::begin(template, lines, held, permit, self.returns.clone());
             return Some(Arrival::Alone(Box::new(message)));
         }
         let (lines, originals) = lines.into_iter().unzip();
-        let parked = (consumer == Consumer::Retry).then(|| {
-            ParkedLine::read(&headers, published).unwrap_or_else(|| self.parked_by_hand(sequence, published))
-        });
         Some(Arrival::Whole(Box::new(Delivery {
             consumer,
             stream: template.stream,
@@ -401,11 +410,12 @@ impl Puller {
             subject: template.subject,
             lines,
             first_line: 0,
-            parked,
+            parked: template.parked,
             bus: template.bus,
             originals,
             held,
             permit,
+            judging: None,
             alone: None,
         })))
     }

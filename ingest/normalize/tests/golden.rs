@@ -1,6 +1,15 @@
 //! Whole files in the outside formats, and what they become. `LICTOR_GOLDEN=write` writes the `.golden` files anew;
 //! the difference is then for reviewing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "all of this is test code, helpers included, and stops at the first surprise"
+)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

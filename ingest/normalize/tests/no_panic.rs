@@ -1,5 +1,14 @@
 //! Whatever comes in, something comes back.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "all of this is test code, helpers included, and stops at the first surprise"
+)]
+
 use lictor_normalize::{Origin, audit, line, manifest, tetragon};
 use lictor_wire::ClusterId;
 use proptest::prelude::*;

@@ -96,6 +96,7 @@ async fn everything(
 
     let began = Instant::now();
     let mut roles = Roles::default();
+    let mut buses = vec![bus.clone()];
     let store = lictor_store::Config { data: place.store(), listen: api_address(options) };
     let listener = store.bind().await.map_err(|error| {
         Failure::unreachable(error).hint("another lictor may run here; choose another address with --api")
@@ -106,10 +107,12 @@ async fn everything(
     });
     for _ in 0..options.evaluators {
         let bus = connect("lictor-evaluator").await?;
+        buses.push(bus.clone());
         let config = lictor_evaluator::Config { abort_on: None };
         roles.start("evaluator", |stop| lictor_evaluator::run(config, bus, stop.cancelled_owned()));
     }
     let enforcer = connect("lictor-enforcer").await?;
+    buses.push(enforcer.clone());
     roles.start("enforcer", |stop| {
         lictor_enforcer::run(options.enforcer.clone(), enforcer, stop.cancelled_owned())
     });
@@ -144,7 +147,9 @@ async fn everything(
     if let Some(live) = live {
         live.abort();
     }
-    bus.drain().await;
+    for bus in buses {
+        bus.drain().await;
+    }
     if let Some(failed) = failed {
         return Err(failed);
     }

@@ -1,5 +1,16 @@
 //! The bus against a real server, one of its own for each test.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    unreachable_pub,
+    reason = "all of this is test code, helpers included, and stops at the first surprise"
+)]
+
 mod blame;
 mod continuity;
 mod feed;

@@ -5,17 +5,19 @@ use std::io::Write;
 use std::time::Duration;
 
 use lictor_bus::Bus;
-use lictor_wire::Kind;
 use lictor_wire::topology::{Sizes, Stream};
+use lictor_wire::{EventData, Kind};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::MACHINE;
 use crate::support::{Cluster, Process, compare, every_process, manifest, process, violation};
 
 const NAMESPACES: usize = 20;
-/// About 600 bytes each: some six times what the stream holds.
-const EVENTS: usize = 40_000;
-const BOUND: u64 = 4 * 1024 * 1024;
+/// About a kilobyte each: several times what the stream holds.
+const EVENTS: usize = 60_000;
+const BOUND: u64 = 16 * 1024 * 1024;
 
 async fn cluster() -> (Cluster, Bus) {
     let cluster = Cluster::start(Sizes { event_bytes: BOUND, ..Cluster::quick() }).await;
@@ -27,8 +29,14 @@ async fn cluster() -> (Cluster, Bus) {
         .role("manifests", &["ingest", "--cluster", "test", "--manifests", manifests.to_str().unwrap()]);
     assert_eq!(once.ended(Duration::from_secs(60)).await, Some(0), "{}", cluster.logs());
     let mut file = std::fs::File::create(cluster.path("events.ndjson")).unwrap();
+    let mut random = StdRng::seed_from_u64(5);
     for number in 0..EVENTS {
-        writeln!(file, "{}", process(number, NAMESPACES).to_line().unwrap()).unwrap();
+        let mut event = process(number, NAMESPACES);
+        // Arguments that do not compress, so that the bytes of the stream are those of the file.
+        if let EventData::Process(body) = &mut event.data {
+            body.args = (0..400).map(|_| random.sample(rand::distr::Alphanumeric) as char).collect();
+        }
+        writeln!(file, "{}", event.to_line().unwrap()).unwrap();
     }
     (cluster, bus)
 }

@@ -13,7 +13,7 @@ use crate::MACHINE;
 use crate::support::{Cluster, Process, compare, every_process, manifest, process, violation};
 
 /// Events of one run.
-const EVENTS: usize = 160_000;
+const EVENTS: usize = 120_000;
 /// Workloads, one per namespace.
 const NAMESPACES: usize = 200;
 /// What the source writes per second.
@@ -21,7 +21,7 @@ const RATE: usize = 20_000;
 /// Kills of one run.
 const KILLS: usize = 10;
 /// How long a run may take in all.
-const WITHIN: Duration = Duration::from_secs(180);
+const WITHIN: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {

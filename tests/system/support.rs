@@ -95,6 +95,7 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     pub sizes: Sizes,
     enforced: std::cell::Cell<bool>,
+    api: std::net::SocketAddr,
 }
 
 impl Cluster {
@@ -105,6 +106,7 @@ impl Cluster {
             folder: tempfile::tempdir().unwrap(),
             sizes,
             enforced: std::cell::Cell::new(false),
+            api: free_address(),
         };
         drop(cluster.bus().await);
         cluster
@@ -135,7 +137,7 @@ impl Cluster {
 
     pub fn store(&self) -> Process {
         let data = self.path("store");
-        self.role("store", &["store", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"])
+        self.role("store", &["store", "--data", data.to_str().unwrap(), "--listen", &self.api.to_string()])
     }
 
     pub fn enforcer(&self) -> Process {
@@ -189,8 +191,7 @@ impl Cluster {
         for stream in wanted {
             last.push(bus.last_sequence(stream).await.unwrap());
         }
-        // The store writes what it has read every few milliseconds; it has read everything soon after.
-        sleep(Duration::from_millis(1500)).await;
+        self.stored(bus, &wanted, &last).await;
         store.signal("TERM");
         store.ended(Duration::from_secs(20)).await;
         let ledger = Ledger::open(&self.path("store").join("ledger.redb")).unwrap();
@@ -199,6 +200,28 @@ impl Cluster {
             assert_eq!(ledger.checkpoint(log).unwrap(), last, "the store has not read all of {log:?}");
         }
         ledger
+    }
+
+    /// Waits until the store says that it has read these streams up to there.
+    async fn stored(&self, bus: &Bus, streams: &[lictor_wire::topology::Stream], last: &[u64]) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let url = format!("http://{}/v1/health", self.api);
+        let names: Vec<String> = streams.iter().map(|stream| bus.topology().stream_name(*stream)).collect();
+        let mut said = serde_json::Value::Null;
+        while Instant::now() < deadline {
+            if let Ok(answer) = reqwest::get(&url).await {
+                said = answer.json().await.unwrap_or_default();
+            }
+            let read = |name: &String| {
+                let logs = said["logs"].as_object()?;
+                logs.values().find(|log| log["stream"] == **name)?["checkpoint"].as_u64()
+            };
+            if names.iter().zip(last).all(|(name, last)| read(name).is_some_and(|read| read >= *last)) {
+                return;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the store has not read everything: {said}; logs: {}", self.logs());
     }
 
     /// The last lines of every log, for a failure's message.
@@ -219,6 +242,11 @@ impl Cluster {
         }
         text
     }
+}
+
+/// An address nobody listens on at the moment.
+fn free_address() -> std::net::SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A policy that matches every process event, as a person writes it.

@@ -12,8 +12,9 @@
 //!   [`Options::parity`] goes back to it.
 //! - **Unknown is not false.** Where a fact is missing the answer is neither yes nor no unless it is the same for
 //!   every value the fact could have, and the finding names the fact.
-//! - **Everything is plain.** Predicates are data; each policy is asked by itself, element by element. That is
-//!   slower than it could be and easy to trust, so whatever is faster can be held against it.
+//! - **Asking is plain, choosing whom to ask is fast.** Predicates are data; each policy is asked by itself, element
+//!   by element, which is easy to trust. Before that, policies that cannot match an event for want of a text in it are
+//!   passed over; the findings are the same as without that step.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -65,6 +66,7 @@ mod truth;
 #[doc(hidden)]
 pub mod value;
 mod view;
+mod witness;
 
 pub use findings::{Finding, Findings};
 pub use problem::{Problem, ProblemCode};

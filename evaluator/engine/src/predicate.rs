@@ -11,7 +11,7 @@ use crate::value::{
 };
 
 /// What must hold of the value a criterion takes.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Predicate {
     /// Tests, one per value of the group, combined by its operator and negation.
     Tests {
@@ -47,7 +47,7 @@ pub(crate) enum DropRule {
 }
 
 /// One value of a group, ready to be compared.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Test {
     /// A text; in a list, some text.
     Text(TextMatcher),

@@ -12,6 +12,7 @@ use crate::policy::{AskedPolicy, Class};
 use crate::problem::Problem;
 use crate::subject::{Occurrence, Subject};
 use crate::view::View;
+use crate::witness::Index;
 use crate::{audit, compile};
 
 /// Policies ready to be asked. Immutable; share it behind an `Arc`.
@@ -19,6 +20,8 @@ use crate::{audit, compile};
 pub struct PolicySet {
     /// The policies of each class, sorted by id.
     classes: BTreeMap<Class, Vec<AskedPolicy>>,
+    /// The same policies, filed by what an event must have for them to match.
+    indexes: BTreeMap<Class, Index>,
     policies: usize,
     parity: bool,
 }
@@ -87,8 +90,9 @@ impl PolicySet {
                 }),
             }
         }
-        for policies in set.classes.values_mut() {
+        for (class, policies) in &mut set.classes {
             policies.sort_by(|a, b| a.reference.id.cmp(&b.reference.id));
+            set.indexes.extend(Index::new(*class, policies).map(|index| (*class, index)));
         }
         Compiled { set, refused }
     }
@@ -114,29 +118,55 @@ impl PolicySet {
     /// Asks every policy that `subject` concerns. Whatever is relative to the present is relative to `now`.
     #[must_use]
     pub fn judge(&self, subject: &Subject<'_>, now: Timestamp) -> Findings {
-        self.judge_where(|_| true, subject, now)
+        let class = class(subject);
+        let Some((policies, index)) =
+            class.and_then(|class| Some((self.classes.get(&class)?, self.indexes.get(&class)?)))
+        else {
+            return self.judge_naive(subject, now);
+        };
+        // In parity a process of a container nobody knows is a failure of every policy.
+        if self.parity && class == Some(Class::Process) && View::new(subject).process_is_lost(&[]) {
+            return self.judge_naive(subject, now);
+        }
+        let candidates = index.candidates(subject, now);
+        let candidates = candidates.iter().filter_map(|candidate| policies.get(candidate));
+        self.ask(candidates, subject, now)
+    }
+
+    /// As [`PolicySet::judge`], without passing over policies that cannot match. The findings are the same.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn judge_naive(&self, subject: &Subject<'_>, now: Timestamp) -> Findings {
+        self.ask(self.concerned(subject), subject, now)
     }
 
     /// Asks one policy; `None` when it is not in the set. Findings are empty when the policy does not concern
     /// `subject`.
     #[must_use]
     pub fn judge_policy(&self, id: &PolicyId, subject: &Subject<'_>, now: Timestamp) -> Option<Findings> {
-        let known = self.classes.values().flatten().any(|policy| policy.reference.id == *id);
-        known.then(|| self.judge_where(|policy| policy.reference.id == *id, subject, now))
+        let is_asked = |policy: &&AskedPolicy| policy.reference.id == *id;
+        let known = self.classes.values().flatten().any(|policy| is_asked(&policy));
+        known.then(|| self.ask(self.concerned(subject).filter(is_asked), subject, now))
     }
 
-    fn judge_where(
+    /// The policies of the subject's class.
+    fn concerned(&self, subject: &Subject<'_>) -> impl Iterator<Item = &AskedPolicy> {
+        class(subject).and_then(|class| self.classes.get(&class)).into_iter().flatten()
+    }
+
+    fn ask<'p>(
         &self,
-        asked: impl Fn(&AskedPolicy) -> bool,
+        policies: impl Iterator<Item = &'p AskedPolicy>,
         subject: &Subject<'_>,
         now: Timestamp,
     ) -> Findings {
         let mut findings = Findings { stage: stage(subject), ..Findings::default() };
-        let Some(policies) = class(subject).and_then(|class| self.classes.get(&class)) else {
+        let mut policies = policies.peekable();
+        if policies.peek().is_none() {
             return findings;
-        };
+        }
         let view = View::new(subject);
-        for policy in policies.iter().filter(|policy| asked(policy)) {
+        for policy in policies {
             policy.ask(&view, now, &mut findings);
         }
         // StackRox stops at the first error and says nothing about the event at all.

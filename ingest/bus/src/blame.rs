@@ -1,11 +1,13 @@
 //! Finding the line that crashes evaluators.
 //!
-//! A message delivered for the third time is handed out line by line. Before a line is handed out, the blame bucket
-//! says which line it is and how many times it was begun; when it is settled, that the next one's turn is. So whoever
-//! gets the message after a crash knows which line was in hand, and a line begun twice alone and never settled is
-//! given up, with that as its reason. All other lines are judged. Ordinary deliveries never touch the bucket.
+//! A message delivered for the third time is judged alone: most were only in hand when another one crashed the
+//! process, and are done with that. If it was begun alone and never settled, it is handed out line by line. Before a
+//! line is handed out, the blame bucket says which line it is and how many times it was begun; when it is settled,
+//! that the next one's turn is. So whoever gets the message after a crash knows which line was in hand, and a line
+//! begun twice alone and never settled is given up, with that as its reason. All other lines are judged. Ordinary
+//! deliveries never touch the bucket.
 //!
-//! While such a line is in hand nothing else of the process is judged, so a crash is that line's doing and not a
+//! While such a message or line is in hand nothing else of the process is judged, so a crash is that line's doing and not a
 //! neighbour's. A process killed from outside at that very moment, twice, is the one mistake left.
 
 use std::collections::VecDeque;
@@ -44,6 +46,9 @@ struct Marker {
     line: usize,
     /// How many times it was begun.
     attempts: u32,
+    /// Whether all lines together were begun alone, and then not settled.
+    #[serde(default)]
+    whole: bool,
 }
 
 /// A message on its way through, line by line, between two lines.
@@ -55,6 +60,8 @@ pub(crate) struct LineByLine {
     pub(crate) next: usize,
     /// What the bucket says; not asked yet when absent.
     marker: Option<Marker>,
+    /// Whether all lines are handed out together.
+    whole: bool,
     pub(crate) held: Held,
     pub(crate) permit: OwnedSemaphorePermit,
     pub(crate) returns: mpsc::Sender<LineByLine>,
@@ -104,7 +111,17 @@ impl LineByLine {
         permit: OwnedSemaphorePermit,
         returns: mpsc::Sender<Self>,
     ) -> Self {
-        Self { template, rest: lines, next: 0, marker: None, held, permit, returns, judging: None }
+        Self {
+            template,
+            rest: lines,
+            next: 0,
+            marker: None,
+            whole: false,
+            held,
+            permit,
+            returns,
+            judging: None,
+        }
     }
 
     /// Makes the next line's turn: gives up what was begun too often, marks the one that is to be handed out. `true`
@@ -114,10 +131,15 @@ impl LineByLine {
     pub(crate) async fn advance(&mut self) -> Result<bool, BusError> {
         let known = match self.marker {
             Some(marker) => marker,
-            None => {
-                let stored = self.template.bus.get::<Marker>(Bucket::Blame, &self.template.key()).await?;
-                stored.map(|(_, marker)| marker).unwrap_or_default()
-            }
+            None => match self.template.bus.get::<Marker>(Bucket::Blame, &self.template.key()).await? {
+                Some((_, marker)) => marker,
+                None => {
+                    self.judge_alone().await;
+                    self.template.mark(Marker { whole: true, ..Marker::default() }).await?;
+                    self.whole = true;
+                    return Ok(true);
+                }
+            },
         };
         self.marker = Some(known);
         while self.next < known.line && self.rest.pop_front().is_some() {
@@ -138,9 +160,11 @@ impl LineByLine {
                 None => (stream, *sequence, self.next),
             };
             tracing::error!(stream, sequence, line, "gave up a line that crashes evaluators");
-            bus.publish_dead_letter(&dead_letter(*consumer, stream, sequence, line, original, reason)).await?;
-            self.template.mark(Marker { line: self.next + 1, attempts: 0 }).await?;
-            self.marker = Some(Marker { line: self.next + 1, attempts: 0 });
+            bus.publish_dead_letter(&dead_letter(*consumer, stream, sequence, line, original, reason))
+                .await?;
+            let next = Marker { line: self.next + 1, attempts: 0, whole: true };
+            self.template.mark(next).await?;
+            self.marker = Some(next);
             self.rest.pop_front();
             self.next += 1;
         }
@@ -149,21 +173,29 @@ impl LineByLine {
             self.held.answer(AckKind::Ack).await?;
             return Ok(false);
         }
+        self.judge_alone().await;
+        let attempts =
+            self.marker.filter(|marker| marker.line == self.next).map_or(0, |marker| marker.attempts);
+        self.template.mark(Marker { line: self.next, attempts: attempts + 1, whole: true }).await?;
+        Ok(true)
+    }
+
+    async fn judge_alone(&mut self) {
         if self.judging.is_none() {
             self.judging = Some(JUDGING.clone().write_owned().await);
         }
-        let attempts =
-            self.marker.filter(|marker| marker.line == self.next).map_or(0, |marker| marker.attempts);
-        self.template.mark(Marker { line: self.next, attempts: attempts + 1 }).await?;
-        Ok(true)
     }
 
     /// The line whose turn it is, as a delivery. Only after [`LineByLine::advance`] said that there is one.
     pub(crate) fn hand_out(mut self) -> Option<Delivery> {
-        let (line, original) = self.rest.pop_front()?;
+        let turn = if self.whole { self.rest.len() } else { 1 };
+        let (lines, originals): (Vec<_>, Vec<_>) = self.rest.drain(..turn.min(self.rest.len())).unzip();
+        if lines.is_empty() {
+            return None;
+        }
         let attempts =
             self.marker.filter(|marker| marker.line == self.next).map_or(0, |marker| marker.attempts);
-        let marker = Marker { line: self.next, attempts: attempts + 1 };
+        let marker = Marker { line: self.next, attempts: attempts + u32::from(!self.whole), whole: true };
         let template = self.template.clone();
         Some(Delivery {
             consumer: template.consumer,
@@ -172,12 +204,12 @@ impl LineByLine {
             published: template.published,
             delivered: template.delivered,
             subject: template.subject.clone(),
-            lines: vec![line],
+            lines,
             first_line: self.next,
             parked: template.parked.clone(),
             judging: None,
             bus: template.bus.clone(),
-            originals: vec![original],
+            originals,
             held: self.held,
             permit: self.permit,
             alone: Some(Box::new(Alone {
@@ -194,7 +226,7 @@ impl LineByLine {
 impl Alone {
     /// The line is settled: the next one's turn.
     pub(crate) async fn go_on(self, held: Held, permit: OwnedSemaphorePermit) -> Result<(), BusError> {
-        let next = Marker { line: self.marker.line + 1, attempts: 0 };
+        let next = Marker { line: self.marker.line + 1, attempts: 0, whole: true };
         if self.rest.is_empty() {
             self.template.bus.delete(Bucket::Blame, &self.template.key()).await?;
             return held.answer(AckKind::Ack).await;
@@ -205,6 +237,7 @@ impl Alone {
             rest: self.rest,
             next: next.line,
             marker: Some(next),
+            whole: false,
             held,
             permit,
             returns: self.returns.clone(),
@@ -219,8 +252,12 @@ impl Alone {
     /// The line is not to blame: what was made of it could not be written. Best effort; without it the line would be
     /// blamed for the server's absence only if that happened twice.
     pub(crate) async fn give_back(self) {
-        let marker = Marker { attempts: self.marker.attempts.saturating_sub(1), ..self.marker };
-        if let Err(error) = self.template.mark(marker).await {
+        let taken_back = if self.marker.attempts == 0 {
+            self.template.bus.delete(Bucket::Blame, &self.template.key()).await
+        } else {
+            self.template.mark(Marker { attempts: self.marker.attempts - 1, ..self.marker }).await
+        };
+        if let Err(error) = taken_back {
             tracing::debug!(%error, "could not take back that a line was begun");
         }
     }

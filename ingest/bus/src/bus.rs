@@ -10,6 +10,7 @@ use async_nats::jetstream::stream::DirectGetErrorKind;
 use async_nats::jetstream::{Context, context};
 use async_nats::{Client, ConnectOptions, Event as ClientEvent, HeaderMap};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use lictor_wire::topology::{Bucket, Stream, Topology};
 use lictor_wire::{Command, DeadLetter, Event, Receipt, Verdict};
 use serde::Serialize;
@@ -34,6 +35,9 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Publishes of one process that wait for their acknowledgement: the client's sending queue twice over, so neither
 /// waits for the other. More only grows memory.
 const ACKS_IN_FLIGHT: usize = 4_096;
+
+/// Publishes of one message's outcomes side by side: as many as a full pack has lines.
+const SIDE_BY_SIDE: usize = 256;
 
 /// How often a server that is not there is tried again while connecting.
 const CONNECT_AGAIN_AFTER: Duration = Duration::from_millis(250);
@@ -400,15 +404,17 @@ impl Bus {
         self.acknowledged(&subject, self.send(publication).await?).await
     }
 
-    /// Publishes all at once and waits for every answer; answers the first failure.
+    /// Publishes many side by side and waits for every answer; answers the first failure.
+    ///
+    /// INVARIANT: whatever holds one of the connection's places for unacknowledged messages waits for nothing but its
+    /// acknowledgement. Sending all first and waiting afterwards would let several callers hold every place between
+    /// them, each waiting for one more.
     pub(crate) async fn publish_all(&self, publications: Vec<Publication>) -> Result<(), BusError> {
-        let mut sent = Vec::with_capacity(publications.len());
-        for publication in publications {
-            let subject = publication.subject.clone();
-            sent.push((subject, self.send(publication).await?));
-        }
-        for (subject, answer) in sent {
-            self.acknowledged(&subject, answer).await?;
+        let mut answers = futures_util::stream::iter(publications)
+            .map(|publication| self.publish(publication))
+            .buffer_unordered(SIDE_BY_SIDE);
+        while let Some(answer) = answers.next().await {
+            answer?;
         }
         Ok(())
     }

@@ -26,10 +26,11 @@ const TRY_AGAIN_AT_MOST: Duration = Duration::from_secs(10);
 ///
 /// Dropping it without [`Delivery::settle`] leaves the message to be delivered again after a while, to whoever asks.
 ///
-/// A message that comes for the third time has crashed, or outlived, two evaluators. It is handed out line by line:
-/// each such delivery has one line, [`Delivery::first_line`] says which, and the next one comes from the intake when
-/// the line before is settled. A line that was begun twice alone and never settled is written to the dead letters,
-/// and is not handed out again. A caller does nothing special for any of this.
+/// A message that comes for the third time has crashed, or outlived, two evaluators. It is judged with nothing beside
+/// it; should it be in hand alone and not be settled, it is handed out line by line: each such delivery has one line,
+/// [`Delivery::first_line`] says which, and the next one comes from the intake when the line before is settled. A
+/// line that was begun twice alone and never settled is written to the dead letters, and is not handed out again. A
+/// caller does nothing special for any of this.
 #[derive(Debug)]
 pub struct Delivery {
     /// The consumer it came from.

@@ -5,20 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lictor_wire::topology::{Bucket, Consumer, Stream};
 use lictor_wire::{ClusterId, CoverageEvent, CoverageNotice, Event, EventData, EventId, Fingerprint, Kind};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::error::BusError;
 use crate::topology::{read_consumer, read_stream};
 
-/// How often the streams are looked at. A stream of 4 GB at 100 MB a second takes 12 seconds from 70 % to full.
+/// How often the streams are looked at when little is published. When much is, [`Allowance`] has them looked at
+/// sooner.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Sources are stopped when this much of a stream is unjudged, and let go below the other: far enough apart not to
@@ -61,8 +63,19 @@ struct Said {
     to: u64,
 }
 
+/// How much may be published before the streams are looked at again: a twentieth of the smallest one. Between two
+/// looks a stream then fills by a small part of what is left above the mark, however small it is and however fast its
+/// sources.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    limit: u64,
+    used: watch::Sender<u64>,
+    wanted: Notify,
+}
+
 pub(crate) struct Monitor {
     pressure: watch::Sender<Pressure>,
+    allowance: Arc<Allowance>,
     kinds: HashMap<Kind, Pressure>,
     said: HashMap<Kind, Said>,
 }
@@ -88,6 +101,41 @@ impl Sample {
     }
 }
 
+impl Allowance {
+    fn new(bus: &Bus) -> Self {
+        Self {
+            limit: (bus.topology().sizes().event_bytes / 20).max(1),
+            used: watch::Sender::new(0),
+            wanted: Notify::new(),
+        }
+    }
+
+    /// Takes room for so many bytes; waits for a look at the streams when there is none.
+    pub(crate) async fn take(&self, bytes: u64) {
+        let mut looks = self.used.subscribe();
+        loop {
+            let mut taken = false;
+            self.used.send_if_modified(|used| {
+                // What is larger than all of it goes alone.
+                taken = *used == 0 || *used + bytes <= self.limit;
+                *used += if taken { bytes } else { 0 };
+                false
+            });
+            if taken {
+                return;
+            }
+            self.wanted.notify_one();
+            if looks.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn looked(&self) {
+        self.used.send_replace(0);
+    }
+}
+
 impl Pressure {
     /// What follows from how much is unjudged.
     #[must_use]
@@ -102,11 +150,15 @@ impl Pressure {
 
 impl Monitor {
     /// Looks once, so that the first answer is the truth.
-    pub(crate) async fn start(bus: &Bus) -> Result<(Self, watch::Receiver<Pressure>), BusError> {
+    pub(crate) async fn start(
+        bus: &Bus,
+    ) -> Result<(Self, watch::Receiver<Pressure>, Arc<Allowance>), BusError> {
         let (pressure, receiver) = watch::channel(Pressure::Flow);
-        let mut monitor = Self { pressure, kinds: HashMap::new(), said: HashMap::new() };
+        let allowance = Arc::new(Allowance::new(bus));
+        let mut monitor =
+            Self { pressure, allowance: Arc::clone(&allowance), kinds: HashMap::new(), said: HashMap::new() };
         monitor.look(bus).await?;
-        Ok((monitor, receiver))
+        Ok((monitor, receiver, allowance))
     }
 
     pub(crate) async fn run(mut self, bus: Bus, closing: CancellationToken) {
@@ -115,6 +167,7 @@ impl Monitor {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
+                () = self.allowance.wanted.notified() => {}
                 () = closing.cancelled() => return,
             }
             if let Err(error) = self.look(&bus).await {
@@ -139,6 +192,7 @@ impl Monitor {
         let any = self.kinds.values().any(|pressure| *pressure == Pressure::Stop);
         let pressure = if any { Pressure::Stop } else { Pressure::Flow };
         self.pressure.send_if_modified(|before| std::mem::replace(before, pressure) != pressure);
+        self.allowance.looked();
         Ok(())
     }
 
@@ -225,6 +279,21 @@ mod tests {
             course.push(pressure == Pressure::Stop);
         }
         assert_eq!(course, [false, false, true, true, true, false, false, true]);
+    }
+
+    #[tokio::test]
+    async fn what_is_published_between_two_looks_is_bounded() {
+        let allowance = Allowance { limit: 100, used: watch::Sender::new(0), wanted: Notify::new() };
+        allowance.take(60).await;
+        allowance.take(40).await;
+        let more = allowance.take(1);
+        tokio::pin!(more);
+        assert!(futures_util::poll!(&mut more).is_pending());
+        allowance.wanted.notified().await;
+        allowance.looked();
+        more.await;
+        allowance.looked();
+        allowance.take(1_000).await;
     }
 
     #[test]

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::bus::{Bus, Publication};
 use crate::error::BusError;
 use crate::pack::{self, Frozen, MAX_UNPACKED};
-use crate::pressure::{self, Pressure};
+use crate::pressure::{self, Allowance, Pressure};
 
 /// How long the first line of a pack waits for others: measured, 101 events a message at 50,000 events a second, and
 /// nobody notices two milliseconds.
@@ -126,6 +126,7 @@ pub struct Publisher {
     calls: mpsc::Sender<Call>,
     laid_aside: Arc<AtomicUsize>,
     pressure: watch::Receiver<Pressure>,
+    allowance: Arc<Allowance>,
     /// No more calls: gather what there is, send it, and end.
     closing: CancellationToken,
     /// Give up what is not acknowledged.
@@ -205,10 +206,10 @@ impl Publisher {
             tasks: tasks.clone(),
         };
         tasks.spawn(gatherer.run(waiting, closing.clone()));
-        let (monitor, pressure) = pressure::Monitor::start(&bus).await?;
+        let (monitor, pressure, allowance) = pressure::Monitor::start(&bus).await?;
         tasks.spawn(monitor.run(bus.clone(), closing.clone()));
         let laid_aside = Arc::new(AtomicUsize::new(0));
-        Ok(Self { bus, producer, epoch, calls, laid_aside, pressure, closing, abandon, tasks })
+        Ok(Self { bus, producer, epoch, calls, laid_aside, pressure, allowance, closing, abandon, tasks })
     }
 
     /// Publishes events; answers when the streams have acknowledged all of them.
@@ -226,6 +227,8 @@ impl Publisher {
         if events == 0 {
             return Ok(Published::default());
         }
+        let bytes: usize = lines.iter().map(|(line, _)| line.line.len()).sum();
+        self.allowance.take(bytes as u64).await;
         let (done, answered) = oneshot::channel();
         let answer = Arc::new(Answer {
             left: AtomicUsize::new(events),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -68,7 +69,7 @@ struct Said {
 /// sources.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    limit: u64,
+    limit: AtomicU64,
     used: watch::Sender<u64>,
     wanted: Notify,
 }
@@ -101,15 +102,13 @@ impl Sample {
     }
 }
 
-impl Allowance {
-    fn new(bus: &Bus) -> Self {
-        Self {
-            limit: (bus.topology().sizes().event_bytes / 20).max(1),
-            used: watch::Sender::new(0),
-            wanted: Notify::new(),
-        }
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { limit: AtomicU64::new(u64::MAX), used: watch::Sender::new(0), wanted: Notify::new() }
     }
+}
 
+impl Allowance {
     /// Takes room for so many bytes; waits for a look at the streams when there is none.
     pub(crate) async fn take(&self, bytes: u64) {
         let mut looks = self.used.subscribe();
@@ -117,7 +116,7 @@ impl Allowance {
             let mut taken = false;
             self.used.send_if_modified(|used| {
                 // What is larger than all of it goes alone.
-                taken = *used == 0 || *used + bytes <= self.limit;
+                taken = *used == 0 || used.saturating_add(bytes) <= self.limit.load(Ordering::Relaxed);
                 *used += if taken { bytes } else { 0 };
                 false
             });
@@ -131,7 +130,10 @@ impl Allowance {
         }
     }
 
-    fn looked(&self) {
+    /// The streams were looked at; the smallest of them may hold `smallest` bytes, 0 for no bound.
+    fn looked(&self, smallest: u64) {
+        let limit = if smallest == 0 { u64::MAX } else { (smallest / 20).max(1) };
+        self.limit.store(limit, Ordering::Relaxed);
         self.used.send_replace(0);
     }
 }
@@ -154,7 +156,7 @@ impl Monitor {
         bus: &Bus,
     ) -> Result<(Self, watch::Receiver<Pressure>, Arc<Allowance>), BusError> {
         let (pressure, receiver) = watch::channel(Pressure::Flow);
-        let allowance = Arc::new(Allowance::new(bus));
+        let allowance = Arc::<Allowance>::default();
         let mut monitor =
             Self { pressure, allowance: Arc::clone(&allowance), kinds: HashMap::new(), said: HashMap::new() };
         monitor.look(bus).await?;
@@ -177,8 +179,12 @@ impl Monitor {
     }
 
     async fn look(&mut self, bus: &Bus) -> Result<(), BusError> {
+        let mut smallest = None::<u64>;
         for kind in Kind::JUDGED {
             let Some(sample) = sample(bus, kind).await? else { continue };
+            if sample.max_bytes > 0 {
+                smallest = Some(smallest.map_or(sample.max_bytes, |bytes| bytes.min(sample.max_bytes)));
+            }
             let before = self.kinds.get(&kind).copied().unwrap_or_default();
             let after = before.after(sample.unjudged());
             if before != after {
@@ -192,7 +198,7 @@ impl Monitor {
         let any = self.kinds.values().any(|pressure| *pressure == Pressure::Stop);
         let pressure = if any { Pressure::Stop } else { Pressure::Flow };
         self.pressure.send_if_modified(|before| std::mem::replace(before, pressure) != pressure);
-        self.allowance.looked();
+        self.allowance.looked(smallest.unwrap_or(0));
         Ok(())
     }
 
@@ -283,16 +289,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_published_between_two_looks_is_bounded() {
-        let allowance = Allowance { limit: 100, used: watch::Sender::new(0), wanted: Notify::new() };
+        let allowance = Allowance::default();
+        allowance.looked(2_000);
         allowance.take(60).await;
         allowance.take(40).await;
         let more = allowance.take(1);
         tokio::pin!(more);
         assert!(futures_util::poll!(&mut more).is_pending());
         allowance.wanted.notified().await;
-        allowance.looked();
+        allowance.looked(2_000);
         more.await;
-        allowance.looked();
+        allowance.looked(2_000);
         allowance.take(1_000).await;
     }
 

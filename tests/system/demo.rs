@@ -31,7 +31,7 @@ fn demo(more: &[&str]) -> Value {
 
 fn equals_golden(summary: &Value) {
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(golden()).unwrap()).unwrap();
-    let differing = |name: &str| (&golden[name] != &summary[name]).then(|| name.to_owned());
+    let differing = |name: &str| (golden[name] != summary[name]).then(|| name.to_owned());
     let names = ["events", "deadLetters", "violations", "receipts"];
     let differing: Vec<String> = names.into_iter().filter_map(differing).collect();
     assert!(differing.is_empty(), "{differing:?} differ; found:\n{summary:#}");

@@ -61,7 +61,7 @@ async fn trouble_in_one_line_is_that_lines_alone() {
     let mut dead: Vec<u32> = letters.iter().map(|letter| letter.letter.line).collect();
     dead.sort_unstable();
     println!("crashes {crashes}; parked {parked}; dead lines {dead:?}");
-    assert_eq!(dead, [MALFORMED as u32, ABORTS as u32]);
+    assert_eq!(dead.iter().map(|line| *line as usize).collect::<Vec<_>>(), [MALFORMED, ABORTS]);
     assert!(letters.iter().any(|letter| letter.letter.reason.contains("crashed the evaluator")));
     assert_eq!(parked, 1, "one line waited");
     let judged = (0..LINES).filter(|number| *number != MALFORMED && *number != ABORTS);

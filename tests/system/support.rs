@@ -18,24 +18,24 @@ use lictor_wire::{
 use tokio::time::{Instant, sleep};
 
 /// Cluster of the made-up events.
-pub const CLUSTER: &str = "test";
+pub(crate) const CLUSTER: &str = "test";
 /// Id of the policy that matches every process event.
-pub const EVERY_PROCESS: &str = "11111111-1111-4111-8111-111111111111";
+pub(crate) const EVERY_PROCESS: &str = "11111111-1111-4111-8111-111111111111";
 
 /// The executable under test.
-pub fn lictor() -> PathBuf {
+pub(crate) fn lictor() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_lictor"))
 }
 
 /// A lictor process, killed when dropped.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
-    pub log: PathBuf,
+    pub(crate) log: PathBuf,
 }
 
 impl Process {
     /// Starts `lictor ARGS --nats-url URL`, its log in `folder`.
-    pub fn start(folder: &Path, name: &str, url: &str, args: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, name: &str, url: &str, args: &[&str]) -> Self {
         let log = folder.join(format!("{name}-{}.log", Timestamp::now().as_nanosecond()));
         let file = std::fs::File::create(&log).unwrap();
         let child = Command::new(lictor())
@@ -50,25 +50,25 @@ impl Process {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Sends a signal by name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent =
             Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
     /// Whether it still runs.
-    pub fn runs(&mut self) -> bool {
+    pub(crate) fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Waits for its end; the exit code.
-    pub async fn ended(&mut self, within: Duration) -> Option<i32> {
+    pub(crate) async fn ended(&mut self, within: Duration) -> Option<i32> {
         let deadline = Instant::now() + within;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -90,17 +90,17 @@ impl Drop for Process {
 }
 
 /// A made-up cluster: a server, a folder, and the sizes its streams are made with.
-pub struct Cluster {
-    pub nats: NatsServer,
-    pub folder: tempfile::TempDir,
-    pub sizes: Sizes,
+pub(crate) struct Cluster {
+    pub(crate) nats: NatsServer,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) sizes: Sizes,
     enforced: std::cell::Cell<bool>,
     api: std::net::SocketAddr,
 }
 
 impl Cluster {
     /// Starts a server and makes the streams with these sizes.
-    pub async fn start(sizes: Sizes) -> Self {
+    pub(crate) async fn start(sizes: Sizes) -> Self {
         let cluster = Self {
             nats: NatsServer::start().await,
             folder: tempfile::tempdir().unwrap(),
@@ -113,40 +113,40 @@ impl Cluster {
     }
 
     /// Sizes that let a test see redelivery within seconds.
-    pub fn quick() -> Sizes {
+    pub(crate) fn quick() -> Sizes {
         Sizes { ack_wait: Duration::from_secs(2), ..Sizes::default() }
     }
 
-    pub async fn bus(&self) -> Bus {
+    pub(crate) async fn bus(&self) -> Bus {
         let topology = Topology::new("lictor", self.sizes.clone()).unwrap();
         Bus::connect(BusOptions::new(&self.nats.url(), topology, "test")).await.unwrap()
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Starts a role; flags that say how streams are made go along, so that whoever is first makes them alike.
-    pub fn role(&self, name: &str, args: &[&str]) -> Process {
+    pub(crate) fn role(&self, name: &str, args: &[&str]) -> Process {
         Process::start(self.folder.path(), name, &self.nats.url(), args)
     }
 
-    pub fn evaluator(&self) -> Process {
+    pub(crate) fn evaluator(&self) -> Process {
         self.role("evaluator", &["evaluator"])
     }
 
-    pub fn store(&self) -> Process {
+    pub(crate) fn store(&self) -> Process {
         let data = self.path("store");
         self.role("store", &["store", "--data", data.to_str().unwrap(), "--listen", &self.api.to_string()])
     }
 
-    pub fn enforcer(&self) -> Process {
+    pub(crate) fn enforcer(&self) -> Process {
         self.enforced.set(true);
         self.role("enforcer", &["enforcer"])
     }
 
     /// Puts policies in force with the executable.
-    pub async fn apply(&self, policies: &str) {
+    pub(crate) async fn apply(&self, policies: &str) {
         let file = self.path("policies.json");
         std::fs::write(&file, policies).unwrap();
         let mut process = self.role("policy", &["policy", "apply", file.to_str().unwrap()]);
@@ -155,7 +155,7 @@ impl Cluster {
     }
 
     /// Waits until every consumer has nothing in hand and nothing waiting; verdicts only where an enforcer runs.
-    pub async fn settled(&self, bus: &Bus, within: Duration) {
+    pub(crate) async fn settled(&self, bus: &Bus, within: Duration) {
         let verdicts = bus.topology().stream_name(lictor_wire::topology::Stream::Verdicts);
         let deadline = Instant::now() + within;
         let mut calm = 0;
@@ -184,7 +184,7 @@ impl Cluster {
     }
 
     /// Stops a store and opens what it wrote, once it has read everything there is.
-    pub async fn ledger(&self, bus: &Bus, mut store: Process) -> Ledger {
+    pub(crate) async fn ledger(&self, bus: &Bus, mut store: Process) -> Ledger {
         use lictor_wire::topology::Stream;
         let wanted = [Stream::Verdicts, Stream::Receipts, Stream::DeadLetters];
         let mut last = Vec::new();
@@ -225,7 +225,7 @@ impl Cluster {
     }
 
     /// The last lines of every log, for a failure's message.
-    pub fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let mut text = String::new();
         for entry in std::fs::read_dir(self.folder.path()).unwrap().flatten() {
             if entry.path().extension().is_some_and(|extension| extension == "log") {
@@ -250,12 +250,12 @@ fn free_address() -> std::net::SocketAddr {
 }
 
 /// A policy that matches every process event, as a person writes it.
-pub fn every_process() -> String {
+pub(crate) fn every_process() -> String {
     policy(EVERY_PROCESS, "Every process", &["RUNTIME"], "DEPLOYMENT_EVENT", &[], &[("Process Name", ".*")])
 }
 
 /// A policy of one section.
-pub fn policy(
+pub(crate) fn policy(
     id: &str,
     name: &str,
     stages: &[&str],
@@ -276,7 +276,7 @@ pub fn policy(
 }
 
 /// A workload of the made-up cluster, one per namespace.
-pub fn workload(number: usize) -> Deployment {
+pub(crate) fn workload(number: usize) -> Deployment {
     Deployment {
         id: DeploymentId::new(format!("workload-{number}")),
         name: "web".to_owned(),
@@ -290,7 +290,7 @@ pub fn workload(number: usize) -> Deployment {
 }
 
 /// A workload's manifest with its uid, as `kubectl get -o yaml` shows it.
-pub fn manifest(number: usize) -> String {
+pub(crate) fn manifest(number: usize) -> String {
     format!(
         "---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: ns-{number}\n  uid: workload-{number}\n\
          spec:\n  replicas: 1\n  selector:\n    matchLabels: {{app: web}}\n  template:\n    metadata:\n      labels: {{app: web}}\n\
@@ -299,7 +299,7 @@ pub fn manifest(number: usize) -> String {
 }
 
 /// The n-th process event, of one of `namespaces` workloads.
-pub fn process(number: usize, namespaces: usize) -> Event {
+pub(crate) fn process(number: usize, namespaces: usize) -> Event {
     let namespace = number % namespaces;
     Event {
         id: EventId::new(format!("process-{number}")),
@@ -327,7 +327,7 @@ pub fn process(number: usize, namespaces: usize) -> Event {
 }
 
 /// The violation that the n-th process event is of the policy that matches every one.
-pub fn violation(number: usize, namespaces: usize) -> ViolationId {
+pub(crate) fn violation(number: usize, namespaces: usize) -> ViolationId {
     let entity = Entity::Deployment {
         id: DeploymentId::new(format!("workload-{}", number % namespaces)),
         name: String::new(),
@@ -341,7 +341,7 @@ pub fn violation(number: usize, namespaces: usize) -> ViolationId {
 }
 
 /// Compares ids and counts: everything published was judged once, and nothing twice. Prints the counts.
-pub fn compare(title: &str, ledger: &Ledger, expected: impl Iterator<Item = ViolationId>) {
+pub(crate) fn compare(title: &str, ledger: &Ledger, expected: impl Iterator<Item = ViolationId>) {
     let expected: BTreeSet<ViolationId> = expected.collect();
     let found: BTreeSet<ViolationId> = ledger.violation_ids().unwrap();
     let (missing, extra) = (expected.difference(&found).count(), found.difference(&expected).count());
@@ -357,7 +357,7 @@ pub fn compare(title: &str, ledger: &Ledger, expected: impl Iterator<Item = Viol
 }
 
 /// Every alert's state and count, by policy and entity.
-pub fn alerts(ledger: &Ledger) -> Vec<(String, u64)> {
+pub(crate) fn alerts(ledger: &Ledger) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     let mut after = None;
     loop {

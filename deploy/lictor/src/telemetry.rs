@@ -17,7 +17,7 @@ pub enum LogFormat {
 }
 
 /// Starts logging. `RUST_LOG` overrides `level`.
-pub fn start(format: LogFormat, level: &str) {
+pub(crate) fn start(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_default_env()
         // The client library tells every reconnection at INFO; ours say what it means.
         .unwrap_or_else(|_| EnvFilter::new(format!("{level},async_nats=warn")));

@@ -206,7 +206,7 @@ pub(crate) enum Events {
         #[command(flatten)]
         nats: Nats,
         #[command(flatten)]
-        tail: Tail,
+        tail: TailArgs,
         /// Only events of this kind; may be repeated.
         #[arg(long, value_name = "KIND")]
         kind: Vec<Kind>,
@@ -220,7 +220,7 @@ pub(crate) enum Verdicts {
         #[command(flatten)]
         nats: Nats,
         #[command(flatten)]
-        tail: Tail,
+        tail: TailArgs,
         /// Verdicts without a violation too.
         #[arg(long)]
         clean: bool,
@@ -234,12 +234,12 @@ pub(crate) enum Receipts {
         #[command(flatten)]
         nats: Nats,
         #[command(flatten)]
-        tail: Tail,
+        tail: TailArgs,
     },
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Tail {
+pub(crate) struct TailArgs {
     /// From the oldest that is kept, not from now.
     #[arg(long)]
     pub(crate) all: bool,

@@ -6,7 +6,7 @@ use lictor_wire::{Event, EventData, Kind, Receipt, Verdict};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Events, Output, Receipts, Tail, Verdicts};
+use crate::cli::{Events, Output, Receipts, TailArgs, Verdicts};
 use crate::exit::{Exit, Failure};
 use crate::{shutdown, text};
 
@@ -59,7 +59,7 @@ fn lines(entry: &LogEntry) -> Vec<String> {
 }
 
 /// Shows one line; whether it was wanted.
-fn show_event(line: &str, tail: &Tail) -> bool {
+fn show_event(line: &str, tail: &TailArgs) -> bool {
     let event = match Event::parse(line) {
         Ok(event) => event,
         Err(error) => {
@@ -169,7 +169,7 @@ pub(super) async fn receipts(command: Receipts) -> Result<Exit, Failure> {
 async fn follow(
     bus: &Bus,
     stream: Stream,
-    tail: &Tail,
+    tail: &TailArgs,
     stop: &CancellationToken,
     head: impl Fn(),
     show: impl Fn(&[u8]) -> Result<bool, String>,
@@ -207,6 +207,6 @@ async fn follow(
     Ok(Exit::Fine)
 }
 
-fn from(tail: &Tail) -> ReadFrom {
+fn from(tail: &TailArgs) -> ReadFrom {
     if tail.all { ReadFrom::First } else { ReadFrom::New }
 }

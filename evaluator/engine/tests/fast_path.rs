@@ -332,7 +332,7 @@ fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&D
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn processes(
@@ -436,4 +436,15 @@ fn users_nobody_knows_stay_undecided() {
     assert_eq!(findings.undecided.len(), 2);
     let event = ProcessEvent { uid: Some(0), ..named("cat", "") };
     assert_eq!(matching(&set, &event), ["0"]);
+}
+
+#[test]
+fn predicates_that_only_read_alike_are_kept_apart() {
+    let one = process_policy("Process Name", "[a-z]+|k or [0-9]+");
+    let mut two = process_policy("Process Name", "[a-z]+|k");
+    two.name = "two".to_owned();
+    two.policy_sections[0].policy_groups[0].values.push(PolicyValue { value: "[0-9]+".to_owned() });
+    let set = compile(vec![one, two], false);
+    assert_eq!(matching(&set, &named("7", "")), ["two"]);
+    assert_eq!(matching(&set, &named("k or 7", "")), ["[a-z]+|k or [0-9]+"]);
 }

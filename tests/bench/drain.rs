@@ -22,7 +22,7 @@ const WATCH_END: Duration = Duration::from_millis(20);
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 /// A measurement of plain consuming lasts at least this long: the streams are read again until then.
 const LASTS: Duration = Duration::from_secs(2);
-/// Messages of a pull; of 64, 256 and 1,024 none was faster.
+/// Messages of a pull.
 const BATCH: usize = 256;
 
 /// A connection of its own, beside the bus.

@@ -79,9 +79,10 @@ pub(crate) async fn packed(bus: &Bus, world: &World, events: usize) -> Filled {
     let calls = std::iter::from_fn(|| {
         let call: Vec<PreparedLine> = lines.by_ref().take(CALL).collect();
         bytes += call.iter().map(|line| line.line.len()).sum::<usize>();
-        (!call.is_empty()).then(|| async { publisher.publish(call).await.expect("published") })
+        (!call.is_empty()).then_some(call)
     });
-    futures_util::stream::iter(calls).buffer_unordered(16).for_each(|_| async {}).await;
+    let publish = |call| async { publisher.publish(call).await.expect("published") };
+    futures_util::stream::iter(calls).map(publish).buffer_unordered(16).for_each(|_| async {}).await;
     publisher.close().await;
     let report = bus.report().await.expect("a report");
     let ours = |name: &str| name.starts_with("LICTOR_EVENTS_");

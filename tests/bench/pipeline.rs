@@ -111,7 +111,7 @@ fn tell(scenarios: &[Scenario], memory: evaluator::Memory, after_first: evaluato
          (lowest to highest), thousand events a second\n"
     );
     println!(
-        "{:<21}{:>9}{:>7}{:>22}{:>22}{:>24}{:>6}",
+        "{:<21}{:>9}{:>7}{:>26}{:>22}{:>24}{:>6}",
         "", "events", "pack", "consume and ack", "evaluator", "ratio", "goal"
     );
     let mut lines = Vec::new();
@@ -125,7 +125,7 @@ fn tell(scenarios: &[Scenario], memory: evaluator::Memory, after_first: evaluato
         };
         let (low, middle, high) = spread(&ratios);
         println!(
-            "{:<21}{:>9}{pack:>7.1}{:>22}{:>22}{:>24}{:>6}",
+            "{:<21}{:>9}{pack:>7.1}{:>26}{:>22}{:>24}{:>6}",
             scenario.name,
             scenario.filled.events,
             thousands(&scenario.raw),

@@ -17,7 +17,8 @@ const OFF: &str = "\x1b[0m";
 
 /// What went wrong, and below it what to do.
 pub(crate) fn error(failure: &Failure) {
-    eprintln!("{RED}{BOLD}error:{OFF} {}", plain(&failure.message));
+    let lines: Vec<String> = failure.message.lines().map(plain).collect();
+    eprintln!("{RED}{BOLD}error:{OFF} {}", lines.join("\n"));
     if !failure.hint.is_empty() {
         eprintln!("{BOLD}hint:{OFF}  {}", plain(&failure.hint));
     }

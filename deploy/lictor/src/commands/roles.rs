@@ -13,7 +13,8 @@ pub(super) async fn ingest(nats: Nats, config: lictor_ingest::Config) -> Result<
     bus.drain().await;
     let published: Vec<String> =
         summary.published.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    crate::text::note(&format!("published {}; {} dead letters", published.join(", "), summary.dead_letters));
+    let published = if published.is_empty() { "nothing".to_owned() } else { published.join(", ") };
+    crate::text::note(&format!("published {published}; {} dead letters", summary.dead_letters));
     // What could not be read lies in the dead letters, and does not pass as fine.
     Ok(if summary.dead_letters == 0 { Exit::Fine } else { Exit::NotUnderstood })
 }

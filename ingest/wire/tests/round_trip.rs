@@ -1,10 +1,6 @@
 //! Whatever is written reads back the same, and what was written by version 1 is read for ever.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops at the first surprise, its helpers too"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise, its helpers too")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

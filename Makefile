@@ -28,7 +28,7 @@ lint: cargo
 docs: cargo
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
-bench-pipeline: cargo $(LICTOR_NATS_SERVER) ## what judging costs beside plain consuming, in one run
+bench-pipeline: build $(LICTOR_NATS_SERVER) ## what judging costs beside plain consuming, in one run
 	$(CARGO) bench --locked -p lictor --bench pipeline
 
 golden: build $(LICTOR_NATS_SERVER) ## writes the demo's golden file anew; review the difference

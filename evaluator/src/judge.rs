@@ -144,6 +144,10 @@ impl Judge<'_> {
         occurrence: Occurrence<'_>,
         occasion: Occasion<'_>,
     ) -> LineOutcome {
+        // Most events concern no policy: for them nothing is looked up.
+        if !self.may_concern(&event.cluster, occurrence, occasion.now) {
+            return judged();
+        }
         let known = self.views.deployment_of(event.cluster.as_str(), pod);
         let mut read = self.read(known.as_ref(), &event.cluster, &pod.namespace);
         let findings = read.judge(self, occurrence, occasion.now);
@@ -176,6 +180,9 @@ impl Judge<'_> {
     }
 
     fn audit(&self, event: &Event, body: &AuditEvent, occasion: Occasion<'_>) -> LineOutcome {
+        if !self.may_concern(&event.cluster, Occurrence::Audit(body), occasion.now) {
+            return judged();
+        }
         let namespace = body.object_ref.as_ref().map_or("", |object| &*object.namespace);
         let mut read = self.read(None, &event.cluster, namespace);
         let findings = read.judge(self, Occurrence::Audit(body), occasion.now);
@@ -196,6 +203,18 @@ impl Judge<'_> {
         }
         let revisions = Revisions { policies: self.policies.revision, ..revisions };
         done(vec![verdict(event_ref(event, occasion), occasion, entity, revisions, findings)])
+    }
+
+    fn may_concern(&self, cluster: &ClusterId, occurrence: Occurrence<'_>, now: Timestamp) -> bool {
+        let subject = Subject {
+            cluster,
+            occurrence,
+            deployment: None,
+            images: &[],
+            cluster_labels: None,
+            namespace_labels: None,
+        };
+        self.policies.set.may_concern(&subject, now)
     }
 
     fn read<'b>(

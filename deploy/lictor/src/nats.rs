@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep};
 /// Names the server to start; else it is looked for on the PATH.
 pub const SERVER_VARIABLE: &str = "LICTOR_NATS_SERVER";
 
+/// What the private server's streams may reserve together: all of the table's, at their usual sizes.
+const MOST_STORED: u64 = 64 * 1024 * 1024 * 1024;
 /// A cold start takes milliseconds; reading back a large store seconds.
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// How often the start is looked at.
@@ -157,7 +159,13 @@ fn configuration(folder: &Path) -> String {
         "listen": "127.0.0.1:-1",
         "server_name": "lictor-private",
         "ports_file_dir": folder,
-        "jetstream": { "store_dir": folder.join("jetstream"), "sync_interval": "always" },
+        "jetstream": {
+            "store_dir": folder.join("jetstream"),
+            "sync_interval": "always",
+            // Streams reserve their greatest size. Without a bound of its own the server lends three quarters of the
+            // disk that is free just now, and does not start beside a full one; what is really used is far less.
+            "max_file_store": MOST_STORED,
+        },
     })
     .to_string()
 }

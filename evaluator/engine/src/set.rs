@@ -140,6 +140,17 @@ impl PolicySet {
         self.ask(self.concerned(subject), subject, now)
     }
 
+    /// Whether some policy may have something to say about an event, whatever its workload, images and labels are.
+    /// When none has, [`PolicySet::judge`] finds nothing with any of them, and the caller need not look them up.
+    #[must_use]
+    pub fn may_concern(&self, subject: &Subject<'_>, now: Timestamp) -> bool {
+        let Some(class) = class(subject) else { return false };
+        match self.indexes.get(&class) {
+            Some(index) if !self.parity => index.candidates(subject, now).any(),
+            _ => self.classes.contains_key(&class),
+        }
+    }
+
     /// Asks one policy; `None` when it is not in the set. Findings are empty when the policy does not concern
     /// `subject`.
     #[must_use]

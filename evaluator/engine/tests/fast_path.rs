@@ -328,6 +328,11 @@ fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&D
     };
     let fast = set.judge(&subject, now());
     assert_eq!(fast, set.judge_naive(&subject, now()));
+    // What concerns no policy by itself concerns none with its workload either.
+    if !set.may_concern(&Subject { deployment: None, ..subject }, now()) {
+        let nothing = fast.violations.is_empty() && fast.undecided.is_empty() && fast.failures.is_empty();
+        assert!(nothing, "{fast:?}");
+    }
     fast
 }
 

@@ -43,8 +43,12 @@ async fn connect_to(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failur
         connect_timeout: std::time::Duration::from_secs(args.nats_wait),
     };
     Bus::connect(options).await.map_err(|error| {
-        Failure::unreachable(error).hint(
-            "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`",
-        )
+        let failure = Failure::unreachable(error);
+        let hint = if failure.message.contains("insufficient storage") {
+            "give the server more room (max_file_store), or make smaller streams with --event-mib"
+        } else {
+            "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`"
+        };
+        failure.hint(hint)
     })
 }

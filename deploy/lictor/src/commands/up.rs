@@ -101,6 +101,7 @@ async fn everything(
     let listener = store.bind().await.map_err(|error| {
         Failure::unreachable(error).hint("another lictor may run here; choose another address with --api")
     })?;
+    let api = listener.local_addr().map_err(Failure::unreachable)?;
     let store_bus = bus.clone();
     roles.start("store", |stop| async move {
         lictor_store::run(&store, store_bus, listener, stop.cancelled_owned()).await
@@ -135,6 +136,7 @@ async fn everything(
     }
     if options.once {
         wait_until_judged(&bus, &mut roles, stop).await?;
+        wait_until_stored(&bus, api, &mut roles, stop).await?;
     } else {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -220,6 +222,51 @@ async fn wait_until_judged(bus: &Bus, roles: &mut Roles, stop: &CancellationToke
         sleep(LOOK_EVERY).await;
     }
     Ok(())
+}
+
+/// Waits until the store has read everything there is, as its health says.
+async fn wait_until_stored(
+    bus: &Bus,
+    api: std::net::SocketAddr,
+    roles: &mut Roles,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let mut wanted = Vec::new();
+    for stream in [Stream::Verdicts, Stream::Receipts, Stream::DeadLetters] {
+        let last = bus.last_sequence(stream).await.map_err(Failure::unreachable)?;
+        wanted.push((bus.topology().stream_name(stream), last));
+    }
+    let url = format!("http://{api}/v1/health");
+    while !stop.is_cancelled() {
+        if let Some(failed) = roles.failed().await {
+            return Err(failed);
+        }
+        // A store under load may take its time to answer; it is asked again.
+        if let Ok(answer) = reqwest::get(&url).await
+            && let Ok(health) = answer.json::<Health>().await
+        {
+            let read = |(name, last): &(String, u64)| {
+                health.logs.values().any(|log| log.stream == *name && log.checkpoint >= *last)
+            };
+            if wanted.iter().all(read) {
+                return Ok(());
+            }
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// What is needed of the store's answer about itself.
+#[derive(serde::Deserialize)]
+struct Health {
+    logs: BTreeMap<String, LogHealth>,
+}
+
+#[derive(serde::Deserialize)]
+struct LogHealth {
+    stream: String,
+    checkpoint: u64,
 }
 
 /// Violations and receipts as they come.

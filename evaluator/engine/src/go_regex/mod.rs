@@ -17,6 +17,7 @@ mod names;
 mod parse;
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::Hir;
@@ -32,14 +33,17 @@ pub const MAX_PATTERN: usize = 4096;
 /// pattern of StackRox's default policies a hundred times over.
 const MAX_COMPILED: usize = 1 << 20;
 
-/// A compiled pattern. Case never matters.
+/// A pattern that was found good. Case never matters.
+///
+/// It is compiled when it is made, to know that it can be, and again when it is first matched: of the thousands that
+/// a process holds most never are, because what an event must hold for them is not there, and compiled they take
+/// tens of kilobytes each.
 #[derive(Clone)]
 pub struct Pattern {
     source: Box<str>,
     kind: PatternKind,
-    hir: Hir,
-    /// `None` for the empty pattern, which matches every text, even one with line feeds.
-    regex: Option<Regex>,
+    /// `None` inside for the empty pattern, which matches every text, even one with line feeds.
+    regex: OnceLock<Option<Regex>>,
 }
 
 /// How a pattern is laid on a text.
@@ -74,8 +78,15 @@ impl Pattern {
         if source.len() > MAX_PATTERN {
             return Err(PatternError::new(PatternErrorKind::TooLong, MAX_PATTERN));
         }
+        let pattern = Self { source: Box::from(source), kind, regex: OnceLock::new() };
+        pattern.compile()?;
+        Ok(pattern)
+    }
+
+    fn parse(&self) -> Result<Hir, PatternError> {
+        let (source, kind) = (&*self.source, self.kind);
         if source.is_empty() {
-            return Ok(Self { source: Box::from(""), kind, hir: Hir::empty(), regex: None });
+            return Ok(Hir::empty());
         }
         // StackRox puts the text of the pattern between these and compiles the sum. Doing the same gives the same
         // reading of patterns that tear the group open, such as `a)|(?:b`.
@@ -83,23 +94,31 @@ impl Pattern {
             PatternKind::Whole => ("^(?i:", ")$"),
             PatternKind::Contains => ("(?i:", ")"),
         };
-        let hir = parse::parse(&format!("{prefix}{source}{suffix}")).map_err(|error| {
+        parse::parse(&format!("{prefix}{source}{suffix}")).map_err(|error| {
             let offset = error.offset.saturating_sub(prefix.len()).min(source.len());
             PatternError::new(error.kind, offset)
-        })?;
-        let regex = RegexBuilder::new(&hir.to_string())
+        })
+    }
+
+    fn compile(&self) -> Result<Option<Regex>, PatternError> {
+        if self.source.is_empty() {
+            return Ok(None);
+        }
+        let regex = RegexBuilder::new(&self.parse()?.to_string())
             .size_limit(MAX_COMPILED)
             // Printing a tree adds groups; how deep it is was checked when it was parsed.
             .nest_limit(2000)
             .build()
-            .map_err(|_| PatternError::new(PatternErrorKind::TooLarge, source.len()))?;
-        Ok(Self { source: Box::from(source), kind, hir, regex: Some(regex) })
+            .map_err(|_| PatternError::new(PatternErrorKind::TooLarge, self.source.len()))?;
+        Ok(Some(regex))
     }
 
     /// Whether `text` matches.
     #[must_use]
     pub fn is_match(&self, text: &str) -> bool {
-        self.regex.as_ref().is_none_or(|regex| regex.is_match(text))
+        // INVARIANT: it compiled when the pattern was made, and compiling depends on nothing else.
+        let regex = self.regex.get_or_init(|| self.compile().unwrap_or_default());
+        regex.as_ref().is_none_or(|regex| regex.is_match(text))
     }
 
     /// The pattern as it was written.
@@ -117,8 +136,9 @@ impl Pattern {
     /// The tree that is searched for, anchors included: classes are explicit and folded, there are no captures. What
     /// it says about literals and lengths holds for every text that matches.
     #[must_use]
-    pub const fn hir(&self) -> &Hir {
-        &self.hir
+    pub fn hir(&self) -> Hir {
+        // INVARIANT: it parsed when the pattern was made. The empty tree says nothing about any text.
+        self.parse().unwrap_or_else(|_| Hir::empty())
     }
 }
 

@@ -23,6 +23,11 @@ impl Candidates {
         }
     }
 
+    /// Whether there is any.
+    pub(crate) fn any(&self) -> bool {
+        self.words.iter().any(|word| *word != 0)
+    }
+
     /// Them, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
         self.words.iter().enumerate().flat_map(|(index, word)| {

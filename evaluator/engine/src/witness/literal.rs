@@ -33,7 +33,7 @@ pub(super) enum Needed {
 
 /// What is needed; `None` when nothing is certain.
 pub(super) fn needed(pattern: &Pattern) -> Option<Needed> {
-    let hir = pattern.hir();
+    let hir = &pattern.hir();
     let looks = hir.properties();
     let whole = looks.look_set_prefix().contains(Look::Start) && looks.look_set_suffix().contains(Look::End);
     match walk(hir) {

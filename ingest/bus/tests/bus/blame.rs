@@ -36,7 +36,7 @@ async fn the_line_that_crashes_is_found_and_the_others_are_judged() {
         }
     }
     assert_eq!(judged_lines, ["e0", "e1", "e3"]);
-    assert_eq!((in_wholes, crashes), (2, 4), "twice whole, twice alone");
+    assert_eq!((in_wholes, crashes), (3, 5), "three times with its neighbours, twice by itself");
     let letters = all(&bus, Stream::DeadLetters).await;
     let letter: DeadLetter = serde_json::from_slice(&letters[0].body().unwrap()).unwrap();
     assert_eq!((letters.len(), letter.line), (1, 2));
@@ -47,6 +47,25 @@ async fn the_line_that_crashes_is_found_and_the_others_are_judged() {
     assert_eq!(left, None);
 }
 
+/// What was only in hand when something else crashed is done at once, as a whole.
+#[tokio::test]
+async fn a_third_delivery_that_is_settled_is_done() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
+    within(publisher.publish(event_lines("e", 0..2))).await.unwrap();
+    let mut intake = bus.intake(Consumer::Judge(Kind::Process), IntakeOptions::default()).await.unwrap();
+    for _ in 1..=2 {
+        drop(next(&mut intake).await);
+    }
+    let delivery = next(&mut intake).await;
+    assert_eq!((delivery.delivered, delivery.lines.len()), (3, 2));
+    within(delivery.settle(judged(2))).await.unwrap();
+    let left = bus.get::<serde_json::Value>(Bucket::Blame, "LICTOR_EVENTS_PROCESS.1").await.unwrap();
+    assert_eq!(left, None);
+    assert!(all(&bus, Stream::DeadLetters).await.is_empty());
+}
+
 #[tokio::test]
 async fn a_line_that_is_parked_alone_is_parked_as_always() {
     let server = NatsServer::start().await;
@@ -54,12 +73,13 @@ async fn a_line_that_is_parked_alone_is_parked_as_always() {
     let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
     within(publisher.publish(event_lines("e", 0..2))).await.unwrap();
     let mut intake = bus.intake(Consumer::Judge(Kind::Process), IntakeOptions::default()).await.unwrap();
-    for delivered in 1..=2 {
-        assert_eq!(next(&mut intake).await.delivered, delivered);
+    for delivered in 1..=3 {
+        let delivery = next(&mut intake).await;
+        assert_eq!((delivery.delivered, delivery.lines.len()), (delivered, 2));
     }
     for line in 0..2 {
         let delivery = next(&mut intake).await;
-        assert_eq!((delivery.delivered, delivery.first_line, delivery.lines.len()), (3, line, 1));
+        assert_eq!((delivery.delivered, delivery.first_line, delivery.lines.len()), (4, line, 1));
         within(delivery.settle(vec![LineOutcome::parked(vec!["x".to_owned()])])).await.unwrap();
     }
     let parked = all(&bus, Stream::Parked).await;

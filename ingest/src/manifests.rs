@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use lictor_normalize::manifest::{self, Manifests, Text};
-use lictor_wire::token::escape;
-use lictor_wire::topology::Bucket;
+use lictor_wire::topology::{Bucket, deployment_key, namespace_key, pod_key};
 use lictor_wire::{
     ClusterId, Deployment, DeploymentChange, DeploymentEvent, Event, EventData, EventId, Fingerprint,
 };
@@ -75,11 +74,11 @@ async fn publish<O: Outlet>(
     let namespaces = found
         .namespaces
         .into_iter()
-        .map(|namespace| (format!("{}.{}", escape(cluster.as_str()), escape(&namespace.name)), namespace));
+        .map(|namespace| (namespace_key(cluster.as_str(), &namespace.name), namespace));
     write(Bucket::Namespaces, namespaces, forward).await?;
-    let deployments = found.deployments.into_iter().map(|model| (escape(model.id.as_str()), model));
+    let deployments = found.deployments.into_iter().map(|model| (deployment_key(&model.id), model));
     let written = write(Bucket::Deployments, deployments, forward).await?;
-    let pods = found.pods.into_iter().map(|pod| (escape(pod.uid.as_str()), pod));
+    let pods = found.pods.into_iter().map(|pod| (pod_key(&pod.uid), pod));
     write(Bucket::Pods, pods, forward).await?;
 
     let now = Timestamp::now();

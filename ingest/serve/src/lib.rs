@@ -19,6 +19,7 @@ mod limits;
 mod listen;
 mod probes;
 mod run;
+pub mod tls;
 
 pub use limits::{Limits, limited};
 pub use listen::{BindError, NotLoopback, bind, loopback_only};

@@ -1,7 +1,7 @@
 //! `/healthz` and `/readyz`.
 //!
 //! Ready means that every part has let go of its handle: a part holds one until its first sync, and nobody counts
-//! by hand. Once ready, a server stays ready until it stops; a server that stops is not ready.
+//! by hand. Once ready, a server stays ready until it stops, and takes it back then.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +53,12 @@ impl Ready {
     #[must_use]
     pub fn waiting_for(&self) -> Vec<&'static str> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// Takes readiness back for as long as the handle is held: a server that is to stop is not ready.
+    #[must_use]
+    pub fn take_back(&self, part: &'static str) -> Handle {
+        Handle::new(Arc::clone(&self.0), part)
     }
 
     fn answer(&self) -> (StatusCode, String) {
@@ -117,5 +123,9 @@ mod tests {
         assert_eq!(status(&router, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
         drop(second);
         assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
+        let stopping = ready.take_back("stop");
+        assert_eq!(status(&router, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+        drop(stopping);
+        assert!(ready.is_ready());
     }
 }

@@ -308,6 +308,7 @@ fn verdict(
         undecided: findings.undecided,
         failures: findings.failures,
         gone: false,
+        asked: None,
         traceparent: occasion.traceparent.map(ToOwned::to_owned),
     }
 }

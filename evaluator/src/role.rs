@@ -1,5 +1,6 @@
 //! The role: pulls, judges, settles, until told to stop.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -313,6 +314,7 @@ impl Evaluator {
                 seen: Timestamp::now(),
                 policies: self.knowledge.policies().revision,
                 counts,
+                settings: BTreeMap::new(),
             };
             let began = Instant::now();
             if let Err(error) = self.bus.put(Bucket::Presence, &key, &presence).await {

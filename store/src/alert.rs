@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use lictor_wire::policy::{EnforcementAction, LifecycleStage};
 use lictor_wire::{
-    AlertId, Decision, Entity, EventRef, Outcome, PodRef, PolicyRef, Receipt, ReceiptId, ReceiptStep,
+    AlertId, Asked, Decision, Entity, EventRef, Outcome, PodRef, PolicyRef, Receipt, ReceiptId, ReceiptStep,
     Refusal, SectionMatch, VerdictId, ViolationId,
 };
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,9 @@ pub struct AlertViolation {
     /// What the policy asked to be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub enforcement: Vec<EnforcementAction>,
+    /// Who asked and what they were answered, for requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 /// The last judgement could not decide the policy; the alert stays as it was.

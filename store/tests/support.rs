@@ -68,6 +68,7 @@ pub(crate) fn clean(stage: LifecycleStage, entity: Entity, event: &str, at: i64,
         undecided: Vec::new(),
         failures: Vec::new(),
         gone: false,
+        asked: None,
         traceparent: None,
     }
 }

@@ -26,6 +26,7 @@ mod pod;
 mod policies;
 mod quantity;
 mod selector;
+mod single;
 mod volume;
 mod workload;
 
@@ -34,6 +35,9 @@ use std::fmt;
 use lictor_wire::{ClusterId, Deployment, NamespaceRecord, PodRecord};
 
 use object::Objects;
+
+pub use owners::{controller, is_controller};
+pub use single::one;
 
 /// A text to read, under the name that errors give.
 #[derive(Debug, Clone, Copy)]

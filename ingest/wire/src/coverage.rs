@@ -53,6 +53,11 @@ pub enum CoverageNotice {
         /// The message's number.
         number: u64,
     },
+    /// Events were let go because they could not be published for too long.
+    NotPublished {
+        /// Their kind.
+        kind: Kind,
+    },
     /// Messages fell out of a full stream before they were judged.
     FellOut {
         /// The event stream's kind.
@@ -105,6 +110,7 @@ impl TryFrom<Flat> for CoverageEvent {
                 epoch: need(flat.epoch, "epoch")?,
                 number: need(flat.number, "number")?,
             },
+            "notPublished" => CoverageNotice::NotPublished { kind: need(flat.kind, "kind")? },
             "fellOut" => CoverageNotice::FellOut {
                 kind: need(flat.kind, "kind")?,
                 from: need(flat.from, "from")?,

@@ -71,7 +71,7 @@ pub use policy::{Policy, PolicyChange, PolicyDocument};
 pub use presence::{ClusterRecord, NamespaceRecord, Presence, SourceCheckpoint};
 pub use process::{Ancestor, ProcessAction, ProcessEvent};
 pub use receipt::{Decision, Outcome, Receipt, ReceiptStep, Refusal};
-pub use request::{RequestEvent, RequestOperation};
+pub use request::{Asked, RequestAnswer, RequestEvent, RequestOperation};
 pub use verdict::{
     Cause, Entity, EventRef, Evidence, PolicyFailure, PolicyRef, Revisions, SectionMatch, Undecided, Verdict,
     Violation,

@@ -27,6 +27,9 @@ pub struct Presence {
     /// What it counts, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
     pub counts: BTreeMap<String, u64>,
+    /// What it was told to leave alone and the like, by name: for people who ask why nothing happened.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
+    pub settings: BTreeMap<String, Vec<String>>,
 }
 
 /// How far a source was read: in `lictor-presence` under `source.<name>`, written after the stream's

@@ -1,4 +1,4 @@
-//! Requests to the API server that were judged before it answered them.
+//! Requests to the API server that were judged before it answered them, and the answers.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -62,4 +62,34 @@ pub enum RequestOperation {
     Attach,
     /// A tunnel to a pod's ports.
     PortForward,
+}
+
+/// How a request that was judged where it was asked was answered. It travels with the verdict, so that an alert can
+/// say who asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// What was asked for.
+    pub operation: RequestOperation,
+    /// Who asked: the user the API server acted for.
+    pub user: String,
+    /// What was answered.
+    pub answer: RequestAnswer,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum RequestAnswer {
+    /// It was let through, with a warning for each policy it violates.
+    Allowed,
+    /// It was denied.
+    Denied,
+    /// It would have been denied, and somebody who may broke glass.
+    BrokeGlass {
+        /// Why, in their words.
+        reason: String,
+        /// Until when they may.
+        until: Timestamp,
+    },
 }

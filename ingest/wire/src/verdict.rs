@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::json::null_as_default;
 use crate::policy::{EnforcementAction, LifecycleStage, Severity};
-use crate::{ClusterId, DeploymentId, EventId, Fingerprint, Kind, PodRef, PolicyId, VerdictId, ViolationId};
+use crate::{
+    Asked, ClusterId, DeploymentId, EventId, Fingerprint, Kind, PodRef, PolicyId, VerdictId, ViolationId,
+};
 
 /// Everything one evaluation concluded about one entity. It may hold no violation: that is how an alert resolves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct Verdict {
     /// The entity is gone: whatever is open for it at this stage ends.
     #[serde(default, skip_serializing_if = "crate::json::is_default")]
     pub gone: bool,
+    /// How the request was answered; present when it was judged where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// W3C trace context of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,

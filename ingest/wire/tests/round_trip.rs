@@ -44,7 +44,7 @@ fn stays<T: Serialize + DeserializeOwned>(name: &str) -> usize {
 #[test]
 fn version_1_is_read_for_ever() {
     assert_eq!(stays::<Event>("events.ndjson"), Kind::ALL.len());
-    assert_eq!(stays::<Verdict>("verdicts.ndjson"), 2);
+    assert_eq!(stays::<Verdict>("verdicts.ndjson"), 3);
     assert_eq!(stays::<Receipt>("receipts.ndjson"), 3);
     assert_eq!(stays::<PolicyDocument>("policy-documents.ndjson"), 2);
     assert_eq!(stays::<Command>("commands.ndjson"), 2);

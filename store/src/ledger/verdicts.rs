@@ -387,6 +387,7 @@ fn shown_as(verdict: &Verdict, violation: &Violation) -> AlertViolation {
         pod: pod(&verdict.entity).cloned(),
         sections: violation.sections.clone(),
         enforcement: violation.enforcement.clone(),
+        asked: verdict.asked.clone(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use lictor_wire::{Deployment, OwnerReference};
+
 use super::selector::selects;
 use super::workload::Workload;
 
@@ -34,16 +36,28 @@ fn top(start: usize, workloads: &[Workload], by_uid: &HashMap<&str, usize>) -> u
 
 /// The controller an object names, if it is there and would call the object its own.
 fn owner(owned: &Workload, workloads: &[Workload], by_uid: &HashMap<&str, usize>) -> Option<usize> {
-    let reference = owned.model.owners.iter().find(|owner| owner.controller)?;
+    let reference = controller(&owned.model)?;
     let position = *by_uid.get(reference.uid.as_str())?;
     let owner = &workloads.get(position)?.model;
+    is_controller(reference, owner, &owned.model).then_some(position)
+}
+
+/// The owner that an object says controls it.
+#[must_use]
+pub fn controller(owned: &Deployment) -> Option<&OwnerReference> {
+    owned.owners.iter().find(|owner| owner.controller)
+}
+
+/// Whether `owner`, which is known to be there under the UID that `reference` names, is what `owned` refers to and
+/// would call `owned` its own.
+#[must_use]
+pub fn is_controller(reference: &OwnerReference, owner: &Deployment, owned: &Deployment) -> bool {
     let named = owner.kind == reference.kind
         // A pod controls nothing.
         && owner.kind != "Pod"
         && owner.name == reference.name
-        && owner.namespace == owned.model.namespace;
+        && owner.namespace == owned.namespace;
     // A controller lets go of what its selector does not select.
-    let selected =
-        owner.label_selector.as_ref().is_none_or(|selector| selects(selector, &owned.model.labels));
-    (named && selected).then_some(position)
+    let selected = || owner.label_selector.as_ref().is_none_or(|selector| selects(selector, &owned.labels));
+    named && selected()
 }

@@ -1,0 +1,41 @@
+//! One object by itself, as the API server holds it.
+
+use k8s_openapi::api::core::v1::Pod;
+use lictor_wire::{ClusterId, Deployment};
+
+use super::workload::{self, Workload};
+use super::{Problem, exposure};
+
+/// Reads one workload from its JSON, as the API server writes it. What other objects would say about it (services,
+/// network policies, accounts) stays open. `None` when the kind is no workload.
+///
+/// An object without a UID gets an id of cluster, namespace, kind and name.
+///
+/// # Errors
+/// When a field does not fit the kind.
+pub fn one(
+    text: &str,
+    api_version: &str,
+    kind: &str,
+    cluster: &ClusterId,
+) -> Result<Option<Deployment>, Problem> {
+    if !workload::is_workload(api_version, kind) {
+        return Ok(None);
+    }
+    let misfit =
+        |error: serde_json::Error| Problem::Field { kind: kind.to_owned(), message: error.to_string() };
+    let Workload { mut model, uid, running, .. } = if kind == "Pod" {
+        workload::of_pod(serde_json::from_str::<Pod>(text).map_err(misfit)?, api_version)
+    } else {
+        workload::of_object(serde_json::from_str(text).map_err(misfit)?, api_version, kind)
+    };
+    if uid.is_empty() {
+        model.id = Deployment::id_without_uid(cluster, &model.namespace, &model.kind, &model.name);
+    }
+    model.cluster_id = cluster.clone();
+    if let Some(running) = running {
+        running.tell_digests(&mut model);
+    }
+    model.ports = exposure::declared(&model);
+    Ok(Some(model))
+}

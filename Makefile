@@ -7,10 +7,17 @@ NATS_BUILT   := $(CURDIR)/.tools/bin/nats-server
 # The server the tests and `make run` use: the one you name, else the one on the PATH, else the one built here.
 export LICTOR_NATS_SERVER ?= $(or $(shell command -v nats-server 2>/dev/null),$(NATS_BUILT))
 
+# The programs of the control plane that the tests run: those in the folder you name, else those built here, which are
+# kept as long as what they are built from stays the same.
+KUBERNETES_VERSION  := v1.37.2
+CONTROL_PLANE_KEY   := $(shell cat tests/control-plane/go.mod tests/control-plane/go.sum | sha256sum | cut -c1-16)
+CONTROL_PLANE_BUILT := $(CURDIR)/.tools/control-plane/$(CONTROL_PLANE_KEY)
+export KUBEBUILDER_ASSETS ?= $(CONTROL_PLANE_BUILT)
+
 CARGO := cargo
 
 .DEFAULT_GOAL := build
-.PHONY: build run test check lint docs bench-pipeline bench golden clean cargo
+.PHONY: build run test check lint docs bench-pipeline bench-admission golden clean cargo
 
 build: cargo ## target/release/lictor
 	$(CARGO) build --release --locked
@@ -18,7 +25,7 @@ build: cargo ## target/release/lictor
 run: build $(LICTOR_NATS_SERVER) ## the demo: a shop under attack, as a live table; Ctrl-C ends it
 	target/release/lictor up --demo
 
-test: cargo $(LICTOR_NATS_SERVER) ## every test, real servers included
+test: cargo $(LICTOR_NATS_SERVER) $(KUBEBUILDER_ASSETS) ## every test, real servers included
 	$(CARGO) test --workspace --locked
 
 lint: cargo
@@ -30,6 +37,9 @@ docs: cargo
 
 bench-pipeline: build $(LICTOR_NATS_SERVER) ## what judging costs beside plain consuming, in one run
 	$(CARGO) bench --locked -p lictor --bench pipeline
+
+bench-admission: build $(LICTOR_NATS_SERVER) $(KUBEBUILDER_ASSETS) ## what a judged review costs beside one that is always allowed
+	$(CARGO) bench --locked -p lictor --bench admission
 
 golden: build $(LICTOR_NATS_SERVER) ## writes the demo's golden file anew; review the difference
 	LICTOR_WRITE_GOLDEN=1 $(CARGO) test --locked -p lictor --test system demo
@@ -45,6 +55,17 @@ $(NATS_BUILT):
 	  echo "  - set LICTOR_NATS_SERVER to the path of one" >&2; \
 	  echo "  - install Go 1.25 or newer; make then builds nats-server $(NATS_VERSION) itself" >&2; exit 1; }
 	GOBIN=$(dir $(NATS_BUILT)) go install github.com/nats-io/nats-server/v2@$(NATS_VERSION)
+
+$(CONTROL_PLANE_BUILT):
+	@command -v go >/dev/null || { \
+	  echo "the programs of a Kubernetes control plane are missing. Do one of these and run make again:" >&2; \
+	  echo "  - set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager and kubectl" >&2; \
+	  echo "  - install Go 1.26 or newer; make then builds Kubernetes $(KUBERNETES_VERSION) itself" >&2; exit 1; }
+	@echo "building etcd, kube-apiserver, kube-controller-manager and kubectl $(KUBERNETES_VERSION), once: six minutes on two cores"
+	@rm -rf $@.part && mkdir -p $@.part
+	cd tests/control-plane && CGO_ENABLED=0 go build -trimpath -o $@.part/ \
+	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" tool
+	@mv $@.part/server $@.part/etcd && mv $@.part $@
 
 clean:
 	$(CARGO) clean

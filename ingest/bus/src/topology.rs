@@ -113,9 +113,9 @@ impl fmt::Display for Difference {
 /// Makes what is missing and reads everything back: what is there and different, worst first.
 pub(crate) async fn ensure(jetstream: &Context, topology: &Topology) -> Result<Vec<Difference>, BusError> {
     let mut differences = Vec::new();
-    let streams = wanted_streams(topology);
+    let (streams, _purposes): (Vec<_>, Vec<_>) = wanted_streams(topology).into_iter().unzip();
     let found: Vec<_> = futures_util::stream::iter(streams)
-        .map(|(config, _)| async move {
+        .map(|config| async move {
             let found = ensure_stream(jetstream, &config).await?;
             Ok::<_, BusError>(stream_differences(&config, &found))
         })

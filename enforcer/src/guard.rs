@@ -248,6 +248,7 @@ mod tests {
             undecided: Vec::new(),
             failures: Vec::new(),
             gone: false,
+            asked: None,
             traceparent: None,
         }
     }

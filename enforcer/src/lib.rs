@@ -7,6 +7,8 @@
 //! Execution is a dry run: receipts say what would have been done, and that nothing was. This crate must not know
 //! how a verdict came about.
 
+pub mod admission;
+pub mod cluster;
 pub mod guard;
 pub mod plan;
 pub mod role;

@@ -50,11 +50,14 @@ pub(crate) enum Command {
         config: lictor_evaluator::Config,
     },
     /// Decide what is done about violations.
+    #[command(args_conflicts_with_subcommands = true)]
     Enforcer {
         #[command(flatten)]
         nats: Nats,
         #[command(flatten)]
         config: lictor_enforcer::Config,
+        #[command(subcommand)]
+        job: Option<EnforcerJob>,
     },
     /// Keep alerts and receipts, and answer questions about them.
     Store {
@@ -87,6 +90,18 @@ pub(crate) enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+}
+
+/// What an enforcer can do beside consuming verdicts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnforcerJob {
+    /// Answer the Kubernetes API server before it acts: a validating admission webhook that registers itself.
+    Admission {
+        #[command(flatten)]
+        nats: Nats,
+        #[command(flatten)]
+        config: Box<lictor_enforcer::admission::Config>,
     },
 }
 

@@ -129,6 +129,17 @@ fn show(diagnosis: &Diagnosis) {
         ]);
     }
     text::line(&roles.to_string());
+    for who in &diagnosis.presence {
+        for (name, values) in &who.settings {
+            let values = values.iter().map(|value| text::plain(value)).collect::<Vec<_>>().join(", ");
+            text::line(&format!(
+                "{} {}: {}: {values}",
+                text::plain(&who.role),
+                text::plain(&who.instance),
+                text::plain(name)
+            ));
+        }
+    }
     text::line(&format!(
         "never acted on by default: namespaces {} and lictor's own",
         lictor_enforcer::guard::PROTECTED_NAMESPACES.join(", ")

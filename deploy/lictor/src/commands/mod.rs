@@ -10,7 +10,7 @@ mod up;
 
 use lictor_bus::{Bus, BusOptions};
 
-use crate::cli::{BusArgs, Command, Nats};
+use crate::cli::{BusArgs, Command, EnforcerJob, Nats};
 use crate::exit::{Exit, Failure};
 
 pub(crate) async fn run(command: Command) -> Result<Exit, Failure> {
@@ -18,7 +18,10 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Up(options) => up::run(*options).await,
         Command::Ingest { nats, config } => roles::ingest(nats, config).await,
         Command::Evaluator { nats, config } => roles::evaluator(nats, config).await,
-        Command::Enforcer { nats, config } => roles::enforcer(nats, config).await,
+        Command::Enforcer { job: Some(EnforcerJob::Admission { nats, config }), .. } => {
+            roles::admission(nats, *config).await
+        }
+        Command::Enforcer { nats, config, job: None } => roles::enforcer(nats, config).await,
         Command::Store { nats, config } => roles::store(nats, config).await,
         Command::Policy(command) => policy::run(command).await,
         Command::Events(command) => tail::events(command).await,
@@ -34,15 +37,18 @@ async fn connect(nats: &Nats, name: &str) -> Result<Bus, Failure> {
     connect_to(&nats.nats_url, &nats.bus, name).await
 }
 
-async fn connect_to(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failure> {
-    let options = BusOptions {
+fn options(url: &str, args: &BusArgs, name: &str) -> Result<BusOptions, Failure> {
+    Ok(BusOptions {
         url: url.to_owned(),
         topology: args.topology()?,
         name: name.to_owned(),
         credentials: args.nats_credentials.clone(),
         connect_timeout: std::time::Duration::from_secs(args.nats_wait),
-    };
-    Bus::connect(options).await.map_err(|error| {
+    })
+}
+
+async fn connect_to(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failure> {
+    Bus::connect(options(url, args, name)?).await.map_err(|error| {
         let failure = Failure::unreachable(error);
         let hint = if failure.message.contains("insufficient storage") {
             "give the server more room (max_file_store), or make smaller streams with --event-mib"

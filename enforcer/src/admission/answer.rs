@@ -1,0 +1,271 @@
+//! What the API server is answered, and what the person behind it reads. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use lictor_normalize::admission::API_VERSION;
+use lictor_wire::policy::Severity;
+use lictor_wire::{Evidence, Verdict, Violation};
+use serde::Serialize;
+
+use super::break_glass;
+use super::decide::Findings;
+use super::policies::Policies;
+
+/// Evidence shown per policy. The rest is in the verdict, whose id the answer gives.
+const EVIDENCE_SHOWN: usize = 5;
+/// Characters of a warning: clients show one line each, and the API server cuts what is longer in all than 4096.
+const WARNING: usize = 240;
+/// Warnings shown; the API server drops what is beyond its own bound without saying so.
+const WARNINGS_SHOWN: usize = 12;
+/// Bytes of a denial's message. A status is kept in events and logs; the longest remediation texts fit many times.
+const MESSAGE: usize = 16 * 1024;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// Whether the request goes on.
+    pub allowed: bool,
+    /// The HTTP status of a denial.
+    pub code: u16,
+    /// Why it is denied.
+    pub message: String,
+    /// What the person is told although the request goes on.
+    pub warnings: Vec<String>,
+    /// What the API server writes into its audit log.
+    pub audit: BTreeMap<String, String>,
+}
+
+impl Answer {
+    /// The request goes on, for a reason the audit log gets to know.
+    #[must_use]
+    pub fn allow(reason: &str) -> Self {
+        let audit = BTreeMap::from([("decision".to_owned(), format!("allowed: {reason}"))]);
+        Self { allowed: true, audit, ..Self::default() }
+    }
+
+    /// The request is denied.
+    #[must_use]
+    pub fn deny(code: u16, message: String) -> Self {
+        let audit = BTreeMap::from([("decision".to_owned(), "denied".to_owned())]);
+        Self { allowed: false, code, message: cut(message, MESSAGE), audit, ..Self::default() }
+    }
+
+    /// With something to read although the request goes on.
+    #[must_use]
+    pub fn warning(mut self, text: &str) -> Self {
+        self.warnings.push(cut(one_line(text), WARNING));
+        self
+    }
+
+    /// With the verdict's id for the audit log.
+    #[must_use]
+    pub fn about(mut self, verdict: &Verdict) -> Self {
+        self.audit.insert("verdict".to_owned(), verdict.id.to_string());
+        self
+    }
+
+    /// With a decision other than the plain one for the audit log.
+    #[must_use]
+    pub fn decided(mut self, decision: &str) -> Self {
+        self.audit.insert("decision".to_owned(), one_line(decision));
+        self
+    }
+
+    /// The `AdmissionReview` that answers the request `uid`.
+    #[must_use]
+    pub fn review(&self, uid: &str) -> Response<'_> {
+        let status = (!self.allowed).then(|| Status {
+            status: "Failure",
+            code: self.code,
+            reason: "Forbidden",
+            message: &self.message,
+        });
+        Response {
+            api_version: API_VERSION,
+            kind: "AdmissionReview",
+            response: Inner {
+                uid: uid.to_owned(),
+                allowed: self.allowed,
+                status,
+                warnings: self.warnings.iter().take(WARNINGS_SHOWN).map(String::as_str).collect(),
+                audit_annotations: &self.audit,
+            },
+        }
+    }
+}
+
+/// The message of a denial: every policy that speaks against the request, what was found, what to change, and how to
+/// ask for an exception.
+#[must_use]
+pub fn denial(
+    findings: &Findings<'_>,
+    verdict: &Verdict,
+    policies: &Policies,
+    claim: Option<&str>,
+) -> String {
+    let count = findings.enforced.len() + findings.failed.len();
+    let mut text = match count {
+        0 => "what enforced policies ask for is not known".to_owned(),
+        1 => "1 enforced policy is violated".to_owned(),
+        more => format!("{more} enforced policies are violated"),
+    };
+    for violation in &findings.enforced {
+        write_violation(&mut text, violation, policies);
+    }
+    for (policy, message) in &findings.failed {
+        let _ = write!(text, "\n- {}: could not be evaluated: {message}", policy.name);
+    }
+    for undecided in &findings.unknown {
+        let _ = write!(text, "\n- {}: not known: {}", undecided.policy.name, undecided.missing.join(", "));
+    }
+    for violation in &findings.told {
+        let _ =
+            write!(text, "\nalso violated, not enforced: {} ({})", violation.policy.name, found(violation));
+    }
+    if let Some(claim) = claim {
+        let _ = write!(text, "\nbreaking glass does not count: {claim}");
+    }
+    let _ = write!(
+        text,
+        "\nfor an exception, ask whoever owns the policy for an exclusion; in an emergency, who may `{}` `{}.{}` in \
+         this namespace annotates the workload with {} (a reason) and {} (a time)\nverdict {}",
+        break_glass::VERB,
+        break_glass::RESOURCE,
+        break_glass::GROUP,
+        break_glass::REASON,
+        break_glass::UNTIL,
+        verdict.id,
+    );
+    text
+}
+
+/// One warning per policy that is violated and not enforced, and one for what is not known.
+#[must_use]
+pub fn warnings(findings: &Findings<'_>, policies: &Policies) -> Vec<String> {
+    let told = findings.told.iter().map(|violation| {
+        let what_to_do = remediation(violation, policies).map(|text| format!("; {text}")).unwrap_or_default();
+        format!("policy \"{}\" is violated: {}{what_to_do}", violation.policy.name, found(violation))
+    });
+    let missing: Vec<&str> = findings.missing().into_iter().collect();
+    let unknown = (!missing.is_empty()).then(|| {
+        let names: Vec<&str> = findings.unknown.iter().map(|undecided| &*undecided.policy.name).collect();
+        format!("not decided for want of facts: {} ({})", names.join(", "), missing.join(", "))
+    });
+    told.chain(unknown).collect()
+}
+
+fn write_violation(text: &mut String, violation: &Violation, policies: &Policies) {
+    let _ = write!(text, "\n- {} ({}):", violation.policy.name, severity(violation.policy.severity));
+    let evidence: Vec<&Evidence> = violation.sections.iter().flat_map(|section| &section.evidence).collect();
+    for evidence in evidence.iter().take(EVIDENCE_SHOWN) {
+        let _ = write!(text, "\n    {}", describe(evidence));
+    }
+    if let Some(more) = evidence.len().checked_sub(EVIDENCE_SHOWN).filter(|more| *more > 0) {
+        let _ = write!(text, "\n    and {more} more");
+    }
+    if let Some(what_to_do) = remediation(violation, policies) {
+        let _ = write!(text, "\n    what to do: {what_to_do}");
+    }
+}
+
+/// The first thing that was found, for one line.
+fn found(violation: &Violation) -> String {
+    let first = violation.sections.iter().flat_map(|section| &section.evidence).next();
+    first.map_or_else(String::new, describe)
+}
+
+fn describe(evidence: &Evidence) -> String {
+    let Evidence { criterion, wanted, found, at } = evidence;
+    let place = if at.is_empty() { String::new() } else { format!(" in {at}") };
+    one_line(&format!("{criterion}{place} is {found}, which the policy rules out by {wanted}"))
+}
+
+fn remediation<'p>(violation: &Violation, policies: &'p Policies) -> Option<&'p str> {
+    let text = policies.text(&violation.policy.id)?.remediation.trim();
+    (!text.is_empty()).then_some(text)
+}
+
+const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "critical",
+        Severity::High => "high",
+        Severity::Medium => "medium",
+        Severity::Low => "low",
+        Severity::Unset => "no severity",
+    }
+}
+
+/// Values come from the object: control characters would forge lines in a terminal or log.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let mut end = most.saturating_sub('…'.len_utf8());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+// === on the wire ===
+
+/// An `AdmissionReview` with an answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Inner<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Inner<'a> {
+    uid: String,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'a str>,
+    audit_annotations: &'a BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    status: &'static str,
+    code: u16,
+    reason: &'static str,
+    message: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_reviews() {
+        let yes = serde_json::to_value(Answer::allow("fewer pods").warning("a\nb").review("u1")).unwrap();
+        assert_eq!(
+            yes,
+            serde_json::json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {
+                "uid": "u1", "allowed": true, "warnings": ["a b"],
+                "auditAnnotations": {"decision": "allowed: fewer pods"}}})
+        );
+        let no = serde_json::to_value(Answer::deny(403, "because".to_owned()).review("u2")).unwrap();
+        assert_eq!(no["response"]["status"]["message"], "because");
+        assert_eq!(no["response"]["status"]["code"], 403);
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut("aäöü".to_owned(), 6), "aä…");
+        assert_eq!(cut("abc".to_owned(), 3), "abc");
+        assert!(Answer::deny(403, "ä".repeat(MESSAGE)).message.len() <= MESSAGE);
+    }
+}

@@ -1,0 +1,448 @@
+//! The identity of the webhook: an authority, and a certificate it signed.
+//!
+//! A [`Bundle`] is what lies in one Secret: the authority in force, the one that follows it while the change is under
+//! way, and the certificate that is served. The private keys of the authorities lie beside it, since each replica
+//! must be able to go on when the one before it is gone; who reads the Secret can speak as the webhook either way.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use jiff::Timestamp;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PublicKeyData,
+};
+use x509_parser::extensions::GeneralName;
+use x509_parser::pem::Pem;
+use x509_parser::prelude::X509Certificate;
+
+use crate::cluster::SecretData;
+
+/// The names and addresses the API server may call the webhook by.
+pub type Names = BTreeSet<String>;
+
+/// What lies in the Secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// The authority in force.
+    pub authority: Authority,
+    /// The authority that follows it.
+    pub next: Option<Authority>,
+    /// What is served, signed by one of the two. Absent while nothing of theirs may be served yet.
+    pub leaf: Option<Leaf>,
+}
+
+/// A certificate authority and its key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authority {
+    certificate: String,
+    key: String,
+    der: Vec<u8>,
+    validity: Validity,
+}
+
+/// A server's certificate and its key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Leaf {
+    certificate: String,
+    key: String,
+    der: Vec<u8>,
+    validity: Validity,
+    names: Names,
+}
+
+/// From when until when a certificate is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// The first moment.
+    pub from: Timestamp,
+    /// The last moment.
+    pub until: Timestamp,
+}
+
+/// What was found in a Secret and cannot be used. It is replaced, carefully.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// A key of the Secret is absent.
+    #[error("the secret has no `{0}`")]
+    Absent(&'static str),
+    /// A key of the Secret holds something else than it should.
+    #[error("`{0}` of the secret cannot be read: {1}")]
+    Unreadable(&'static str, String),
+    /// A private key is not the one of its certificate.
+    #[error("`{0}` of the secret is not the key of its certificate")]
+    NotItsKey(&'static str),
+}
+
+/// A certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("a certificate cannot be made: {0}")]
+pub struct MakeError(#[from] rcgen::Error);
+
+const AUTHORITY: (&str, &str) = ("ca.crt", "ca.key");
+const NEXT: (&str, &str) = ("next-ca.crt", "next-ca.key");
+/// The names the Secret's type asks for.
+const LEAF: (&str, &str) = ("tls.crt", "tls.key");
+
+// === impl Bundle ===
+
+impl Bundle {
+    /// Reads what lies in a Secret. A certificate to serve that is of no use (unreadable, or of neither authority)
+    /// is left out, as is an authority that was to follow: both are made again.
+    ///
+    /// # Errors
+    /// When the authority in force cannot be used.
+    pub fn read(data: &SecretData) -> Result<Self, BundleError> {
+        let authority = Authority::read(data, AUTHORITY)?;
+        let next = Authority::read(data, NEXT).ok();
+        let leaf = Leaf::read(data).ok().filter(|leaf| {
+            authority.signed(leaf) || next.as_ref().is_some_and(|authority| authority.signed(leaf))
+        });
+        Ok(Self { authority, next, leaf })
+    }
+
+    /// What is to lie in the Secret. The type of the Secret wants its two keys to exist always.
+    #[must_use]
+    pub fn data(&self) -> SecretData {
+        let mut data = SecretData::new();
+        let mut put = |(certificate, key): (&str, &str), pem: (&str, &str)| {
+            data.insert(certificate.to_owned(), pem.0.as_bytes().to_vec());
+            data.insert(key.to_owned(), pem.1.as_bytes().to_vec());
+        };
+        put(AUTHORITY, (&self.authority.certificate, &self.authority.key));
+        if let Some(next) = &self.next {
+            put(NEXT, (&next.certificate, &next.key));
+        }
+        put(LEAF, self.leaf.as_ref().map_or(("", ""), |leaf| (&leaf.certificate, &leaf.key)));
+        data
+    }
+
+    /// The authorities, the one in force first.
+    pub fn authorities(&self) -> impl Iterator<Item = &Authority> {
+        [Some(&self.authority), self.next.as_ref()].into_iter().flatten()
+    }
+}
+
+// === impl Authority ===
+
+impl Authority {
+    /// Makes one, valid for this long around `now`.
+    ///
+    /// # Errors
+    /// When there is no randomness, or the time is beyond what certificates can say.
+    pub fn new(validity: Validity) -> Result<Self, MakeError> {
+        let mut params = params(validity, &format!("lictor admission authority {}", validity.from));
+        // It signs what is served, and nothing that signs in turn.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?;
+        Ok(Self {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            der: certificate.der().to_vec(),
+            validity,
+        })
+    }
+
+    /// Signs a new certificate for these names. It never outlives the authority.
+    ///
+    /// # Errors
+    /// When there is no randomness, or a name is none.
+    pub fn sign(&self, names: &Names, validity: Validity) -> Result<Leaf, MakeError> {
+        let validity = Validity { until: validity.until.min(self.validity.until), ..validity };
+        let mut params = params(validity, "lictor admission");
+        let names_given = CertificateParams::new(names.iter().cloned().collect::<Vec<_>>())?;
+        params.subject_alt_names = names_given.subject_alt_names;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let issuer = Issuer::from_ca_cert_pem(&self.certificate, KeyPair::from_pem(&self.key)?)?;
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &issuer)?;
+        Ok(Leaf {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            der: certificate.der().to_vec(),
+            validity,
+            names: names.clone(),
+        })
+    }
+
+    /// Whether this authority signed it.
+    #[must_use]
+    pub fn signed(&self, leaf: &Leaf) -> bool {
+        let (Ok((_, own)), Ok((_, leaf))) =
+            (x509_parser::parse_x509_certificate(&self.der), x509_parser::parse_x509_certificate(&leaf.der))
+        else {
+            return false;
+        };
+        leaf.issuer() == own.subject() && leaf.verify_signature(Some(own.public_key())).is_ok()
+    }
+
+    /// The certificate, in PEM.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// The certificate, in DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// From when until when it is valid.
+    #[must_use]
+    pub const fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    fn read(data: &SecretData, place: (&'static str, &'static str)) -> Result<Self, BundleError> {
+        let Read { certificate, key, der, validity, ca, .. } = read(data, place)?;
+        if !ca {
+            return Err(BundleError::Unreadable(place.0, "it is no authority".to_owned()));
+        }
+        Ok(Self { certificate, key, der, validity })
+    }
+}
+
+// === impl Leaf ===
+
+impl Leaf {
+    /// The certificate, in PEM.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Its private key, in PEM.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The certificate, in DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// From when until when it is valid.
+    #[must_use]
+    pub const fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// The names and addresses it is for.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    fn read(data: &SecretData) -> Result<Self, BundleError> {
+        let Read { certificate, key, der, validity, names, .. } = read(data, LEAF)?;
+        Ok(Self { certificate, key, der, validity, names })
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").field("validity", &self.validity).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { validity, names, .. } = self;
+        f.debug_struct("Leaf").field("validity", validity).field("names", names).finish_non_exhaustive()
+    }
+}
+
+// === reading and making ===
+
+/// The certificates of a PEM bundle in DER, each with the moment it ends. What is no certificate is left out.
+#[must_use]
+pub fn certificates(pem: &[u8]) -> Vec<(Vec<u8>, Timestamp)> {
+    Pem::iter_from_buffer(pem)
+        .filter_map(Result::ok)
+        .filter_map(|pem| {
+            let until = validity(&pem.parse_x509().ok()?)?.until;
+            Some((pem.contents, until))
+        })
+        .collect()
+}
+
+/// A certificate in PEM.
+#[must_use]
+pub fn pem_of(der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.extend(line.iter().map(|byte| char::from(*byte)));
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}
+
+/// A certificate and its key, as read.
+struct Read {
+    certificate: String,
+    key: String,
+    der: Vec<u8>,
+    validity: Validity,
+    names: Names,
+    ca: bool,
+}
+
+fn read(data: &SecretData, place: (&'static str, &'static str)) -> Result<Read, BundleError> {
+    let text = |name: &'static str| {
+        let bytes = data.get(name).ok_or(BundleError::Absent(name))?;
+        String::from_utf8(bytes.clone()).map_err(|error| BundleError::Unreadable(name, error.to_string()))
+    };
+    let unreadable = |message: &str| BundleError::Unreadable(place.0, message.to_owned());
+    let (certificate, key) = (text(place.0)?, text(place.1)?);
+    let der = Pem::iter_from_buffer(certificate.as_bytes())
+        .next()
+        .and_then(Result::ok)
+        .ok_or_else(|| unreadable("it is no PEM"))?
+        .contents;
+    let (_, parsed) =
+        x509_parser::parse_x509_certificate(&der).map_err(|error| unreadable(&error.to_string()))?;
+    let validity = validity(&parsed).ok_or_else(|| unreadable("its times are out of range"))?;
+    let pair =
+        KeyPair::from_pem(&key).map_err(|error| BundleError::Unreadable(place.1, error.to_string()))?;
+    if pair.subject_public_key_info() != parsed.public_key().raw {
+        return Err(BundleError::NotItsKey(place.1));
+    }
+    let (names, ca) = (names(&parsed), parsed.is_ca());
+    Ok(Read { certificate, key, der, validity, names, ca })
+}
+
+fn validity(certificate: &X509Certificate<'_>) -> Option<Validity> {
+    let moment = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+    let found = certificate.validity();
+    Some(Validity { from: moment(found.not_before)?, until: moment(found.not_after)? })
+}
+
+fn names(certificate: &X509Certificate<'_>) -> Names {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Names::new() };
+    let names = extension.value.general_names.iter();
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(bytes)
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
+}
+
+fn params(validity: Validity, name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let moment = |time: Timestamp| {
+        let seconds = u64::try_from(time.as_second()).unwrap_or(0);
+        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
+    };
+    params.not_before = moment(validity.from);
+    params.not_after = moment(validity.until);
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validity() -> Validity {
+        Validity {
+            from: "2026-01-01T00:00:00Z".parse().unwrap(),
+            until: "2026-02-01T00:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn names() -> Names {
+        ["lictor.lictor.svc", "192.0.2.7", "2001:db8::7"].map(ToOwned::to_owned).into()
+    }
+
+    fn bundle() -> Bundle {
+        let authority = Authority::new(validity()).unwrap();
+        let leaf = authority.sign(&names(), validity()).unwrap();
+        Bundle { next: Some(Authority::new(validity()).unwrap()), leaf: Some(leaf), authority }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut bundle = bundle();
+        assert_eq!(Bundle::read(&bundle.data()).unwrap(), bundle);
+        bundle.next = None;
+        bundle.leaf = None;
+        assert_eq!(Bundle::read(&bundle.data()).unwrap(), bundle);
+        assert!(bundle.data().contains_key("tls.crt") && bundle.data().contains_key("tls.key"));
+    }
+
+    #[test]
+    fn nothing_outlives_its_authority() {
+        let authority = Authority::new(validity()).unwrap();
+        let until = "2030-01-01T00:00:00Z".parse().unwrap();
+        let leaf = authority.sign(&names(), Validity { until, ..validity() }).unwrap();
+        assert_eq!(leaf.validity(), validity());
+        assert_eq!(
+            Bundle::read(&Bundle { authority, next: None, leaf: Some(leaf) }.data())
+                .unwrap()
+                .leaf
+                .unwrap()
+                .validity(),
+            validity()
+        );
+    }
+
+    #[test]
+    fn what_is_foreign_or_broken_is_not_used() {
+        let (ours, theirs) = (bundle(), bundle());
+        let with = |change: &dyn Fn(&mut SecretData)| {
+            let mut data = ours.data();
+            change(&mut data);
+            Bundle::read(&data)
+        };
+        let copy = |data: &mut SecretData, name: &str| {
+            data.insert(name.to_owned(), theirs.data()[name].clone());
+        };
+        assert_eq!(with(&|data| drop(data.remove("ca.crt"))), Err(BundleError::Absent("ca.crt")));
+        assert_eq!(with(&|data| copy(data, "ca.key")), Err(BundleError::NotItsKey("ca.key")));
+        let junk = with(&|data| drop(data.insert("ca.crt".to_owned(), b"junk".to_vec())));
+        assert!(matches!(junk, Err(BundleError::Unreadable("ca.crt", _))));
+        let no_authority = with(&|data| {
+            data.insert("ca.crt".to_owned(), data["tls.crt"].clone());
+            data.insert("ca.key".to_owned(), data["tls.key"].clone());
+        });
+        assert!(matches!(no_authority, Err(BundleError::Unreadable("ca.crt", _))));
+        // A certificate of another authority, or without its key, is not served.
+        let foreign = with(&|data| {
+            copy(data, "tls.crt");
+            copy(data, "tls.key");
+        });
+        assert_eq!(foreign.unwrap().leaf, None);
+        assert_eq!(with(&|data| copy(data, "tls.key")).unwrap().leaf, None);
+        assert_eq!(with(&|data| copy(data, "next-ca.key")).unwrap().next, None);
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let bundle = bundle();
+        let (shown, key) = (format!("{bundle:?}"), bundle.leaf.as_ref().unwrap().key());
+        assert!(!shown.contains("PRIVATE") && !shown.contains(key.lines().nth(1).unwrap()), "{shown}");
+    }
+}

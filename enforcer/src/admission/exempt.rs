@@ -1,0 +1,178 @@
+//! Whose requests are let through unjudged. Pure.
+//!
+//! Names are compared whole: a namespace called `kube-evil` or `openshift-x` is nobody's system namespace. What a
+//! request of the control plane makes is still judged where it is seen, by the watch, and told; it is only never
+//! stopped, because a control plane that cannot work repairs nothing.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use clap::Args;
+use lictor_wire::RequestEvent;
+
+use crate::guard::PROTECTED_NAMESPACES;
+
+/// Users of the control plane that are no service accounts.
+pub const CONTROL_PLANE_USERS: [&str; 4] =
+    ["system:apiserver", "system:kube-controller-manager", "system:kube-proxy", "system:kube-scheduler"];
+
+/// Groups of the control plane: the kubelets.
+pub const CONTROL_PLANE_GROUPS: [&str; 1] = ["system:nodes"];
+
+/// What is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Exclusions")]
+pub struct Exclusions {
+    /// Namespaces that are excluded from enforcement, and whose service accounts are not held up, by exact name.
+    #[arg(long, value_delimiter = ',', default_values = PROTECTED_NAMESPACES, value_name = "NAMESPACE")]
+    pub protected_namespaces: Vec<String>,
+    /// The namespace lictor itself runs in; never acted on.
+    #[arg(long, env = "LICTOR_NAMESPACE", default_value = "lictor", value_name = "NAMESPACE")]
+    pub own_namespace: String,
+    /// Users who are not held up, by exact name.
+    #[arg(long, value_delimiter = ',', default_values = CONTROL_PLANE_USERS, value_name = "USER")]
+    pub exempt_users: Vec<String>,
+    /// Groups whose members are not held up, by exact name.
+    #[arg(long, value_delimiter = ',', default_values = CONTROL_PLANE_GROUPS, value_name = "GROUP")]
+    pub exempt_groups: Vec<String>,
+}
+
+/// Why a request is let through unjudged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exemption {
+    /// The namespace is excluded from enforcement.
+    Namespace(String),
+    /// A service account of such a namespace asks.
+    ServiceAccount(String),
+    /// The user is named.
+    User(String),
+    /// One of the user's groups is named.
+    Group(String),
+}
+
+impl Exclusions {
+    /// The excluded namespaces, lictor's own among them.
+    #[must_use]
+    pub fn namespaces(&self) -> BTreeSet<&str> {
+        self.protected_namespaces.iter().chain([&self.own_namespace]).map(String::as_str).collect()
+    }
+
+    /// Whether a namespace is excluded from enforcement.
+    #[must_use]
+    pub fn covers(&self, namespace: &str) -> bool {
+        namespace == self.own_namespace || self.protected_namespaces.iter().any(|name| name == namespace)
+    }
+
+    /// Whether the one who asks is not to be held up.
+    #[must_use]
+    pub fn of_user(&self, request: &RequestEvent) -> Option<Exemption> {
+        let user = &request.user;
+        if let Some(namespace) = service_account_namespace(&user.username, &user.groups)
+            && self.covers(namespace)
+        {
+            return Some(Exemption::ServiceAccount(user.username.clone()));
+        }
+        if self.exempt_users.contains(&user.username) {
+            return Some(Exemption::User(user.username.clone()));
+        }
+        let group = user.groups.iter().find(|group| self.exempt_groups.contains(group));
+        group.cloned().map(Exemption::Group)
+    }
+
+    /// Whether the namespace asked about is excluded.
+    #[must_use]
+    pub fn of_namespace(&self, request: &RequestEvent) -> Option<Exemption> {
+        let namespace = &request.object_ref.namespace;
+        self.covers(namespace).then(|| Exemption::Namespace(namespace.clone()))
+    }
+}
+
+/// The namespace of a service account. Both its name and its groups must say so: a name alone can be given to
+/// anybody by an identity provider that puts no prefix before its names.
+fn service_account_namespace<'a>(username: &'a str, groups: &[String]) -> Option<&'a str> {
+    let (namespace, name) = username.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    let whole = !namespace.is_empty() && !name.is_empty() && !name.contains(':');
+    let member = groups.iter().any(|group| group.strip_prefix("system:serviceaccounts:") == Some(namespace));
+    (whole && member).then_some(namespace)
+}
+
+impl fmt::Display for Exemption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespace(namespace) => write!(f, "namespace {namespace} is excluded from enforcement"),
+            Self::ServiceAccount(name) => write!(f, "{name} is of an excluded namespace"),
+            Self::User(name) => write!(f, "user {name} is exempt"),
+            Self::Group(name) => write!(f, "group {name} is exempt"),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Default for Exclusions {
+    fn default() -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            protected_namespaces: owned(&PROTECTED_NAMESPACES),
+            own_namespace: "lictor".to_owned(),
+            exempt_users: owned(&CONTROL_PLANE_USERS),
+            exempt_groups: owned(&CONTROL_PLANE_GROUPS),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lictor_wire::{ObjectReference, UserInfo};
+
+    use super::*;
+
+    fn asks(username: &str, groups: &[&str]) -> Option<Exemption> {
+        let user = UserInfo {
+            username: username.to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..UserInfo::default()
+        };
+        Exclusions::default().of_user(&RequestEvent { user, ..RequestEvent::default() })
+    }
+
+    #[test]
+    fn the_control_plane_passes() {
+        let account = "system:serviceaccount:kube-system:replicaset-controller";
+        assert!(asks(account, &["system:serviceaccounts", "system:serviceaccounts:kube-system"]).is_some());
+        assert!(asks("system:kube-scheduler", &[]).is_some());
+        assert!(asks("system:node:n1", &["system:nodes"]).is_some());
+    }
+
+    #[test]
+    fn look_alikes_do_not() {
+        for (username, groups) in [
+            ("system:serviceaccount:kube-evil:x", "system:serviceaccounts:kube-evil"),
+            ("system:serviceaccount:kubeflow:x", "system:serviceaccounts:kubeflow"),
+            ("system:serviceaccount:openshift-x:x", "system:serviceaccounts:openshift-x"),
+            // The name without the group it comes with.
+            ("system:serviceaccount:kube-system:x", "system:authenticated"),
+            ("system:serviceaccount:kube-system:a:b", "system:serviceaccounts:kube-system"),
+            ("system:serviceaccount:kube-system:", "system:serviceaccounts:kube-system"),
+            ("System:kube-scheduler", "System:Nodes"),
+            ("system:node:n1", "system:authenticated"),
+        ] {
+            assert_eq!(asks(username, &[groups]), None, "{username}");
+        }
+    }
+
+    #[test]
+    fn namespaces_are_compared_whole() {
+        let about = |namespace: &str| {
+            let object_ref =
+                ObjectReference { namespace: namespace.to_owned(), ..ObjectReference::default() };
+            let request = RequestEvent { object_ref, ..RequestEvent::default() };
+            Exclusions::default().of_namespace(&request).is_some()
+        };
+        for namespace in ["stackrox", "kube-system", "cpaas-system", "istio-system", "lictor"] {
+            assert!(about(namespace), "{namespace}");
+        }
+        for namespace in ["kube-evil", "kubeflow", "openshift-x", "redhat1", "kube-system2", "Stackrox", ""] {
+            assert!(!about(namespace), "{namespace}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Requests that are never denied, whatever the policies say. Pure.
+//!
+//! A cluster on which pods cannot be stopped or objects cannot go is worse than one that violates a policy.
+
+use std::fmt;
+
+use lictor_normalize::admission::Review;
+use lictor_wire::{Deployment, RequestOperation};
+
+/// Why a request is never denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harmless {
+    /// Fewer pods than before, and nothing else.
+    ScaleDown,
+    /// The object is on its way out, and what its pods run stays as it was.
+    Leaving,
+    /// Every fact that policies judge stays as it was.
+    Unchanged,
+    /// The object goes.
+    Deletion,
+    /// The kind is no workload.
+    NoWorkload,
+}
+
+/// Whether a review is one that is never denied. For a scale, put the workload in first.
+#[must_use]
+pub fn harmless(review: &Review) -> Option<Harmless> {
+    let request = &review.request;
+    if request.operation == RequestOperation::Delete {
+        return Some(Harmless::Deletion);
+    }
+    if let Some(scale) = review.scale {
+        return (scale.replicas <= scale.before).then_some(Harmless::ScaleDown);
+    }
+    let Some(new) = &request.deployment else { return Some(Harmless::NoWorkload) };
+    // An update whose old object is missing is judged as if all of it were new.
+    let old = request.old_deployment.as_ref().filter(|_| request.operation == RequestOperation::Update)?;
+    let (judged, before) = (Facts::of(new), Facts::of(old));
+    if judged == before {
+        return Some(Harmless::Unchanged);
+    }
+    let mut scaled = before.clone();
+    if new.replicas <= old.replicas {
+        scaled.0.replicas = new.replicas;
+        if judged == scaled {
+            return Some(Harmless::ScaleDown);
+        }
+    }
+    // Names, labels and annotations of what is leaving no longer matter; what it runs does, until it has gone.
+    (old.deleting && judged.without_metadata() == before.without_metadata()).then_some(Harmless::Leaving)
+}
+
+/// What policies can judge of a workload: the model without the API server's bookkeeping. The engine reads nothing
+/// else, so equal facts have equal verdicts.
+#[derive(Debug, Clone, PartialEq)]
+struct Facts(Deployment);
+
+impl Facts {
+    fn of(model: &Deployment) -> Self {
+        let mut facts = model.clone();
+        facts.resource_version.clear();
+        facts.generation = 0;
+        facts.deleting = false;
+        facts.api_version.clear();
+        Self(facts)
+    }
+
+    fn without_metadata(mut self) -> Self {
+        self.0.labels.clear();
+        self.0.annotations.clear();
+        self.0.owners.clear();
+        self
+    }
+}
+
+impl fmt::Display for Harmless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ScaleDown => "fewer pods than before",
+            Self::Leaving => "the object is being deleted",
+            Self::Unchanged => "no judged fact changes",
+            Self::Deletion => "the object is deleted",
+            Self::NoWorkload => "not a workload",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lictor_normalize::admission::Scale;
+    use lictor_wire::{Container, RequestEvent};
+
+    use super::*;
+
+    fn workload(image: &str, replicas: i64) -> Deployment {
+        let mut container = Container { name: "c".to_owned(), ..Container::default() };
+        container.image.name = lictor_wire::ImageName::parse(image);
+        Deployment { replicas: Some(replicas), containers: vec![container], ..Deployment::default() }
+    }
+
+    fn update(old: Deployment, new: Deployment) -> Option<Harmless> {
+        harmless(&Review {
+            request: RequestEvent {
+                operation: RequestOperation::Update,
+                deployment: Some(Box::new(new)),
+                old_deployment: Some(Box::new(old)),
+                ..RequestEvent::default()
+            },
+            kind: ("apps/v1".to_owned(), "Deployment".to_owned()),
+            scale: None,
+        })
+    }
+
+    #[test]
+    fn bookkeeping_is_no_change() {
+        let new = Deployment { generation: 7, resource_version: "9".to_owned(), ..workload("a", 1) };
+        assert_eq!(update(workload("a", 1), new), Some(Harmless::Unchanged));
+        assert_eq!(update(workload("a", 1), workload("b", 1)), None);
+    }
+
+    #[test]
+    fn labels_are_judged_facts() {
+        let mut new = workload("a", 1);
+        new.labels.insert("team".to_owned(), "x".to_owned());
+        assert_eq!(update(workload("a", 1), new), None);
+    }
+
+    #[test]
+    fn fewer_pods_pass_and_more_do_not() {
+        assert_eq!(update(workload("a", 3), workload("a", 0)), Some(Harmless::ScaleDown));
+        assert_eq!(update(workload("a", 3), workload("a", 4)), None);
+        assert_eq!(update(workload("a", 3), workload("b", 0)), None);
+    }
+
+    #[test]
+    fn a_finalizer_does_not_shield_a_change_of_what_runs() {
+        let leaving = Deployment { deleting: true, ..workload("a", 1) };
+        let mut relabelled = leaving.clone();
+        relabelled.labels.insert("team".to_owned(), "x".to_owned());
+        assert_eq!(update(leaving.clone(), relabelled), Some(Harmless::Leaving));
+        let swapped = Deployment { deleting: true, ..workload("evil", 1) };
+        assert_eq!(update(leaving, swapped), None);
+        // Saying so oneself changes nothing: the old object counts.
+        let claims = Deployment { deleting: true, ..workload("evil", 1) };
+        assert_eq!(update(workload("a", 1), claims), None);
+    }
+
+    #[test]
+    fn scales_go_down_freely() {
+        let scale = |replicas, before| {
+            let request = RequestEvent { operation: RequestOperation::Update, ..RequestEvent::default() };
+            let kind = ("autoscaling/v1".to_owned(), "Scale".to_owned());
+            harmless(&Review { request, kind, scale: Some(Scale { replicas, before }) })
+        };
+        assert_eq!(scale(1, 3), Some(Harmless::ScaleDown));
+        assert_eq!(scale(3, 3), Some(Harmless::ScaleDown));
+        assert_eq!(scale(4, 3), None);
+    }
+
+    #[test]
+    fn an_update_without_its_old_object_is_judged() {
+        let request = RequestEvent {
+            operation: RequestOperation::Update,
+            deployment: Some(Box::new(workload("a", 1))),
+            ..RequestEvent::default()
+        };
+        assert_eq!(harmless(&Review { request, kind: Default::default(), scale: None }), None);
+    }
+}

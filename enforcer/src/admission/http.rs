@@ -1,0 +1,165 @@
+//! The paths the API server posts to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use jiff::Timestamp;
+use lictor_serve::{Limits, limited};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::reviewer::Reviewer;
+
+/// Bytes of a review. An object is up to 3 MiB as it is sent to the API server; a review holds two, as JSON.
+const BODY: usize = 16 * 1024 * 1024;
+
+/// What is left of the API server's patience when an answer is due: it has to travel back.
+const MARGIN: Duration = Duration::from_millis(250);
+
+/// The API server's patience where it does not say.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest the API server may be told to wait.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long the API server waits, as it says in the query: `timeout=5s`.
+#[derive(Debug, Deserialize)]
+struct Patience {
+    #[serde(default)]
+    timeout: Option<String>,
+}
+
+/// The paths of the webhooks.
+pub fn router(reviewer: Arc<Reviewer>) -> Router {
+    let routes =
+        Router::new().route("/validate", post(review)).route("/events", post(review)).with_state(reviewer);
+    limited(routes, Limits { body: BODY, time: LONGEST })
+}
+
+async fn review(
+    State(reviewer): State<Arc<Reviewer>>,
+    Query(patience): Query<Patience>,
+    body: String,
+) -> Response {
+    let began = Instant::now();
+    let patience = patience.timeout.as_deref().and_then(seconds).unwrap_or(PATIENCE);
+    let deadline = began + patience.saturating_sub(MARGIN);
+    match reviewer.review(&body, Timestamp::now(), deadline).await {
+        Ok(reply) => match serde_json::to_vec(&reply.answer.review(&reply.uid)) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        },
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Seconds as Go writes a duration of whole or broken seconds: `5s`, `2.5s`.
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|patience| *patience <= LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use kube::{Client, Config};
+    use lictor_wire::ClusterId;
+    use serde_json::Value;
+    use tokio::sync::watch;
+    use tower::ServiceExt;
+
+    use super::super::decide::WhenUnknown;
+    use super::super::exempt::Exclusions;
+    use super::super::images::Images;
+    use super::super::lookup::Lookup;
+    use super::super::policies::InForce;
+    use super::super::policies::tests::document;
+    use super::super::recorder::recorder;
+    use super::super::reviewer::{Counts, Rules};
+    use super::*;
+
+    const POLICY: &str = r#"{"id":"p-1","name":"No latest tag","severity":"LOW_SEVERITY","categories":["x"],
+        "lifecycleStages":["DEPLOY"],"policyVersion":"1.1","enforcementActions":["SCALE_TO_ZERO_ENFORCEMENT"],
+        "policySections":[{"policyGroups":[{"fieldName":"Image Tag","values":[{"value":"latest"}]}]}]}"#;
+
+    /// A webhook with one policy, whose API server and bus are away.
+    fn webhook(when_unknown: WhenUnknown) -> Router {
+        let mut in_force = InForce::default();
+        in_force.take("p-1", 1, &document(POLICY));
+        let policies = watch::Sender::new(Some(Arc::new(in_force.compile()))).subscribe();
+        let cluster = ClusterId::new("c1");
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        router(Arc::new(Reviewer {
+            rules: Rules { exclusions: Exclusions::default(), when_unknown, break_glass_longest: PATIENCE },
+            policies,
+            lookup: Lookup::new(client, cluster.clone()),
+            images: Images::new(watch::Sender::new(None).subscribe()),
+            cluster_labels: watch::Sender::new(None).subscribe(),
+            recorder: recorder(cluster, "test").0,
+            counts: Counts::default(),
+        }))
+    }
+
+    async fn ask(webhook: &Router, body: &str) -> (StatusCode, Value) {
+        let request = Request::post("/validate?timeout=2s").body(Body::from(body.to_owned())).unwrap();
+        let answer = webhook.clone().oneshot(request).await.unwrap();
+        let status = answer.status();
+        let body = to_bytes(answer.into_body(), BODY).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    fn create(object: &str) -> String {
+        format!(
+            r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"u1","operation":"CREATE",
+                "kind":{{"group":"","version":"v1","kind":"Pod"}},"resource":{{"group":"","version":"v1","resource":"pods"}},
+                "namespace":"shop","userInfo":{{"username":"alice"}},"object":{object}}}}}"#
+        )
+    }
+
+    #[tokio::test]
+    async fn what_is_no_review_is_refused_and_nothing_else_suffers() {
+        let webhook = webhook(WhenUnknown::Allow);
+        let nested = format!(
+            r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{}"#,
+            "[".repeat(1_000_000)
+        );
+        let old = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{}}"#;
+        for body in ["", "{}", "null", old, &nested, "\u{0}"] {
+            assert_eq!(ask(&webhook, body).await.0, StatusCode::BAD_REQUEST);
+        }
+        let pod = |image: &str| {
+            create(&format!(r#"{{"spec":{{"containers":[{{"name":"c","image":"{image}"}}]}}}}"#))
+        };
+        let (status, answer) = ask(&webhook, &pod("web:latest")).await;
+        assert_eq!((status, &answer["response"]["uid"]), (StatusCode::OK, &Value::from("u1")));
+        assert_eq!(answer["response"]["allowed"], false);
+        assert!(answer["response"]["status"]["message"].as_str().unwrap().contains("No latest tag"));
+        assert_eq!(ask(&webhook, &pod("web:1")).await.1["response"]["allowed"], true);
+    }
+
+    #[tokio::test]
+    async fn an_object_that_cannot_be_read_is_answered_as_the_installation_says() {
+        let unreadable = create(r#"{"spec":{"containers":"many"}}"#);
+        for (when_unknown, allowed) in [(WhenUnknown::Allow, true), (WhenUnknown::Deny, false)] {
+            let (status, answer) = ask(&webhook(when_unknown), &unreadable).await;
+            assert_eq!(status, StatusCode::OK);
+            assert_eq!(answer["response"]["allowed"], allowed);
+            assert!(answer.to_string().contains("could not judge"), "{answer}");
+        }
+    }
+
+    #[test]
+    fn patience_is_read() {
+        assert_eq!(seconds("5s"), Some(Duration::from_secs(5)));
+        assert_eq!(seconds("2.5s"), Some(Duration::from_millis(2500)));
+        for text in ["", "5", "s", "-1s", "1e9s", "NaNs", "1m0s"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+}

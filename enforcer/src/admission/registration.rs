@@ -1,0 +1,270 @@
+//! What the API server is told: which requests to ask about, where, and what an outage means. Pure.
+//!
+//! Three webhooks. Two stand in the way of namespaces that are not excluded; the excluded ones are left out by the
+//! label that carries their name, which nobody but the API server writes, so that the control plane and the webhook
+//! itself can always start. The third only looks on: commands to pods of excluded namespaces pass whatever happens,
+//! and are judged, since nobody else sees them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{
+    RuleWithOperations, ServiceReference, ValidatingWebhook, ValidatingWebhookConfiguration,
+    WebhookClientConfig,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+
+use super::certificate::Names;
+use super::settings::{KeeperConfig, Where};
+
+/// How long the API server waits for the one that only looks on, in seconds.
+const LOOK_ON_FOR: i32 = 2;
+
+/// The label that carries a namespace's name.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// What the API server is to know.
+#[derive(Debug, Clone)]
+pub struct Registration<'a> {
+    /// Where and how.
+    pub config: &'a KeeperConfig,
+    /// Namespaces that are excluded from enforcement.
+    pub excluded: &'a BTreeSet<String>,
+}
+
+impl Registration<'_> {
+    /// The webhooks, with every field the API server would otherwise fill in itself.
+    #[must_use]
+    pub fn webhooks(&self, ca_bundle: &[u8]) -> Vec<ValidatingWebhook> {
+        let chosen = self.config.failure_policy.as_str();
+        let timeout = i32::from(self.config.webhook_timeout);
+        let commands =
+            vec![rule(&[""], &["v1"], &["pods/exec", "pods/attach", "pods/portforward"], &["CONNECT"])];
+        vec![
+            self.webhook("validate.lictor.io", "/validate", ca_bundle, "NotIn", chosen, timeout, workloads()),
+            self.webhook(
+                "events.lictor.io",
+                "/events",
+                ca_bundle,
+                "NotIn",
+                chosen,
+                timeout,
+                commands.clone(),
+            ),
+            self.webhook("observe.lictor.io", "/events", ca_bundle, "In", "Ignore", LOOK_ON_FOR, commands),
+        ]
+    }
+
+    /// What is to be written so that `found` says what it should, and the fields in which it does not; `None` when it
+    /// does. Labels and annotations of others stay.
+    #[must_use]
+    pub fn repaired(
+        &self,
+        found: Option<&ValidatingWebhookConfiguration>,
+        ca_bundle: &[u8],
+    ) -> Option<(ValidatingWebhookConfiguration, Vec<String>)> {
+        let wanted = self.webhooks(ca_bundle);
+        let label = ("app.kubernetes.io/managed-by".to_owned(), "lictor".to_owned());
+        let mut repaired = found.cloned().unwrap_or_default();
+        let differences = match found {
+            Some(found) => differences(found.webhooks.as_deref().unwrap_or_default(), &wanted),
+            None => vec!["all of it".to_owned()],
+        };
+        if differences.is_empty() {
+            return None;
+        }
+        repaired.metadata.name = Some(self.config.webhook_name.clone());
+        repaired.metadata.managed_fields = None;
+        repaired.metadata.labels.get_or_insert_with(BTreeMap::new).extend([label]);
+        repaired.webhooks = Some(wanted);
+        Some((repaired, differences))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a row of a table of three")]
+    fn webhook(
+        &self,
+        name: &str,
+        path: &str,
+        ca_bundle: &[u8],
+        operator: &str,
+        failure_policy: &str,
+        timeout: i32,
+        rules: Vec<RuleWithOperations>,
+    ) -> ValidatingWebhook {
+        let (service, url) = match self.config.place() {
+            Where::Service(at) => {
+                let port = Some(443);
+                let (name, namespace) = (at.name, at.namespace);
+                (Some(ServiceReference { name, namespace, path: Some(path.to_owned()), port }), None)
+            }
+            Where::Url(url) => (None, Some(format!("{}{path}", url.trim_end_matches('/')))),
+        };
+        let selector = LabelSelector {
+            match_labels: None,
+            match_expressions: Some(vec![LabelSelectorRequirement {
+                key: NAME_LABEL.to_owned(),
+                operator: operator.to_owned(),
+                values: Some(self.excluded.iter().cloned().collect()),
+            }]),
+        };
+        ValidatingWebhook {
+            name: name.to_owned(),
+            client_config: WebhookClientConfig {
+                ca_bundle: Some(ByteString(ca_bundle.to_vec())),
+                service,
+                url,
+            },
+            rules: Some(rules),
+            failure_policy: Some(failure_policy.to_owned()),
+            match_policy: Some("Equivalent".to_owned()),
+            match_conditions: None,
+            namespace_selector: Some(selector),
+            object_selector: Some(LabelSelector::default()),
+            side_effects: "NoneOnDryRun".to_owned(),
+            timeout_seconds: Some(timeout),
+            admission_review_versions: vec!["v1".to_owned()],
+        }
+    }
+}
+
+/// The caBundle of a registration; `None` when its webhooks do not agree on one.
+#[must_use]
+pub fn published(found: &ValidatingWebhookConfiguration) -> Option<&[u8]> {
+    let mut bundles = found.webhooks.iter().flatten().map(|webhook| webhook.client_config.ca_bundle.as_ref());
+    let first = bundles.next()??;
+    bundles.all(|bundle| bundle == Some(first)).then_some(first.0.as_slice())
+}
+
+/// The names the API server calls the webhook by: its certificate must have them.
+#[must_use]
+pub fn names(place: &Where) -> Names {
+    match place {
+        Where::Service(at) => [format!("{}.{}.svc", at.name, at.namespace)].into(),
+        Where::Url(url) => {
+            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = match authority.strip_prefix('[') {
+                Some(six) => six.split(']').next().unwrap_or_default(),
+                None => authority.split(':').next().unwrap_or_default(),
+            };
+            [host.to_owned()].into()
+        }
+    }
+}
+
+/// Creates and updates of every kind of workload, of their scales, and of what runs in a pod that is there.
+fn workloads() -> Vec<RuleWithOperations> {
+    let change = ["CREATE", "UPDATE"];
+    vec![
+        rule(
+            &[""],
+            &["v1"],
+            &["pods", "pods/ephemeralcontainers", "pods/resize", "replicationcontrollers"],
+            &change,
+        ),
+        rule(&["apps"], &["*"], &["deployments", "daemonsets", "statefulsets", "replicasets"], &change),
+        rule(&["batch"], &["*"], &["jobs", "cronjobs"], &change),
+        rule(&["apps.openshift.io"], &["*"], &["deploymentconfigs"], &change),
+        rule(&["", "apps", "apps.openshift.io", "extensions"], &["*"], &["*/scale"], &change),
+    ]
+}
+
+fn rule(groups: &[&str], versions: &[&str], resources: &[&str], operations: &[&str]) -> RuleWithOperations {
+    let owned = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
+    RuleWithOperations {
+        api_groups: owned(groups),
+        api_versions: owned(versions),
+        resources: owned(resources),
+        operations: owned(operations),
+        scope: Some("Namespaced".to_owned()),
+    }
+}
+
+/// Names the fields in which webhooks differ.
+fn differences(found: &[ValidatingWebhook], wanted: &[ValidatingWebhook]) -> Vec<String> {
+    if found.len() != wanted.len() {
+        return vec![format!("webhooks: {} instead of {}", found.len(), wanted.len())];
+    }
+    let mut differences = Vec::new();
+    for (found, wanted) in found.iter().zip(wanted) {
+        let fields = |webhook: &ValidatingWebhook| serde_json::to_value(webhook).unwrap_or_default();
+        let (found, wanted_fields) = (fields(found), fields(wanted));
+        let names = [&found, &wanted_fields].into_iter().filter_map(|value| value.as_object());
+        let names: BTreeSet<&String> = names.flat_map(|fields| fields.keys()).collect();
+        let differing = names.into_iter().filter(|name| found.get(*name) != wanted_fields.get(*name));
+        differences.extend(differing.map(|name| format!("{} {name}", wanted.name)));
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> KeeperConfig {
+        KeeperConfig { webhook_url: Some("https://127.0.0.1:9443/".to_owned()), ..KeeperConfig::default() }
+    }
+
+    fn excluded() -> BTreeSet<String> {
+        ["kube-system", "lictor"].map(ToOwned::to_owned).into()
+    }
+
+    #[test]
+    fn what_is_right_is_left_alone() {
+        let (config, excluded) = (config(), excluded());
+        let registration = Registration { config: &config, excluded: &excluded };
+        let (made, differences) = registration.repaired(None, b"ca").unwrap();
+        assert_eq!(differences, ["all of it"]);
+        assert_eq!(published(&made), Some(b"ca".as_slice()));
+        assert!(registration.repaired(Some(&made), b"ca").is_none());
+        let mut labelled = made.clone();
+        labelled.metadata.labels.as_mut().unwrap().insert("argocd".to_owned(), "x".to_owned());
+        assert!(registration.repaired(Some(&labelled), b"ca").is_none());
+        assert!(registration.repaired(Some(&made), b"other").is_some());
+    }
+
+    #[test]
+    fn every_field_that_was_edited_is_named_and_restored() {
+        type Edit = fn(&mut ValidatingWebhook);
+        let (config, excluded) = (config(), excluded());
+        let registration = Registration { config: &config, excluded: &excluded };
+        let (made, _) = registration.repaired(None, b"ca").unwrap();
+        let edits: [(&str, Edit); 9] = [
+            ("rules", |webhook| webhook.rules = None),
+            ("failurePolicy", |webhook| webhook.failure_policy = Some("x".to_owned())),
+            ("namespaceSelector", |webhook| webhook.namespace_selector = None),
+            ("objectSelector", |webhook| {
+                let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+                webhook.object_selector =
+                    Some(LabelSelector { match_labels: Some(labels), match_expressions: None });
+            }),
+            ("clientConfig", |webhook| webhook.client_config.url = Some("https://evil".to_owned())),
+            ("matchConditions", |webhook| webhook.match_conditions = Some(vec![Default::default()])),
+            ("matchPolicy", |webhook| webhook.match_policy = Some("Exact".to_owned())),
+            ("timeoutSeconds", |webhook| webhook.timeout_seconds = Some(1)),
+            ("sideEffects", |webhook| webhook.side_effects = "None".to_owned()),
+        ];
+        for (field, edit) in edits {
+            for i in 0..3 {
+                let mut edited = made.clone();
+                edit(&mut edited.webhooks.as_mut().unwrap()[i]);
+                let (repaired, differences) = registration.repaired(Some(&edited), b"ca").unwrap();
+                assert_eq!(differences, [format!("{} {field}", made.webhooks.as_ref().unwrap()[i].name)]);
+                assert_eq!(repaired.webhooks, made.webhooks);
+            }
+        }
+        let mut fewer = made.clone();
+        fewer.webhooks.as_mut().unwrap().pop();
+        assert_eq!(registration.repaired(Some(&fewer), b"ca").unwrap().0.webhooks, made.webhooks);
+    }
+
+    #[test]
+    fn names_are_those_the_api_server_uses() {
+        let of = |url: &str| names(&Where::Url(url.to_owned())).into_iter().next().unwrap();
+        assert_eq!(of("https://127.0.0.1:9443/"), "127.0.0.1");
+        assert_eq!(of("https://[::1]:9443"), "::1");
+        assert_eq!(of("https://hooks.example/x?y"), "hooks.example");
+        let service = Where::Service("lictor/hook".parse().unwrap());
+        assert_eq!(names(&service), Names::from(["hook.lictor.svc".to_owned()]));
+    }
+}

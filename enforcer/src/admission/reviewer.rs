@@ -1,0 +1,411 @@
+//! One review becomes one answer: exempt, harmless, or judged.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lictor_engine::{Findings as Judged, Occurrence, Subject};
+use lictor_normalize::Origin;
+use lictor_normalize::admission::{self, Review, ReviewError};
+use lictor_wire::{
+    Asked, Cause, Deployment, Entity, EventRef, ImageFacts, Kind, PodRef, RequestAnswer, RequestEvent,
+    RequestOperation, Revisions, Verdict, Violation, ViolationId,
+};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::answer::{self, Answer};
+use super::break_glass::{self, Claim};
+use super::decide::{Findings, WhenUnknown};
+use super::exempt::Exclusions;
+use super::harmless::{Harmless, harmless};
+use super::images::Images;
+use super::lookup::{Lookup, LookupError};
+use super::owner::{claimed, stands_for};
+use super::policies::Policies;
+use super::recorder::{Record, Recorder};
+
+/// What a reviewer keeps to.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What is left alone.
+    pub exclusions: Exclusions,
+    /// What becomes of a request while a fact is not known.
+    pub when_unknown: WhenUnknown,
+    /// How far ahead breaking glass may reach.
+    pub break_glass_longest: Duration,
+}
+
+/// Answers reviews. Share it behind an `Arc`.
+pub struct Reviewer {
+    /// What it keeps to.
+    pub rules: Rules,
+    /// The policies in force; `None` before any were read.
+    pub policies: watch::Receiver<Option<Arc<Policies>>>,
+    /// The cluster.
+    pub lookup: Lookup,
+    /// Facts about images.
+    pub images: Images,
+    /// Labels of the cluster; `None` while nobody said.
+    pub cluster_labels: watch::Receiver<Option<Arc<BTreeMap<String, String>>>>,
+    /// Where everything judged goes.
+    pub recorder: Recorder,
+    /// What it did.
+    pub counts: Counts,
+}
+
+/// Counts answers.
+#[derive(Debug, Default)]
+pub struct Counts {
+    reviews: AtomicU64,
+    denied: AtomicU64,
+}
+
+/// What an admission did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Reviews answered.
+    pub reviews: u64,
+    /// Of these, denied.
+    pub denied: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} reviews answered, {} denied", self.reviews, self.denied)
+    }
+}
+
+/// An answer and whom it is for.
+#[derive(Debug)]
+pub struct Reply {
+    /// The review's uid.
+    pub uid: String,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// The workload a request is about, and its namespace's labels.
+struct Context {
+    workload: Option<Deployment>,
+    namespace_labels: Option<BTreeMap<String, String>>,
+}
+
+impl Reviewer {
+    /// Answers a review.
+    ///
+    /// # Errors
+    /// When the text is no review: then there is nobody to answer.
+    pub async fn review(&self, text: &str, now: Timestamp, deadline: Instant) -> Result<Reply, ReviewError> {
+        let review = match admission::read(text, self.lookup.cluster(), now) {
+            Ok(review) => review,
+            Err(ReviewError::Object { uid, problem }) => {
+                return Ok(Reply { uid, answer: self.unknown(&problem.to_string()) });
+            }
+            Err(error) => return Err(error),
+        };
+        let uid = review.request.uid.clone();
+        let answer = self.answer(review, now, deadline).await;
+        self.counts.reviews.fetch_add(1, Ordering::Relaxed);
+        self.counts.denied.fetch_add(u64::from(!answer.allowed), Ordering::Relaxed);
+        Ok(Reply { uid, answer })
+    }
+
+    async fn answer(&self, review: Review, now: Timestamp, deadline: Instant) -> Answer {
+        let command = is_command(review.request.operation);
+        let exempt = self.rules.exclusions.of_user(&review.request);
+        // Commands to pods of excluded namespaces are judged, because nobody else sees them; they are not denied.
+        let exempt =
+            exempt.or_else(|| self.rules.exclusions.of_namespace(&review.request).filter(|_| !command));
+        if let Some(exemption) = exempt {
+            return Answer::allow(&exemption.to_string());
+        }
+        if !command && let Some(reason) = harmless(&review) {
+            return Answer::allow(&reason.to_string());
+        }
+        let Some(policies) = self.policies.borrow().clone() else {
+            return self.unknown("no policies have been read yet");
+        };
+        if policies.set.is_empty() {
+            return Answer::allow("no policies are in force");
+        }
+        let mut request = review.request.clone();
+        if let Err(error) = self.complete(&review, &mut request, deadline).await {
+            return self.unknown(&error.to_string());
+        }
+        if !command {
+            // What a scale is about may have gone meanwhile, or be of a kind nobody models.
+            let Some(workload) = request.deployment.as_deref() else {
+                return Answer::allow(&Harmless::NoWorkload.to_string());
+            };
+            if self.is_owned(workload, deadline).await {
+                return Answer::allow("its owner was judged");
+            }
+        }
+        self.judge(request, &policies, now, deadline).await
+    }
+
+    /// Puts in what the review leaves out: the workload of a scale, and the one a command's pod belongs to.
+    async fn complete(
+        &self,
+        review: &Review,
+        request: &mut RequestEvent,
+        deadline: Instant,
+    ) -> Result<(), LookupError> {
+        if let Some(scale) = review.scale {
+            let found = self.lookup.workload(&request.object_ref, deadline).await?;
+            request.old_deployment = found.clone().map(|model| replicas(model, scale.before));
+            request.deployment = found.map(|model| replicas(model, scale.replicas));
+        }
+        if is_command(request.operation)
+            && let Some(pod) = self.lookup.workload(&request.object_ref, deadline).await?
+        {
+            request.deployment = Some(Box::new(self.lookup.top(pod, deadline).await?));
+        }
+        Ok(())
+    }
+
+    /// Whether the judgement of its owner stands for an object's own. What is not known exempts nobody.
+    async fn is_owned(&self, workload: &Deployment, deadline: Instant) -> bool {
+        let Some(reference) = claimed(workload) else { return false };
+        match self.lookup.owner(reference, &workload.namespace, deadline).await {
+            Ok(Some(owner)) => stands_for(&owner, reference, workload),
+            Ok(None) => false,
+            Err(error) => {
+                tracing::debug!(%error, "an owner could not be looked up; its object is judged");
+                false
+            }
+        }
+    }
+
+    async fn judge(
+        &self,
+        request: RequestEvent,
+        policies: &Policies,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Answer {
+        let namespace = &request.object_ref.namespace;
+        let labels = self.lookup.namespace_labels(namespace, deadline).await;
+        let namespace_labels =
+            labels.inspect_err(|error| tracing::debug!(%error, "labels are not known")).ok();
+        let context = Context { workload: request.deployment.as_deref().cloned(), namespace_labels };
+        let Some(mut judged) = self.ask(&request, &context, &[], policies, now) else {
+            return self.unknown("judging failed");
+        };
+        let mut images_revision = 0;
+        // Facts about images are only fetched for who hangs on them.
+        if !judged.undecided.is_empty()
+            && let Some(workload) = &context.workload
+        {
+            let known = self.images.of(workload, deadline).await;
+            images_revision = known.iter().flatten().map(|(revision, _)| *revision).max().unwrap_or_default();
+            let facts: Vec<Option<&ImageFacts>> =
+                known.iter().map(|known| known.as_ref().map(|(_, facts)| &**facts)).collect();
+            if facts.iter().any(Option::is_some) {
+                match self.ask(&request, &context, &facts, policies, now) {
+                    Some(again) => judged = again,
+                    None => return self.unknown("judging failed"),
+                }
+            }
+        }
+        let revisions = Revisions { deployment: 0, images: images_revision, policies: policies.revision };
+        let origin =
+            Origin { cluster: self.lookup.cluster().clone(), source: "/admission".to_owned(), received: now };
+        let event = admission::event(request.clone(), &origin);
+        let mut verdict = verdict(&event, &request, judged, revisions, now);
+        let (answer, given) = self.decide(&request, &context, &verdict, policies, now, deadline).await;
+        if !request.dry_run {
+            let broke_glass = matches!(given, RequestAnswer::BrokeGlass { .. });
+            let user = request.user.username.clone();
+            verdict.asked = Some(Asked { operation: request.operation, user, answer: given });
+            let telling = broke_glass
+                || !verdict.violations.is_empty()
+                || !verdict.failures.is_empty()
+                || !verdict.undecided.is_empty() && !answer.allowed;
+            self.recorder.record(Record { event, verdict: telling.then_some(verdict) });
+        }
+        answer
+    }
+
+    /// Asks the policies; `None` when that panicked: a policy that can stop its own evaluation must not stop that of
+    /// all others.
+    fn ask(
+        &self,
+        request: &RequestEvent,
+        context: &Context,
+        images: &[Option<&ImageFacts>],
+        policies: &Policies,
+        now: Timestamp,
+    ) -> Option<Judged> {
+        let cluster_labels = self.cluster_labels.borrow().clone();
+        let subject = Subject {
+            cluster: self.lookup.cluster(),
+            occurrence: Occurrence::Request(request),
+            deployment: context.workload.as_ref(),
+            images,
+            cluster_labels: cluster_labels.as_deref(),
+            namespace_labels: context.namespace_labels.as_ref(),
+        };
+        let asked = catch_unwind(AssertUnwindSafe(|| policies.set.judge(&subject, now)));
+        asked.inspect_err(|_| tracing::error!(uid = request.uid, "judging a request panicked")).ok()
+    }
+
+    async fn decide(
+        &self,
+        request: &RequestEvent,
+        context: &Context,
+        verdict: &Verdict,
+        policies: &Policies,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> (Answer, RequestAnswer) {
+        let findings = Findings::of(verdict, policies);
+        let warned = |answer: Answer| {
+            let warnings = answer::warnings(&findings, policies);
+            warnings.iter().fold(answer, |answer, text| answer.warning(text)).about(verdict)
+        };
+        if !findings.denies(self.rules.when_unknown) {
+            return (warned(Answer::allow("judged")), RequestAnswer::Allowed);
+        }
+        if let Some(exemption) = self.rules.exclusions.of_namespace(request) {
+            return (warned(Answer::allow(&exemption.to_string())), RequestAnswer::Allowed);
+        }
+        let denied = |claim: Option<&str>| {
+            let message = answer::denial(&findings, verdict, policies, claim);
+            (Answer::deny(403, message).about(verdict), RequestAnswer::Denied)
+        };
+        match self.claim(request, context, now, deadline).await {
+            Claim::None => denied(None),
+            Claim::Invalid(problem) => denied(Some(&problem)),
+            Claim::Valid { reason, until } => {
+                let user = &request.user.username;
+                let names: Vec<&str> =
+                    findings.enforced.iter().map(|violation| &*violation.policy.name).collect();
+                tracing::warn!(user, reason, %until, policies = ?names, "glass was broken");
+                let told =
+                    format!("glass is broken until {until} ({reason}); violated: {}", names.join(", "));
+                let answer = warned(Answer::allow("glass was broken").warning(&told))
+                    .decided(&format!("glass was broken: {reason}"));
+                (answer, RequestAnswer::BrokeGlass { reason, until })
+            }
+        }
+    }
+
+    /// What the workload claims, if who asks may claim it.
+    async fn claim(
+        &self,
+        request: &RequestEvent,
+        context: &Context,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Claim {
+        let Some(workload) = &context.workload else { return Claim::None };
+        let claim = break_glass::claim(&workload.annotations, now, self.rules.break_glass_longest);
+        if !matches!(claim, Claim::Valid { .. }) {
+            return claim;
+        }
+        let may = self.lookup.may_break_glass(&request.user, &request.object_ref.namespace, deadline).await;
+        match may {
+            Ok(true) => claim,
+            Ok(false) => Claim::Invalid(format!("{} may not", request.user.username)),
+            Err(error) => Claim::Invalid(error.to_string()),
+        }
+    }
+
+    /// The answer when something needed for judging is missing altogether.
+    fn unknown(&self, problem: &str) -> Answer {
+        match self.rules.when_unknown {
+            WhenUnknown::Allow => Answer::allow("could not be judged")
+                .warning(&format!("lictor could not judge this: {problem}")),
+            WhenUnknown::Deny => Answer::deny(503, format!("lictor could not judge this: {problem}")),
+        }
+    }
+}
+
+impl Counts {
+    /// What was counted so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary { reviews: self.reviews.load(Ordering::Relaxed), denied: self.denied.load(Ordering::Relaxed) }
+    }
+}
+
+const fn is_command(operation: RequestOperation) -> bool {
+    matches!(operation, RequestOperation::Exec | RequestOperation::Attach | RequestOperation::PortForward)
+}
+
+fn replicas(model: Deployment, replicas: i64) -> Box<Deployment> {
+    Box::new(Deployment { replicas: Some(replicas), ..model })
+}
+
+fn verdict(
+    event: &lictor_wire::Event,
+    request: &RequestEvent,
+    judged: Judged,
+    revisions: Revisions,
+    now: Timestamp,
+) -> Verdict {
+    let entity = entity(&event.cluster, request);
+    let key = entity.key();
+    let violations = judged.violations.into_iter().map(|finding| Violation {
+        id: ViolationId::of(&event.id, &key, &finding.policy.id),
+        policy: finding.policy,
+        sections: finding.sections,
+        enforcement: finding.enforcement,
+    });
+    Verdict {
+        id: Verdict::id_of(&event.id, &entity, Cause::Observed, revisions),
+        event: EventRef {
+            id: event.id.clone(),
+            kind: Kind::Request,
+            time: event.time,
+            stream: String::new(),
+            sequence: 0,
+        },
+        cause: Cause::Observed,
+        stage: judged.stage,
+        entity,
+        revisions,
+        judged_at: now,
+        violations: violations.collect(),
+        undecided: judged.undecided,
+        failures: judged.failures,
+        gone: false,
+        asked: None,
+        traceparent: None,
+    }
+}
+
+/// The entity of a request. A create is asked for under a new UID each time it is tried; the alert about it is one.
+fn entity(cluster: &lictor_wire::ClusterId, request: &RequestEvent) -> Entity {
+    match &request.deployment {
+        Some(model) => Entity::Deployment {
+            id: if request.operation == RequestOperation::Create {
+                Deployment::id_without_uid(cluster, &model.namespace, &model.kind, &model.name)
+            } else {
+                model.id.clone()
+            },
+            name: model.name.clone(),
+            kind: model.kind.clone(),
+            namespace: model.namespace.clone(),
+            cluster: cluster.clone(),
+            pod: is_command(request.operation).then(|| PodRef {
+                namespace: request.object_ref.namespace.clone(),
+                name: request.object_ref.name.clone(),
+                ..PodRef::default()
+            }),
+            annotations: BTreeMap::new(),
+        },
+        None => Entity::Resource {
+            resource: request.object_ref.resource.clone(),
+            name: request.object_ref.name.clone(),
+            namespace: request.object_ref.namespace.clone(),
+            cluster: cluster.clone(),
+        },
+    }
+}

@@ -1,0 +1,273 @@
+//! The role: gets to know the cluster, serves, and stops when told to.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config as KubeConfig};
+use lictor_bus::{Bus, BusOptions};
+use lictor_serve::tls::{Certificates, TlsOptions, run_tls};
+use lictor_serve::{BindError, Handle, bind, probes, readiness};
+use lictor_wire::topology::Bucket;
+use lictor_wire::{ClusterId, Fingerprint, Presence};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::decide::WhenUnknown;
+use super::exempt::Exclusions;
+use super::images::Images;
+use super::keeper::Keeper;
+use super::lookup::{Lookup, cluster_id};
+use super::policies::Policies;
+use super::recorder::recorder;
+
+use super::reviewer::{Counts, Reviewer, Rules, Summary};
+use super::settings::KeeperConfig;
+use super::{follow, http};
+use crate::cluster::Cluster;
+
+/// How often presence is refreshed.
+const PRESENT_EVERY: Duration = Duration::from_secs(5);
+
+/// How long what was judged may take to be published once the last answer is given.
+const RECORD_WITHIN: Duration = Duration::from_secs(3);
+
+/// Wait before the API server is asked again who it is.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What can be configured.
+#[derive(Debug, Clone, Args)]
+#[group(id = "admission")]
+#[command(next_help_heading = "Admission")]
+pub struct Config {
+    /// Where reviews are received.
+    #[arg(long, default_value = "0.0.0.0:9443", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// What becomes of a request while a fact that an enforced policy asks for is not known.
+    #[arg(long, value_enum, default_value_t)]
+    pub when_unknown: WhenUnknown,
+    /// How far ahead breaking glass may reach, in hours.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8760), value_name = "HOURS")]
+    pub break_glass_longest: u64,
+    /// Where a copy of the policies in force is kept, for a start without the bus.
+    #[arg(long, env = "LICTOR_POLICY_COPY", value_name = "FILE")]
+    pub policy_copy: Option<PathBuf>,
+    /// The cluster's id; else the UID of its namespace `kube-system`.
+    #[arg(long, env = "LICTOR_CLUSTER", value_name = "ID")]
+    pub cluster: Option<String>,
+    /// How the Kubernetes API is reached; else as `kubectl` does, or as a pod of the cluster.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// What is left alone.
+    #[command(flatten)]
+    pub exclusions: Exclusions,
+    /// How it registers itself.
+    #[command(flatten)]
+    pub keeper: KeeperConfig,
+}
+
+/// Why admission ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmissionError {
+    /// Nobody says how the Kubernetes API is reached.
+    #[error("cannot tell how the Kubernetes API is reached: {0}")]
+    Kubeconfig(String),
+    /// The address is taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Serving failed for good.
+    #[error("cannot serve: {0}")]
+    Serve(#[from] std::io::Error),
+}
+
+impl AdmissionError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Kubeconfig(_) => "name a file with --kubeconfig, or run it as a pod of the cluster",
+            Self::Bind(error) => error.hint(),
+            Self::Serve(_) => "start it again; if it stays so, look at the limits of the process",
+        }
+    }
+}
+
+/// Serves admission until `shutdown`, then drains: it goes on answering while others learn that it is leaving.
+///
+/// # Errors
+/// When the cluster or the address cannot be used. The bus may be away, from the start and for ever.
+pub async fn run(
+    config: Config,
+    bus: BusOptions,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Summary, AdmissionError> {
+    let stop = CancellationToken::new();
+    let _stopped = stop.clone().drop_guard();
+    let client = client(config.kubeconfig.as_deref()).await?;
+    let listener = bind(config.listen).await?;
+    tracing::info!(address = %config.listen, "reviews are received");
+    let mut shutdown = Box::pin(shutdown);
+    let cluster = tokio::select! {
+        cluster = cluster(&client, config.cluster.as_deref()) => cluster,
+        () = &mut shutdown => return Ok(Summary::default()),
+    };
+
+    let (connected, bus_there) = watch::channel(None);
+    let (in_force, policies) = watch::channel(None);
+    let (labels, cluster_labels) = watch::channel(None);
+    let instance = instance();
+    let (recorder, recording) = recorder(cluster.clone(), &instance);
+    let reviewer = Arc::new(Reviewer {
+        rules: config.rules(),
+        policies: policies.clone(),
+        lookup: Lookup::new(client.clone(), cluster.clone()),
+        images: Images::new(bus_there.clone()),
+        cluster_labels,
+        recorder,
+        counts: Counts::default(),
+    });
+    let certificates = Certificates::default();
+    let (ready, handles) = readiness();
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(follow::connect(bus, connected));
+    tasks.spawn(follow::policies(bus_there.clone(), config.policy_copy.clone(), in_force));
+    tasks.spawn(follow::cluster_labels(bus_there.clone(), cluster, labels));
+    tasks.spawn(let_go(handles.handle("policies"), policies));
+    tasks.spawn(let_go_once_present(handles.handle("certificate"), certificates.clone()));
+    drop(handles);
+    let excluded = config.exclusions.namespaces().into_iter().map(ToOwned::to_owned).collect();
+    let keeper =
+        Keeper::new(Cluster::new(client), config.keeper.clone(), excluded, certificates.clone(), &instance);
+    let keeping = tokio::spawn(keeper.keep(stop.clone()));
+    tasks.spawn(present(bus_there.clone(), config.exclusions.clone(), instance, reviewer.clone()));
+    let (give_up, deadline) = watch::channel(None);
+    let recording = tokio::spawn(recording.run(bus_there, deadline));
+
+    let router = http::router(reviewer.clone()).merge(probes(ready.clone()));
+    let left = Arc::new(OnceLock::new());
+    let leaving = {
+        let left = left.clone();
+        async move {
+            shutdown.await;
+            tracing::info!("leaving: others are to take over");
+            let _ = left.set(ready.take_back("others to take over"));
+        }
+    };
+    let served = run_tls(listener, router, certificates, leaving, TlsOptions::default()).await;
+    stop.cancel();
+    let _ = keeping.await;
+    tasks.shutdown().await;
+    let summary = reviewer.counts.summary();
+    // The last holder of the recorder: when it goes, what waits is published.
+    drop(reviewer);
+    give_up.send_replace(Some(Instant::now() + RECORD_WITHIN));
+    let _ = recording.await;
+    served?;
+    Ok(summary)
+}
+
+impl Config {
+    fn rules(&self) -> Rules {
+        Rules {
+            exclusions: self.exclusions.clone(),
+            when_unknown: self.when_unknown,
+            break_glass_longest: Duration::from_secs(self.break_glass_longest.saturating_mul(3600)),
+        }
+    }
+}
+
+async fn client(kubeconfig: Option<&Path>) -> Result<Client, AdmissionError> {
+    let refused = |error: String| AdmissionError::Kubeconfig(error);
+    let config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|error| refused(error.to_string()))?;
+            let options = KubeConfigOptions::default();
+            KubeConfig::from_custom_kubeconfig(file, &options)
+                .await
+                .map_err(|error| refused(error.to_string()))?
+        }
+        None => KubeConfig::infer().await.map_err(|error| refused(error.to_string()))?,
+    };
+    Client::try_from(config).map_err(|error| refused(error.to_string()))
+}
+
+/// The cluster's id, asking until it is known: admission may well start before the API server.
+async fn cluster(client: &Client, given: Option<&str>) -> ClusterId {
+    if let Some(given) = given {
+        return ClusterId::new(given);
+    }
+    loop {
+        match cluster_id(client).await {
+            Ok(cluster) => return cluster,
+            Err(error) => tracing::warn!(%error, "the Kubernetes API does not say which cluster this is"),
+        }
+        sleep(ASK_AGAIN_AFTER).await;
+    }
+}
+
+fn instance() -> String {
+    let instance = Fingerprint::new("instance").number(u64::from(std::process::id()));
+    let started = Timestamp::now().as_nanosecond().to_le_bytes();
+    instance.part(started).finish().chars().take(8).collect()
+}
+
+async fn let_go(handle: Handle, mut policies: watch::Receiver<Option<Arc<Policies>>>) {
+    let _ = policies.wait_for(Option::is_some).await;
+    drop(handle);
+}
+
+async fn let_go_once_present(handle: Handle, certificates: Certificates) {
+    certificates.present().await;
+    drop(handle);
+}
+
+/// Says that it is there, by which policies it judges, and what it leaves alone.
+async fn present(
+    mut bus: watch::Receiver<Option<Bus>>,
+    exclusions: Exclusions,
+    instance: String,
+    reviewer: Arc<Reviewer>,
+) {
+    let Some(bus) = bus.wait_for(Option::is_some).await.ok().and_then(|bus| bus.clone()) else { return };
+    let mut beat = interval(PRESENT_EVERY);
+    let key = format!("role.admission.{instance}");
+    let started = Timestamp::now();
+    let owned = |names: &[String]| names.to_vec();
+    let settings = BTreeMap::from([
+        (
+            "excluded namespaces".to_owned(),
+            exclusions.namespaces().into_iter().map(ToOwned::to_owned).collect(),
+        ),
+        ("exempt users".to_owned(), owned(&exclusions.exempt_users)),
+        ("exempt groups".to_owned(), owned(&exclusions.exempt_groups)),
+        ("when unknown".to_owned(), vec![format!("{:?}", reviewer.rules.when_unknown).to_lowercase()]),
+    ]);
+    loop {
+        beat.tick().await;
+        let summary = reviewer.counts.summary();
+        let presence = Presence {
+            role: "admission".to_owned(),
+            instance: instance.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started,
+            seen: Timestamp::now(),
+            policies: reviewer.policies.borrow().as_ref().map_or(0, |policies| policies.revision),
+            counts: BTreeMap::from([
+                ("reviews".to_owned(), summary.reviews),
+                ("denied".to_owned(), summary.denied),
+            ]),
+            settings: settings.clone(),
+        };
+        if let Err(error) = bus.put(Bucket::Presence, &key, &presence).await {
+            tracing::debug!(%error, "presence was not written");
+        }
+    }
+}

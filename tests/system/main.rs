@@ -8,6 +8,7 @@
     reason = "a test stops at the first surprise, and prints what it counted"
 )]
 
+mod admission;
 mod crossing;
 mod demo;
 mod full;

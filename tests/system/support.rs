@@ -122,6 +122,11 @@ impl Cluster {
         Bus::connect(BusOptions::new(&self.nats.url(), topology, "test")).await.unwrap()
     }
 
+    /// Where the store answers.
+    pub(crate) fn api(&self) -> std::net::SocketAddr {
+        self.api
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -245,7 +250,7 @@ impl Cluster {
 }
 
 /// An address nobody listens on at the moment.
-fn free_address() -> std::net::SocketAddr {
+pub(crate) fn free_address() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 

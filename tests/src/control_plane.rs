@@ -158,6 +158,12 @@ impl ControlPlane {
         format!("https://127.0.0.1:{}", self.port)
     }
 
+    /// The authority of every certificate here, in PEM; the API server's when it asks webhooks too.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.directory.path().join("ca.crt")
+    }
+
     /// The kubeconfig of an administrator.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
@@ -233,6 +239,7 @@ fn api_arguments(etcd: u16, port: u16, options: &ControlPlaneOptions) -> Vec<Str
         "--allow-privileged=true".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--cert-dir=.".to_owned(),
+        "--admission-control-config-file=admission.json".to_owned(),
     ];
     if options.audit_webhook.is_some() {
         arguments.extend([
@@ -259,6 +266,7 @@ fn write_files(folder: &Path, port: u16, options: &ControlPlaneOptions) {
         ("server", "kube-apiserver", ""),
         ("admin", "admin", "system:masters"),
         ("controllers", "system:kube-controller-manager", ""),
+        ("webhooks", "kube-apiserver-webhook-client", ""),
     ] {
         let (certificate, key) = authority.sign(user, group);
         write(&format!("{name}.crt"), &certificate);
@@ -268,10 +276,35 @@ fn write_files(folder: &Path, port: u16, options: &ControlPlaneOptions) {
             &kubeconfig(&format!("https://127.0.0.1:{port}"), Some((folder, name))),
         );
     }
+    write("admission.json", &admission_configuration(folder));
+    write("webhooks.kubeconfig", &webhook_identity(folder));
     if let Some(url) = &options.audit_webhook {
         write("audit-policy.json", AUDIT_POLICY);
         write("audit.kubeconfig", &kubeconfig(url, None));
     }
+}
+
+/// Names the file that says who the API server is when it asks webhooks.
+fn admission_configuration(folder: &Path) -> String {
+    let identity = folder.join("webhooks.kubeconfig").display().to_string();
+    serde_json::json!({
+        "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration",
+        "plugins": [{"name": "ValidatingAdmissionWebhook", "configuration": {
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "WebhookAdmissionConfiguration",
+            "kubeConfigFile": identity,
+        }}],
+    })
+    .to_string()
+}
+
+/// The identity for webhooks anywhere.
+fn webhook_identity(folder: &Path) -> String {
+    let path = |file: &str| folder.join(file).display().to_string();
+    let user = serde_json::json!({
+        "client-certificate": path("webhooks.crt"), "client-key": path("webhooks.key"),
+    });
+    serde_json::json!({"apiVersion": "v1", "kind": "Config", "users": [{"name": "*", "user": user}]})
+        .to_string()
 }
 
 fn kubeconfig(url: &str, identity: Option<(&Path, &str)>) -> String {

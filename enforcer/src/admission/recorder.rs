@@ -12,9 +12,9 @@ use lictor_wire::{ClusterId, CoverageEvent, CoverageNotice, Event, EventData, Fi
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-/// Records waiting for the bus. At some kilobytes each this is some 30 MB at the most, and four seconds of a busy
+/// Records waiting for the bus. At about ten kilobytes each this is some 10 MB at the most, and a second of a busy
 /// API server; what does not fit is counted and told when the bus is back.
-const WAITING: usize = 4096;
+const WAITING: usize = 1024;
 
 /// Records on their way at once: enough for one round trip of a few milliseconds at a thousand a second.
 const UNDER_WAY: usize = 32;

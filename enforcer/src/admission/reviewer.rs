@@ -10,10 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lictor_engine::{Findings as Judged, Occurrence, Subject};
 use lictor_normalize::Origin;
-use lictor_normalize::admission::{self, Review, ReviewError};
+use lictor_normalize::admission::{self, Review, ReviewError, Scale};
 use lictor_wire::{
-    Asked, Cause, Deployment, Entity, EventRef, ImageFacts, Kind, PodRef, RequestAnswer, RequestEvent,
-    RequestOperation, Revisions, Verdict, Violation, ViolationId,
+    Asked, Cause, ClusterId, Deployment, Entity, EventRef, ImageFacts, Kind, PodRef, RequestAnswer,
+    RequestEvent, RequestOperation, Revisions, Verdict, Violation, ViolationId,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -90,8 +90,8 @@ pub struct Reply {
 }
 
 /// The workload a request is about, and its namespace's labels.
-struct Context {
-    workload: Option<Deployment>,
+struct Context<'a> {
+    workload: Option<&'a Deployment>,
     namespace_labels: Option<BTreeMap<String, String>>,
 }
 
@@ -133,8 +133,8 @@ impl Reviewer {
         if policies.set.is_empty() {
             return Answer::allow("no policies are in force");
         }
-        let mut request = review.request.clone();
-        if let Err(error) = self.complete(&review, &mut request, deadline).await {
+        let Review { mut request, scale, .. } = review;
+        if let Err(error) = self.complete(&mut request, scale, deadline).await {
             return self.unknown(&error.to_string());
         }
         if !command {
@@ -152,11 +152,11 @@ impl Reviewer {
     /// Puts in what the review leaves out: the workload of a scale, and the one a command's pod belongs to.
     async fn complete(
         &self,
-        review: &Review,
         request: &mut RequestEvent,
+        scale: Option<Scale>,
         deadline: Instant,
     ) -> Result<(), LookupError> {
-        if let Some(scale) = review.scale {
+        if let Some(scale) = scale {
             let found = self.lookup.workload(&request.object_ref, deadline).await?;
             request.old_deployment = found.clone().map(|model| replicas(model, scale.before));
             request.deployment = found.map(|model| replicas(model, scale.replicas));
@@ -193,14 +193,14 @@ impl Reviewer {
         let labels = self.lookup.namespace_labels(namespace, deadline).await;
         let namespace_labels =
             labels.inspect_err(|error| tracing::debug!(%error, "labels are not known")).ok();
-        let context = Context { workload: request.deployment.as_deref().cloned(), namespace_labels };
+        let context = Context { workload: request.deployment.as_deref(), namespace_labels };
         let Some(mut judged) = self.ask(&request, &context, &[], policies, now) else {
             return self.unknown("judging failed");
         };
         let mut images_revision = 0;
         // Facts about images are only fetched for who hangs on them.
         if !judged.undecided.is_empty()
-            && let Some(workload) = &context.workload
+            && let Some(workload) = context.workload
         {
             let known = self.images.of(workload, deadline).await;
             images_revision = known.iter().flatten().map(|(revision, _)| *revision).max().unwrap_or_default();
@@ -214,10 +214,7 @@ impl Reviewer {
             }
         }
         let revisions = Revisions { deployment: 0, images: images_revision, policies: policies.revision };
-        let origin =
-            Origin { cluster: self.lookup.cluster().clone(), source: "/admission".to_owned(), received: now };
-        let event = admission::event(request.clone(), &origin);
-        let mut verdict = verdict(&event, &request, judged, revisions, now);
+        let mut verdict = verdict(self.lookup.cluster(), &request, judged, revisions, now);
         let (answer, given) = self.decide(&request, &context, &verdict, policies, now, deadline).await;
         if !request.dry_run {
             let broke_glass = matches!(given, RequestAnswer::BrokeGlass { .. });
@@ -227,6 +224,8 @@ impl Reviewer {
                 || !verdict.violations.is_empty()
                 || !verdict.failures.is_empty()
                 || !verdict.undecided.is_empty() && !answer.allowed;
+            let (cluster, source) = (self.lookup.cluster().clone(), "/admission".to_owned());
+            let event = admission::event(request, &Origin { cluster, source, received: now });
             self.recorder.record(Record { event, verdict: telling.then_some(verdict) });
         }
         answer
@@ -237,7 +236,7 @@ impl Reviewer {
     fn ask(
         &self,
         request: &RequestEvent,
-        context: &Context,
+        context: &Context<'_>,
         images: &[Option<&ImageFacts>],
         policies: &Policies,
         now: Timestamp,
@@ -246,7 +245,7 @@ impl Reviewer {
         let subject = Subject {
             cluster: self.lookup.cluster(),
             occurrence: Occurrence::Request(request),
-            deployment: context.workload.as_ref(),
+            deployment: context.workload,
             images,
             cluster_labels: cluster_labels.as_deref(),
             namespace_labels: context.namespace_labels.as_ref(),
@@ -258,7 +257,7 @@ impl Reviewer {
     async fn decide(
         &self,
         request: &RequestEvent,
-        context: &Context,
+        context: &Context<'_>,
         verdict: &Verdict,
         policies: &Policies,
         now: Timestamp,
@@ -300,11 +299,11 @@ impl Reviewer {
     async fn claim(
         &self,
         request: &RequestEvent,
-        context: &Context,
+        context: &Context<'_>,
         now: Timestamp,
         deadline: Instant,
     ) -> Claim {
-        let Some(workload) = &context.workload else { return Claim::None };
+        let Some(workload) = context.workload else { return Claim::None };
         let claim = break_glass::claim(&workload.annotations, now, self.rules.break_glass_longest);
         if !matches!(claim, Claim::Valid { .. }) {
             return claim;
@@ -344,26 +343,26 @@ fn replicas(model: Deployment, replicas: i64) -> Box<Deployment> {
 }
 
 fn verdict(
-    event: &lictor_wire::Event,
+    cluster: &ClusterId,
     request: &RequestEvent,
     judged: Judged,
     revisions: Revisions,
     now: Timestamp,
 ) -> Verdict {
-    let entity = entity(&event.cluster, request);
+    let (entity, event) = (entity(cluster, request), admission::id(request, cluster));
     let key = entity.key();
     let violations = judged.violations.into_iter().map(|finding| Violation {
-        id: ViolationId::of(&event.id, &key, &finding.policy.id),
+        id: ViolationId::of(&event, &key, &finding.policy.id),
         policy: finding.policy,
         sections: finding.sections,
         enforcement: finding.enforcement,
     });
     Verdict {
-        id: Verdict::id_of(&event.id, &entity, Cause::Observed, revisions),
+        id: Verdict::id_of(&event, &entity, Cause::Observed, revisions),
         event: EventRef {
-            id: event.id.clone(),
+            id: event.clone(),
             kind: Kind::Request,
-            time: event.time,
+            time: request.received.unwrap_or(now),
             stream: String::new(),
             sequence: 0,
         },
@@ -382,7 +381,7 @@ fn verdict(
 }
 
 /// The entity of a request. A create is asked for under a new UID each time it is tried; the alert about it is one.
-fn entity(cluster: &lictor_wire::ClusterId, request: &RequestEvent) -> Entity {
+fn entity(cluster: &ClusterId, request: &RequestEvent) -> Entity {
     match &request.deployment {
         Some(model) => Entity::Deployment {
             id: if request.operation == RequestOperation::Create {

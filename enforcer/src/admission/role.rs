@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config as KubeConfig};
 use lictor_bus::{Bus, BusOptions};
-use lictor_serve::tls::{Certificates, TlsOptions, run_tls};
+use lictor_serve::tls::{Certificates, ClientTrust, TlsOptions, run_tls};
 use lictor_serve::{BindError, Handle, bind, probes, readiness};
 use lictor_wire::topology::Bucket;
 use lictor_wire::{ClusterId, Fingerprint, Presence};
@@ -50,6 +50,13 @@ pub struct Config {
     /// Where reviews are received.
     #[arg(long, default_value = "0.0.0.0:9443", value_name = "ADDR")]
     pub listen: SocketAddr,
+    /// Who may ask: the authorities, in PEM, of the client certificates the API server shows (its
+    /// `--admission-control-config-file` names one). Without it anybody who reaches the port may ask and is answered.
+    #[arg(long, value_name = "FILE")]
+    pub client_authorities: Option<PathBuf>,
+    /// Where `/healthz` and `/readyz` answer without TLS, for whoever has no client certificate.
+    #[arg(long, value_name = "ADDR")]
+    pub probes: Option<SocketAddr>,
     /// What becomes of a request while a fact that an enforced policy asks for is not known.
     #[arg(long, value_enum, default_value_t)]
     pub when_unknown: WhenUnknown,
@@ -82,6 +89,14 @@ pub enum AdmissionError {
     /// The address is taken.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The authorities of clients cannot be read.
+    #[error("the client authorities `{}`: {problem}", path.display())]
+    Clients {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// Serving failed for good.
     #[error("cannot serve: {0}")]
     Serve(#[from] std::io::Error),
@@ -94,6 +109,7 @@ impl AdmissionError {
         match self {
             Self::Kubeconfig(_) => "name a file with --kubeconfig, or run it as a pod of the cluster",
             Self::Bind(error) => error.hint(),
+            Self::Clients { .. } => "give a file of certificates of authorities, in PEM",
             Self::Serve(_) => "start it again; if it stays so, look at the limits of the process",
         }
     }
@@ -111,7 +127,12 @@ pub async fn run(
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
     let client = client(config.kubeconfig.as_deref()).await?;
+    let clients = clients(config.client_authorities.as_deref())?;
     let listener = bind(config.listen).await?;
+    let probed = match config.probes {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     tracing::info!(address = %config.listen, "reviews are received");
     let mut shutdown = Box::pin(shutdown);
     let cluster = tokio::select! {
@@ -151,6 +172,16 @@ pub async fn run(
     let (give_up, deadline) = watch::channel(None);
     let recording = tokio::spawn(recording.run(bus_there, deadline));
 
+    if let Some(probed) = probed {
+        tasks.spawn({
+            let (router, stop) = (probes(ready.clone()), stop.clone().cancelled_owned());
+            async move {
+                if let Err(error) = lictor_serve::run(probed, router, stop, Duration::ZERO).await {
+                    tracing::error!(%error, "probes are not answered any more");
+                }
+            }
+        });
+    }
     let router = http::router(reviewer.clone()).merge(probes(ready.clone()));
     let left = Arc::new(OnceLock::new());
     let leaving = {
@@ -161,7 +192,9 @@ pub async fn run(
             let _ = left.set(ready.take_back("others to take over"));
         }
     };
-    let served = run_tls(listener, router, certificates, leaving, TlsOptions::default()).await;
+    let served =
+        run_tls(listener, router, certificates, leaving, TlsOptions { clients, ..TlsOptions::default() })
+            .await;
     stop.cancel();
     let _ = keeping.await;
     tasks.shutdown().await;
@@ -197,6 +230,13 @@ async fn client(kubeconfig: Option<&Path>) -> Result<Client, AdmissionError> {
         None => KubeConfig::infer().await.map_err(|error| refused(error.to_string()))?,
     };
     Client::try_from(config).map_err(|error| refused(error.to_string()))
+}
+
+fn clients(authorities: Option<&Path>) -> Result<ClientTrust, AdmissionError> {
+    let Some(path) = authorities else { return Ok(ClientTrust::anyone()) };
+    let refused = |problem: String| AdmissionError::Clients { path: path.to_owned(), problem };
+    let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    ClientTrust::signed_by(&pem).map_err(|error| refused(error.to_string()))
 }
 
 /// The cluster's id, asking until it is known: admission may well start before the API server.

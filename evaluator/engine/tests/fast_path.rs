@@ -12,8 +12,9 @@ use lictor_wire::policy::{
     Group, LifecycleStage, Policy, PolicyValue, Scope, Section,
 };
 use lictor_wire::{
-    Ancestor, AuditEvent, AuditStage, ClusterId, Container, ContainerRef, Deployment, FileEvent,
-    FileOperation, FilePaths, ObjectReference, PodRef, PolicyId, ProcessEvent, UserInfo,
+    Ancestor, AuditEvent, AuditStage, ClusterId, Container, ContainerRef, Deployment, EnvSource, EnvVar,
+    FileEvent, FileOperation, FilePaths, ObjectReference, PodRef, PolicyId, Port, ProcessEvent, UserInfo,
+    Volume,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -184,6 +185,52 @@ fn file_section() -> impl Strategy<Value = Section> {
     groups.prop_map(|(a, b, c)| section([a, b, c]))
 }
 
+fn one_of(values: &'static [&'static str]) -> impl Strategy<Value = String> {
+    select(values).prop_map(str::to_owned)
+}
+
+fn workload_section() -> impl Strategy<Value = Section> {
+    let environment = (pattern(), pattern()).prop_map(|(key, value)| format!("RAW={key}={value}"));
+    let of_containers = (
+        prop::option::weighted(0.3, group_of("Image Registry", regex(), true, true)),
+        prop::option::weighted(0.3, group_of("Image Tag", regex(), true, true)),
+        prop::option::weighted(0.3, group_of("Container Name", regex(), true, true)),
+        prop::option::weighted(0.3, group_of("Environment Variable", environment, true, false)),
+        prop::option::weighted(
+            0.2,
+            group_of("Privileged Container", one_of(&["true", "false"]), false, false),
+        ),
+        prop::option::weighted(0.2, group_of("Volume Source", regex(), true, true)),
+        prop::option::weighted(
+            0.2,
+            group_of("Container CPU Limit", one_of(&["> 1", "< 1", "0"]), true, false),
+        ),
+    );
+    let others = (
+        prop::option::weighted(
+            0.1,
+            group_of("Add Capabilities", one_of(&["SYS_ADMIN", "NET_RAW"]), true, false),
+        ),
+        prop::option::weighted(0.1, group_of("Drop Capabilities", one_of(&["ALL", "NET_RAW"]), true, false)),
+        prop::option::weighted(0.1, group_of("CVE", pattern(), true, true)),
+        prop::option::weighted(0.1, group_of("Image Age", one_of(&["30"]), false, false)),
+        prop::option::weighted(
+            0.2,
+            group_of("Required Label", pattern().prop_map(|p| format!("team={p}")), true, false),
+        ),
+        prop::option::weighted(
+            0.2,
+            group_of("Disallowed Annotation", pattern().prop_map(|p| format!("a={p}")), true, false),
+        ),
+        prop::option::weighted(0.2, group_of("Namespace", regex(), true, true)),
+        prop::option::weighted(0.2, group_of("Replicas", one_of(&["> 2", "0", "<= 2"]), true, true)),
+        prop::option::weighted(0.1, group_of("Exposed Port", one_of(&["22", "> 1000"]), true, true)),
+    );
+    (of_containers, others).prop_map(|((a, b, c, d, e, f, g), (h, i, j, k, l, m, n, o, p))| {
+        section([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+    })
+}
+
 fn section<const N: usize>(groups: [Option<Group>; N]) -> Section {
     Section { section_name: String::new(), policy_groups: groups.into_iter().flatten().collect() }
 }
@@ -195,7 +242,10 @@ fn policy(source: EventSource, sections: impl Strategy<Value = Section>) -> impl
     (sections, scope, excluded, prop::bool::weighted(0.1)).prop_map(
         move |(sections, scope, excluded, skips)| Policy {
             name: "generated".to_owned(),
-            lifecycle_stages: vec![LifecycleStage::Runtime],
+            lifecycle_stages: vec![match source {
+                EventSource::NotApplicable => LifecycleStage::Deploy,
+                _ => LifecycleStage::Runtime,
+            }],
             event_source: source,
             policy_sections: sections,
             scope: scope
@@ -304,6 +354,49 @@ fn file_event() -> impl Strategy<Value = FileEvent> {
     )
 }
 
+fn workload() -> impl Strategy<Value = Deployment> {
+    let container = (
+        found(),
+        (word(), word()),
+        prop::collection::vec((found(), found()), 0..3),
+        (any::<bool>(), prop::option::of(found())),
+        (select(&[0.0_f32, 0.5, 2.0][..]), names(&["SYS_ADMIN", "NET_RAW", "ALL"])),
+    );
+    let container =
+        container.prop_map(|(name, (registry, tag), env, (privileged, source), (cpu, capabilities))| {
+            let mut container = Container { name, ..Container::default() };
+            container.image.name.registry = registry;
+            container.image.name.tag = tag;
+            let variable = |(key, value)| EnvVar { key, value, env_var_source: EnvSource::Raw };
+            container.config.env = env.into_iter().map(variable).collect();
+            container.security_context.privileged = privileged;
+            container.security_context.add_capabilities = capabilities.clone();
+            container.security_context.drop_capabilities = capabilities;
+            container.resources.cpu_cores_limit = cpu;
+            container.volumes =
+                source.into_iter().map(|source| Volume { source, ..Volume::default() }).collect();
+            container
+        });
+    let labels = prop::option::of(found());
+    let ports = prop::collection::vec(select(&[22, 8080][..]), 0..2);
+    (prop::collection::vec(container, 0..3), labels, select(&["shop", "kill"][..]), 0_i64..4, ports).prop_map(
+        |(containers, label, namespace, replicas, ports)| {
+            let map = |key: &str| label.clone().map(|value| (key.to_owned(), value)).into_iter().collect();
+            let port = |container_port| Port { container_port, ..Port::default() };
+            Deployment {
+                name: "web".to_owned(),
+                namespace: namespace.to_owned(),
+                labels: map("team"),
+                annotations: map("a"),
+                replicas: Some(replicas),
+                ports: ports.into_iter().map(port).collect(),
+                containers,
+                ..Deployment::default()
+            }
+        },
+    )
+}
+
 fn deployment() -> Deployment {
     let container = |name: &str| Container { name: name.to_owned(), ..Container::default() };
     Deployment {
@@ -350,6 +443,19 @@ proptest! {
         let deployment = known.then(deployment);
         for event in &events {
             both_agree(&set, Occurrence::Process(event), deployment.as_ref());
+        }
+    }
+
+    #[test]
+    fn workloads(
+        policies in prop::collection::vec(policy(EventSource::NotApplicable, workload_section()), 1..12),
+        workloads in prop::collection::vec(workload(), 1..6),
+        known in prop::bool::weighted(0.9),
+        parity in prop::bool::weighted(0.2),
+    ) {
+        let set = compile(policies, parity);
+        for workload in &workloads {
+            both_agree(&set, Occurrence::Deployment, known.then_some(workload));
         }
     }
 

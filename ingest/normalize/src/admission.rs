@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 use lictor_wire::{
-    ClusterId, Deployment, Event, EventData, Fingerprint, ObjectReference, RequestEvent, RequestOperation,
-    UserInfo,
+    ClusterId, Deployment, Event, EventData, EventId, Fingerprint, ObjectReference, RequestEvent,
+    RequestOperation, UserInfo,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -90,11 +90,16 @@ pub fn read(text: &str, cluster: &ClusterId, received: Timestamp) -> Result<Revi
     Ok(review)
 }
 
+/// The id of the event a request becomes.
+#[must_use]
+pub fn id(request: &RequestEvent, cluster: &ClusterId) -> EventId {
+    Fingerprint::new("request").part(cluster).part(&request.uid).into()
+}
+
 /// The event a request becomes.
 #[must_use]
 pub fn event(request: RequestEvent, origin: &Origin) -> Event {
-    let id = Fingerprint::new("request").part(&origin.cluster).part(&request.uid).into();
-    let received = request.received;
+    let (id, received) = (id(&request, &origin.cluster), request.received);
     origin.event(id, received, EventData::Request(Box::new(request)))
 }
 

@@ -5,6 +5,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
+/// Namespaces.
+const NAMESPACES: usize = 200;
+
 /// Policies about workloads, in StackRox's form; every second one asks for a denial. None is violated by more than
 /// some few reviews.
 pub(crate) fn policies(count: usize) -> String {
@@ -42,6 +45,13 @@ fn policy(number: usize) -> Value {
     })
 }
 
+/// The namespaces the reviews are about.
+pub(crate) fn namespaces() -> String {
+    let namespace = |number: usize| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("team-{number}")}});
+    json!({"apiVersion": "v1", "kind": "List", "items": (0..NAMESPACES).map(namespace).collect::<Vec<_>>()})
+        .to_string()
+}
+
 /// Creates and updates of deployments and pods in two hundred namespaces; one in a hundred violates something.
 pub(crate) fn reviews(seed: u64, count: usize) -> Vec<Bytes> {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -50,7 +60,7 @@ pub(crate) fn reviews(seed: u64, count: usize) -> Vec<Bytes> {
 
 fn review(number: usize, rng: &mut StdRng) -> Value {
     let (namespace, name) =
-        (format!("team-{}", rng.random_range(0..200)), format!("web-{}", rng.random_range(0..5000)));
+        (format!("team-{}", rng.random_range(0..NAMESPACES)), format!("web-{}", rng.random_range(0..5000)));
     let bad = number % 100 == 7;
     let spec = pod_spec(bad, rng);
     let (kind, group, resource, object) = if rng.random_ratio(3, 10) {

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::allow::VARIABLE;
+use crate::reviews;
 
 /// Starting, compiling a thousand policies, making a certificate.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -54,6 +55,8 @@ impl Lictor {
     pub(crate) async fn start(policies: &str) -> Self {
         let (nats, control_plane) = (NatsServer::start().await, ControlPlane::start().await);
         let made = control_plane.run_kubectl(&["create", "namespace", "lictor"], "");
+        assert!(made.ok, "{made:?}");
+        let made = control_plane.run_kubectl(&["create", "-f", "-"], &reviews::namespaces());
         assert!(made.ok, "{made:?}");
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("policies.json");

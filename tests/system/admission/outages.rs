@@ -1,6 +1,17 @@
 //! Admission as a victim, and parts that are away (catalogue of bypasses, 25–30 and 38–40).
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::world::{FINE, World, pod, workload};
 use super::{Case, case};
@@ -8,6 +19,7 @@ use crate::support::free_address;
 
 pub(super) const CASES: &[Case] = &[
     case("25 an object of some megabytes", "", large),
+    case("30 who shows no certificate of the API server's is not answered", "answers anybody", strangers),
     case("40 a dry run has the same answer and leaves nothing", "", dry_run),
     case(
         "39 an edited or deleted configuration is restored within 5 s",
@@ -28,6 +40,36 @@ fn large(world: &World) -> Result<(), String> {
     );
     let object = pod("large", &format!(r#""containers":[{container}]"#));
     world.ask_with("-n large create -f -", &object).denied(&["No privileged containers"])
+}
+
+fn strangers(world: &World) -> Result<(), String> {
+    let bundle = "get validatingwebhookconfiguration lictor -o jsonpath={.webhooks[0].clientConfig.caBundle}";
+    let bundle = BASE64_STANDARD.decode(world.ask(bundle).output()?).map_err(|error| error.to_string())?;
+    let asked = tokio::runtime::Handle::current().block_on(ask_without_certificate(world.address, &bundle));
+    match asked {
+        Ok(answer) => Err(format!("was answered: {answer}")),
+        Err(problem) if problem.to_string().contains("CertificateRequired") => Ok(()),
+        Err(problem) => Err(format!("failed otherwise: {problem}")),
+    }
+}
+
+async fn ask_without_certificate(address: SocketAddr, bundle: &[u8]) -> std::io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(bundle) {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 fn dry_run(world: &World) -> Result<(), String> {

@@ -69,7 +69,7 @@ impl World {
     pub(super) fn another_admission(&self, bus: &str, address: SocketAddr, more: &[&str]) -> Process {
         let (listen, url) = (address.to_string(), format!("https://{address}"));
         let copy = self.cluster.path("policy-copy.json");
-        let kubeconfig = self.control_plane.kubeconfig();
+        let (kubeconfig, authority) = (self.control_plane.kubeconfig(), self.control_plane.authority());
         let mut args = vec![
             "enforcer",
             "admission",
@@ -89,6 +89,8 @@ impl World {
             "lictor/lictor-admission",
             "--policy-copy",
             copy.to_str().unwrap(),
+            "--client-authorities",
+            authority.to_str().unwrap(),
         ];
         args.extend(more);
         match bus {

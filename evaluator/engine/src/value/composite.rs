@@ -40,13 +40,7 @@ impl CompositeMatcher {
     /// Whether the parts match. The buffer is written over; keeping it spares an allocation for each element.
     #[must_use]
     pub fn matches(&self, parts: &[&str], buffer: &mut String) -> bool {
-        buffer.clear();
-        for (index, part) in parts.iter().enumerate() {
-            if index > 0 {
-                buffer.push('\t');
-            }
-            buffer.push_str(part);
-        }
+        join_parts(parts, buffer);
         self.pattern.is_match(buffer)
     }
 
@@ -54,6 +48,17 @@ impl CompositeMatcher {
     #[must_use]
     pub const fn pattern(&self) -> &Pattern {
         &self.pattern
+    }
+}
+
+/// The row that parts make. The buffer is written over.
+pub(crate) fn join_parts(parts: &[&str], row: &mut String) {
+    row.clear();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            row.push('\t');
+        }
+        row.push_str(part);
     }
 }
 

@@ -24,6 +24,7 @@ pub use age::AgeMatcher;
 pub use boolean::BoolMatcher;
 pub use capability::{AddCapabilitiesMatcher, DropCapabilitiesMatcher};
 pub use composite::CompositeMatcher;
+pub(crate) use composite::join_parts;
 pub use enumeration::{EnumMatcher, EnumNames, is_unset};
 pub use error::{Unaccepted, ValueError};
 pub use form::{CAPABILITIES, DOCKER_INSTRUCTIONS, Form};

@@ -8,9 +8,10 @@ use lictor_wire::policy::BooleanOperator;
 
 use super::fold::fold;
 use super::literal::{MIN_LITERAL, Needed, needed};
+use crate::go_regex::Pattern;
 use crate::policy::Class;
 use crate::predicate::{Predicate, Test};
-use crate::section::{Group, Section};
+use crate::section::{Group, Node, Section};
 use crate::value::{Comparator, TextMatcher, TextTest};
 use crate::view::Level;
 
@@ -23,8 +24,8 @@ pub(super) struct Condition {
     pub(super) literals: BTreeSet<String>,
 }
 
-/// The groups of a section that are about what happened. Each is about something that the event has exactly one of,
-/// or a list of: the section is false when any of them is false for all of it.
+/// The groups of a section that witnesses can be about. Each is about something that the event or workload has
+/// exactly one of, or a list of: the section is false when any of them is false for all of it.
 pub(super) fn event_groups(section: &Section, class: Class) -> Vec<&Arc<Group>> {
     let root = &section.root;
     match class {
@@ -38,8 +39,14 @@ pub(super) fn event_groups(section: &Section, class: Class) -> Vec<&Arc<Group>> 
         Class::Audit | Class::File | Class::NodeFile => {
             root.groups.iter().filter(|group| group.criterion.family.is_runtime()).collect()
         }
-        Class::Build | Class::Deploy | Class::PodCommand => Vec::new(),
+        Class::Deploy => all_groups(root),
+        Class::Build | Class::PodCommand => Vec::new(),
     }
+}
+
+/// Every group of a section: each needs some element of its level.
+fn all_groups(node: &Node) -> Vec<&Arc<Group>> {
+    node.groups.iter().chain(node.children.iter().flat_map(all_groups)).collect()
 }
 
 impl Condition {
@@ -63,6 +70,7 @@ impl Condition {
         match test {
             Test::Text(matcher) if !matcher.is_inverted() => Self::of_text(matcher),
             Test::Glob(glob) => Self::literal(&glob.literal_prefix()),
+            Test::Parts(matcher) => Self::of_pattern(matcher.pattern()),
             Test::Uint(matcher) => match matcher.wanted() {
                 (Comparator::Equal, number) => Some(Self::key(&number.to_string())),
                 _ => None,
@@ -73,15 +81,19 @@ impl Condition {
 
     fn of_text(matcher: &TextMatcher) -> Option<Self> {
         match matcher.test() {
-            TextTest::Pattern(pattern) => Some(match needed(pattern)? {
-                Needed::Whole(keys) => Self { keys, ..Self::default() },
-                Needed::Part(literals) => Self { literals, ..Self::default() },
-            }),
+            TextTest::Pattern(pattern) => Self::of_pattern(pattern),
             TextTest::Equals(text) => Some(Self::key(text)),
             TextTest::Glob(glob) => Self::literal(&glob.literal_prefix()),
             TextTest::Prefix(prefix) => Self::literal(prefix),
             TextTest::Anything => None,
         }
+    }
+
+    fn of_pattern(pattern: &Pattern) -> Option<Self> {
+        Some(match needed(pattern)? {
+            Needed::Whole(keys) => Self { keys, ..Self::default() },
+            Needed::Part(literals) => Self { literals, ..Self::default() },
+        })
     }
 
     fn key(text: &str) -> Self {

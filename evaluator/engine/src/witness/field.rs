@@ -8,6 +8,7 @@ use super::bits::Candidates;
 use super::condition::Condition;
 use super::fold::fold_into;
 use crate::criterion::{Criterion, Leaf};
+use crate::value::join_parts;
 
 /// The most bytes of literals that are compiled to the fastest kind of search. It takes some 300 bytes for each.
 const MAX_FAST: usize = 1 << 15;
@@ -22,6 +23,13 @@ pub(super) struct Field {
     literals: Literals,
     /// Everyone.
     all: Vec<usize>,
+}
+
+/// What searching writes into, kept from one value to the next.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    folded: String,
+    row: String,
 }
 
 #[derive(Debug)]
@@ -121,13 +129,18 @@ impl Field {
         &self.all
     }
 
-    /// Adds those whom a value of the field lets through. The buffer is written over.
-    pub(super) fn search(&self, leaf: &Leaf<'_>, buffer: &mut String, found: &mut Candidates) {
+    /// Adds those whom a value of the field lets through. The buffers are written over.
+    pub(super) fn search(&self, leaf: &Leaf<'_>, buffers: &mut Buffers, found: &mut Candidates) {
+        let Buffers { folded, row } = buffers;
         match leaf {
             Leaf::Missing => {}
-            Leaf::Text(text) => self.search_text(text, buffer, found),
-            Leaf::List(texts) => texts.iter().for_each(|text| self.search_text(text, buffer, found)),
-            Leaf::Uint(number) => self.search_text(&number.to_string(), buffer, found),
+            Leaf::Text(text) => self.search_text(text, folded, found),
+            Leaf::List(texts) => texts.iter().for_each(|text| self.search_text(text, folded, found)),
+            Leaf::Uint(number) => self.search_text(&number.to_string(), folded, found),
+            Leaf::Parts { parts, .. } => {
+                join_parts(parts, row);
+                self.search_text(row, folded, found);
+            }
             // What is unknown may be anything, and so may be what was cut off.
             _ => found.add(&self.all),
         }

@@ -12,9 +12,10 @@
 //!
 //! Of several such fields it takes the one whose texts the fewest other sections need.
 //!
-//! INVARIANT: a policy is passed over only when each of its sections is certainly false. Witnesses are therefore
-//! about the event alone, never about workloads or images, which may be unknown. A fact of the event that is unknown,
-//! or cut off, lets through everything that is filed under it.
+//! INVARIANT: a policy is passed over only when each of its sections is certainly false. Witnesses about an event are
+//! therefore about the event alone, never about workloads or images, which may be unknown; those about a workload are
+//! what some one of its elements (a container, a variable, a port) must have. A fact that is unknown, or cut off, lets
+//! through everything that is filed under it.
 
 mod bits;
 mod condition;
@@ -29,13 +30,13 @@ use jiff::Timestamp;
 
 pub(crate) use bits::Candidates;
 use condition::{Condition, event_groups};
-use field::{Field, FieldBuilder};
+use field::{Buffers, Field, FieldBuilder};
 use predicates::Predicates;
 
 use crate::criterion::{Criterion, Leaf};
 use crate::policy::{AskedPolicy, Class};
 use crate::subject::{Occurrence, Subject};
-use crate::view::{Element, Level, Root};
+use crate::view::{Element, Elements, Level, Root, View};
 
 /// The policies of one class, filed.
 #[derive(Debug)]
@@ -45,12 +46,19 @@ pub(crate) struct Index {
     always: Vec<usize>,
     fields: Vec<Field>,
     predicates: Predicates,
+    /// Policies about workloads: witnesses are looked for all over the tree.
+    about_workloads: bool,
 }
 
 impl Index {
-    /// Files the policies of a class; `None` for a class that is not about events.
+    /// Files the policies of a class; `None` for a class whose policies are asked one by one.
     pub(crate) fn new(class: Class, policies: &[AskedPolicy]) -> Option<Self> {
-        if !matches!(class, Class::Process | Class::Audit | Class::File | Class::NodeFile) {
+        let about_workloads = class == Class::Deploy;
+        // StackRox's linking, leaks included, is nothing to reason about.
+        if about_workloads && policies.iter().any(|asked| asked.parity) {
+            return None;
+        }
+        if !matches!(class, Class::Deploy | Class::Process | Class::Audit | Class::File | Class::NodeFile) {
             return None;
         }
         let sections = || {
@@ -91,6 +99,7 @@ impl Index {
             always,
             fields: fields.into_iter().map(FieldBuilder::build).collect(),
             predicates: predicates.sorted(),
+            about_workloads,
         })
     }
 
@@ -98,37 +107,70 @@ impl Index {
     pub(crate) fn candidates(&self, subject: &Subject<'_>, now: Timestamp) -> Candidates {
         let mut found = Candidates::none(self.policies);
         found.add(&self.always);
-        let mut buffer = String::new();
+        let mut buffers = Buffers::default();
+        let place = if self.about_workloads {
+            Where::Anywhere(Box::new(View::new(subject)))
+        } else {
+            Where::Event(subject)
+        };
         for field in &self.fields {
             let all_known =
-                leaves(field.criterion(), subject, |leaf| field.search(leaf, &mut buffer, &mut found));
+                place.leaves(field.criterion(), |leaf| field.search(leaf, &mut buffers, &mut found));
             if !all_known {
                 found.add(field.all());
             }
         }
-        self.predicates.search(subject, now, &mut found);
+        self.predicates.search(&place, now, &mut found);
         found
     }
 }
 
-/// Hands on the values that a criterion about the event takes from it; `false` when it cannot be asked.
-fn leaves<'a>(criterion: &Criterion, subject: &Subject<'a>, mut each: impl FnMut(&Leaf<'a>)) -> bool {
-    match (criterion.level(), subject.occurrence) {
+/// Where witnesses are looked for.
+enum Where<'s, 'a> {
+    /// In what happened.
+    Event(&'s Subject<'a>),
+    /// In every element of a workload.
+    Anywhere(Box<View<'a>>),
+}
+
+impl<'a> Where<'_, 'a> {
+    /// Hands on the values that a criterion takes; `false` when it cannot be asked, or not of everything.
+    fn leaves(&self, criterion: &Criterion, mut each: impl FnMut(&Leaf<'a>)) -> bool {
+        let mut take = |element: Element<'a>| each(&criterion.extract.leaf(&element));
+        match self {
+            Self::Event(subject) => of_event(criterion.level(), subject, &mut take),
+            Self::Anywhere(view) => at_level(view, criterion.level(), &mut take),
+        }
+    }
+}
+
+/// Hands on the elements of a level that the event itself has.
+fn of_event<'a>(level: Level, subject: &Subject<'a>, each: &mut dyn FnMut(Element<'a>)) -> bool {
+    match (level, subject.occurrence) {
         (Level::Root, _) => {
-            let root = Root { subject: *subject, deployment: subject.deployment };
-            each(&criterion.extract.leaf(&Element::Root(root)));
+            each(Element::Root(Root { subject: *subject, deployment: subject.deployment }));
         }
-        (Level::Process, Occurrence::Process(process)) => {
-            each(&criterion.extract.leaf(&Element::Process(process)));
-        }
+        (Level::Process, Occurrence::Process(process)) => each(Element::Process(process)),
         (Level::Ancestor, Occurrence::Process(process)) => {
-            for ancestor in &process.ancestors {
-                each(&criterion.extract.leaf(&Element::Ancestor(ancestor)));
-            }
+            process.ancestors.iter().for_each(|ancestor| each(Element::Ancestor(ancestor)));
         }
         _ => return false,
     }
     true
+}
+
+/// Hands on all elements of a level; `false` when some are not known.
+fn at_level<'a>(view: &View<'a>, level: Level, each: &mut dyn FnMut(Element<'a>)) -> bool {
+    let Some(above) = level.above() else {
+        each(view.root());
+        return true;
+    };
+    let mut all_known = true;
+    let above_known = at_level(view, above, &mut |parent| match view.below(parent, level) {
+        Elements::Known(elements) => elements.into_iter().for_each(&mut *each),
+        Elements::Unknown(_) => all_known = false,
+    });
+    above_known && all_known
 }
 
 /// How many sections need each text of each field.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Where;
 use super::bits::Candidates;
-use super::leaves;
 use crate::section::Group;
-use crate::subject::Subject;
 
 /// Predicates, each kept once, and the sections that need them.
 #[derive(Debug, Default)]
@@ -70,12 +69,12 @@ impl Predicates {
     }
 
     /// Adds the policies of the sections that no predicate rules out.
-    pub(super) fn search(&self, subject: &Subject<'_>, now: Timestamp, found: &mut Candidates) {
+    pub(super) fn search(&self, place: &Where<'_, '_>, now: Timestamp, found: &mut Candidates) {
         // What was asked before.
         let mut answers = vec![None; self.groups.len()];
         let mut possible = |predicate: usize| {
             let Some(answer) = answers.get_mut(predicate) else { return true };
-            *answer.get_or_insert_with(|| self.is_possible(predicate, subject, now))
+            *answer.get_or_insert_with(|| self.is_possible(predicate, place, now))
         };
         for (predicate, sections) in &self.first {
             if !possible(*predicate) {
@@ -90,10 +89,10 @@ impl Predicates {
     }
 
     /// Whether a predicate is not certainly false for all values that the event has.
-    fn is_possible(&self, predicate: usize, subject: &Subject<'_>, now: Timestamp) -> bool {
+    fn is_possible(&self, predicate: usize, place: &Where<'_, '_>, now: Timestamp) -> bool {
         let Some(group) = self.groups.get(predicate) else { return true };
         let mut possible = false;
-        let asked = leaves(group.criterion, subject, |leaf| {
+        let asked = place.leaves(group.criterion, |leaf| {
             possible |= !group.predicate.holds(leaf, now).is_false();
         });
         possible || !asked

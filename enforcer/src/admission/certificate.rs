@@ -33,6 +33,8 @@ pub struct Bundle {
     pub next: Option<Authority>,
     /// What is served, signed by one of the two. Absent while nothing of theirs may be served yet.
     pub leaf: Option<Leaf>,
+    /// Authorities of a bundle that was lost, in PEM: trusted while replicas may still serve what they signed.
+    pub retired: String,
 }
 
 /// A certificate authority and its key.
@@ -87,6 +89,7 @@ const AUTHORITY: (&str, &str) = ("ca.crt", "ca.key");
 const NEXT: (&str, &str) = ("next-ca.crt", "next-ca.key");
 /// The names the Secret's type asks for.
 const LEAF: (&str, &str) = ("tls.crt", "tls.key");
+const RETIRED: &str = "retired-ca.crt";
 
 // === impl Bundle ===
 
@@ -102,7 +105,8 @@ impl Bundle {
         let leaf = Leaf::read(data).ok().filter(|leaf| {
             authority.signed(leaf) || next.as_ref().is_some_and(|authority| authority.signed(leaf))
         });
-        Ok(Self { authority, next, leaf })
+        let retired = data.get(RETIRED).map(|pem| String::from_utf8_lossy(pem).into_owned());
+        Ok(Self { authority, next, leaf, retired: retired.unwrap_or_default() })
     }
 
     /// What is to lie in the Secret. The type of the Secret wants its two keys to exist always.
@@ -118,6 +122,9 @@ impl Bundle {
             put(NEXT, (&next.certificate, &next.key));
         }
         put(LEAF, self.leaf.as_ref().map_or(("", ""), |leaf| (&leaf.certificate, &leaf.key)));
+        if !self.retired.is_empty() {
+            data.insert(RETIRED.to_owned(), self.retired.as_bytes().to_vec());
+        }
         data
     }
 
@@ -380,7 +387,8 @@ mod tests {
     fn bundle() -> Bundle {
         let authority = Authority::new(validity()).unwrap();
         let leaf = authority.sign(&names(), validity()).unwrap();
-        Bundle { next: Some(Authority::new(validity()).unwrap()), leaf: Some(leaf), authority }
+        let next = Some(Authority::new(validity()).unwrap());
+        Bundle { next, leaf: Some(leaf), authority, retired: String::new() }
     }
 
     #[test]
@@ -389,6 +397,7 @@ mod tests {
         assert_eq!(Bundle::read(&bundle.data()).unwrap(), bundle);
         bundle.next = None;
         bundle.leaf = None;
+        bundle.retired = Authority::new(validity()).unwrap().certificate().to_owned();
         assert_eq!(Bundle::read(&bundle.data()).unwrap(), bundle);
         assert!(bundle.data().contains_key("tls.crt") && bundle.data().contains_key("tls.key"));
     }
@@ -399,14 +408,9 @@ mod tests {
         let until = "2030-01-01T00:00:00Z".parse().unwrap();
         let leaf = authority.sign(&names(), Validity { until, ..validity() }).unwrap();
         assert_eq!(leaf.validity(), validity());
-        assert_eq!(
-            Bundle::read(&Bundle { authority, next: None, leaf: Some(leaf) }.data())
-                .unwrap()
-                .leaf
-                .unwrap()
-                .validity(),
-            validity()
-        );
+        let bundle = Bundle { authority, next: None, leaf: Some(leaf), retired: String::new() };
+        let read = Bundle::read(&bundle.data()).unwrap().leaf.unwrap();
+        assert_eq!(read.validity(), validity());
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub enum Change {
     AddAuthority,
     /// A new certificate is served.
     ServeLeaf,
-    /// The old authority is taken back.
+    /// What nobody serves a certificate of any more, or what is over, is taken back.
     DropAuthority,
 }
 
@@ -100,11 +100,11 @@ pub fn plan(
     let Some(bundle) = bundle else {
         let authority = Authority::new(lifetimes.validity(lifetimes.authority, now))?;
         // Where a webhook is registered, replicas may still serve what it was registered with.
-        let leaf = match published {
-            None => Some(lifetimes.sign(&authority, names, now)?),
-            Some(_) => None,
+        let (leaf, retired) = match published {
+            None => (Some(lifetimes.sign(&authority, names, now)?), String::new()),
+            Some(published) => (None, living(published.bundle, now)),
         };
-        return write(Bundle { authority, next: None, leaf }, Change::Begin);
+        return write(Bundle { authority, next: None, leaf, retired }, Change::Begin);
     };
     if let Some(changed) = without_expired(bundle, now, lifetimes)? {
         return write(changed, Change::DropAuthority);
@@ -114,41 +114,33 @@ pub fn plan(
         return write(Bundle { next, ..bundle.clone() }, Change::AddAuthority);
     }
 
-    let served_since = bundle.leaf.as_ref().map(|leaf| lifetimes.made(leaf.validity()));
-    let overlap_ends = served_since.map(|since| after(since, lifetimes.overlap));
-    let told: Vec<_> = published.map(|published| certificates(published.bundle)).unwrap_or_default();
-    let wanted = publication(bundle, &told, overlap_ends.is_none_or(|ends| now < ends), now);
-    let is_told = |authority: &Authority| told.iter().any(|(der, _)| *der == authority.der());
-    let Some(published) = published.filter(|_| bundle.authorities().all(is_told)) else {
+    // The Secret alone says what is trusted: whatever somebody adds to the registration is taken out again.
+    let wanted = publication(bundle);
+    let Some(published) = published.filter(|published| published.bundle == wanted) else {
         return Ok(Step::Publish(wanted));
     };
 
     // The authority whose certificate is to be served.
     let target = bundle.next.as_ref().unwrap_or(&bundle.authority);
     let fits = |leaf: &&Leaf| target.signed(leaf) && due(leaf.validity()) > now && leaf.names() == names;
-    let served = bundle.leaf.as_ref().filter(fits);
     let settled = after(published.since, lifetimes.told);
-    if served.is_none() && settled <= now {
-        let leaf = Some(lifetimes.sign(target, names, now)?);
-        return write(Bundle { leaf, ..bundle.clone() }, Change::ServeLeaf);
-    }
-    if served.is_some()
-        && let Some(next) = &bundle.next
-        && overlap_ends.is_some_and(|ends| ends <= now)
-    {
-        let changed = Bundle { authority: next.clone(), next: None, leaf: bundle.leaf.clone() };
+    let Some(served) = bundle.leaf.as_ref().filter(fits) else {
+        if settled <= now {
+            let leaf = Some(lifetimes.sign(target, names, now)?);
+            return write(Bundle { leaf, ..bundle.clone() }, Change::ServeLeaf);
+        }
+        return Ok(Step::Settled { publication: wanted, until: settled });
+    };
+    let overlap_ends = after(lifetimes.made(served.validity()), lifetimes.overlap);
+    let overlaps = bundle.next.is_some() || !bundle.retired.is_empty();
+    if overlaps && overlap_ends <= now {
+        let (authority, leaf) = (target.clone(), bundle.leaf.clone());
+        let changed = Bundle { authority, next: None, leaf, retired: String::new() };
         return write(changed, Change::DropAuthority);
     }
-    if published.bundle != wanted {
-        return Ok(Step::Publish(wanted));
-    }
-    let moments = [
-        Some(due(target.validity())),
-        Some(served.map_or(settled, |leaf| due(leaf.validity()))),
-        overlap_ends.filter(|ends| now < *ends),
-        Some(bundle.authority.validity().until),
-    ];
-    let until = moments.into_iter().flatten().min().unwrap_or(now);
+    let renewal = due(target.validity()).min(due(served.validity()));
+    let until =
+        if overlaps { renewal.min(overlap_ends).min(bundle.authority.validity().until) } else { renewal };
     Ok(Step::Settled { publication: wanted, until })
 }
 
@@ -164,26 +156,27 @@ fn without_expired(
         let stays = bundle.next.is_some() == next.is_some();
         let leaf =
             bundle.leaf.clone().filter(|leaf| bundle.authorities().any(|a| lives(a) && a.signed(leaf)));
-        return Ok((!stays).then(|| Bundle { authority: bundle.authority.clone(), next, leaf }));
+        return Ok((!stays).then(|| Bundle { next, leaf, ..bundle.clone() }));
     }
     let authority = match next {
         Some(next) => next,
         None => Authority::new(lifetimes.validity(lifetimes.authority, now))?,
     };
     let leaf = bundle.leaf.clone().filter(|leaf| authority.signed(leaf));
-    Ok(Some(Bundle { authority, next: None, leaf }))
+    Ok(Some(Bundle { authority, next: None, leaf, ..bundle.clone() }))
 }
 
-/// What is to be published: our authorities, and, while replicas may serve something older, what was.
-fn publication(bundle: &Bundle, told: &[(Vec<u8>, Timestamp)], keep: bool, now: Timestamp) -> Vec<u8> {
+/// What is to be published: every authority whose certificate a replica may serve.
+fn publication(bundle: &Bundle) -> Vec<u8> {
     let mut pem: String = bundle.authorities().map(Authority::certificate).collect();
-    let ours = |der: &Vec<u8>| bundle.authorities().any(|authority| authority.der() == der);
-    for (der, until) in told {
-        if keep && now < *until && !ours(der) {
-            pem.push_str(&pem_of(der));
-        }
-    }
+    pem.push_str(&bundle.retired);
     pem.into_bytes()
+}
+
+/// The certificates of a PEM bundle whose time is not over.
+fn living(bundle: &[u8], now: Timestamp) -> String {
+    let living = certificates(bundle).into_iter().filter(|(_, until)| now < *until);
+    living.map(|(der, _)| pem_of(&der)).collect()
 }
 
 /// Two thirds of a life: late enough to be rare, early enough for a third of it to go wrong.
@@ -217,137 +210,4 @@ impl Lifetimes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A cluster with one Secret and one registration, as one keeper after another sees it.
-    struct World {
-        now: Timestamp,
-        bundle: Option<Bundle>,
-        published: Option<(Vec<u8>, Timestamp)>,
-        /// Of every step: what is served and what is published.
-        history: Vec<(Option<Leaf>, Vec<u8>)>,
-        changes: Vec<Change>,
-    }
-
-    fn names() -> Names {
-        ["lictor.lictor.svc".to_owned()].into()
-    }
-
-    impl World {
-        fn new() -> Self {
-            let now = "2026-01-01T00:00:00Z".parse().unwrap();
-            Self { now, bundle: None, published: None, history: Vec::new(), changes: Vec::new() }
-        }
-
-        /// Takes steps until nothing is to be done; when to look again.
-        fn settle(&mut self) -> Timestamp {
-            for _ in 0..8 {
-                let published =
-                    self.published.as_ref().map(|(bundle, since)| Published { bundle, since: *since });
-                match plan(self.bundle.as_ref(), published, self.now, &names(), &Lifetimes::default())
-                    .unwrap()
-                {
-                    Step::Write(bundle, change) => {
-                        // What is written is what others read.
-                        self.bundle = Some(Bundle::read(&bundle.data()).unwrap());
-                        self.changes.push(change);
-                    }
-                    Step::Publish(bundle) => self.published = Some((bundle, self.now)),
-                    Step::Settled { publication, until } => {
-                        assert_eq!(self.published.as_ref().unwrap().0, publication);
-                        assert!(until > self.now, "{until} is not later than {}", self.now);
-                        return until;
-                    }
-                }
-                self.note();
-            }
-            panic!("no rest");
-        }
-
-        /// Replicas serve what the Secret holds, or what they served before when it holds nothing to serve.
-        fn note(&mut self) {
-            let before = self.history.last().and_then(|(leaf, _)| leaf.clone());
-            let leaf = self.bundle.as_ref().and_then(|bundle| bundle.leaf.clone()).or(before);
-            let told = self.published.as_ref().map(|(bundle, _)| bundle.clone()).unwrap_or_default();
-            self.history.push((leaf, told));
-        }
-
-        /// Whoever is one step behind, API server or replica, still agrees with the others.
-        fn assert_no_gap(&self) {
-            let trusted = |leaf: &Option<Leaf>, told: &[u8]| {
-                let Some(leaf) = leaf else { return true };
-                certificates(told).iter().any(|(der, _)| signed_by(der, leaf))
-            };
-            for pair in self.history.windows(2) {
-                let [(leaf_before, told_before), (leaf, told)] = pair else { unreachable!() };
-                if told_before.is_empty() {
-                    continue;
-                }
-                assert!(trusted(leaf, told), "served and not trusted");
-                assert!(trusted(leaf, told_before), "served before the API server knew its authority");
-                assert!(trusted(leaf_before, told), "taken back while a replica still served it");
-            }
-        }
-    }
-
-    fn signed_by(authority: &[u8], leaf: &Leaf) -> bool {
-        let (_, authority) = x509_parser::parse_x509_certificate(authority).unwrap();
-        let (_, leaf) = x509_parser::parse_x509_certificate(leaf.der()).unwrap();
-        leaf.verify_signature(Some(authority.public_key())).is_ok()
-    }
-
-    #[test]
-    fn three_years_without_a_gap() {
-        let mut world = World::new();
-        let end: Timestamp = "2029-01-01T00:00:00Z".parse().unwrap();
-        while world.now < end {
-            world.now = world.settle();
-            let leaf = world.bundle.as_ref().unwrap().leaf.as_ref();
-            assert!(leaf.is_none_or(|leaf| leaf.validity().until > world.now), "served beyond its end");
-        }
-        world.assert_no_gap();
-        let count = |wanted| world.changes.iter().filter(|change| **change == wanted).count();
-        assert_eq!(count(Change::Begin), 1);
-        // Every eight months an authority, every twenty days a certificate.
-        assert!((3..=6).contains(&count(Change::AddAuthority)), "{}", count(Change::AddAuthority));
-        assert_eq!(count(Change::AddAuthority), count(Change::DropAuthority));
-        assert!((50..=70).contains(&count(Change::ServeLeaf)), "{}", count(Change::ServeLeaf));
-    }
-
-    #[test]
-    fn a_lost_secret_is_replaced_without_a_gap() {
-        let mut world = World::new();
-        world.settle();
-        world.now = after(world.now, Duration::from_secs(3600));
-        world.bundle = None;
-        for _ in 0..4 {
-            world.now = world.settle();
-        }
-        world.assert_no_gap();
-        assert_eq!(world.changes.iter().filter(|change| **change == Change::Begin).count(), 2);
-        assert!(world.bundle.unwrap().leaf.is_some());
-    }
-
-    #[test]
-    fn a_lost_registration_is_told_at_once() {
-        let mut world = World::new();
-        world.settle();
-        let told = world.published.take().unwrap().0;
-        world.settle();
-        assert_eq!(world.published.unwrap().0, told);
-    }
-
-    #[test]
-    fn a_cluster_that_slept_for_years_wakes_up() {
-        let mut world = World::new();
-        world.settle();
-        world.now = "2035-01-01T00:00:00Z".parse().unwrap();
-        world.settle();
-        world.now = after(world.now, Duration::from_secs(120));
-        world.settle();
-        let bundle = world.bundle.unwrap();
-        assert!(bundle.leaf.unwrap().validity().until > world.now);
-        assert!(bundle.authority.validity().until > world.now);
-    }
-}
+mod tests;

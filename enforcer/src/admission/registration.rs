@@ -40,19 +40,18 @@ impl Registration<'_> {
         let timeout = i32::from(self.config.webhook_timeout);
         let commands =
             vec![rule(&[""], &["v1"], &["pods/exec", "pods/attach", "pods/portforward"], &["CONNECT"])];
-        vec![
-            self.webhook("validate.lictor.io", "/validate", ca_bundle, "NotIn", chosen, timeout, workloads()),
-            self.webhook(
-                "events.lictor.io",
-                "/events",
-                ca_bundle,
-                "NotIn",
-                chosen,
-                timeout,
-                commands.clone(),
-            ),
-            self.webhook("observe.lictor.io", "/events", ca_bundle, "In", "Ignore", LOOK_ON_FOR, commands),
-        ]
+        let row = |name, path, operator, policy, timeout, rules| {
+            self.webhook(name, path, ca_bundle, operator, policy, timeout, rules)
+        };
+        let mut webhooks = vec![
+            row("validate.lictor.io", "/validate", "NotIn", chosen, timeout, workloads()),
+            row("events.lictor.io", "/events", "NotIn", chosen, timeout, commands.clone()),
+        ];
+        // Where nothing is excluded, nothing is left to look on at.
+        if !self.excluded.is_empty() {
+            webhooks.push(row("observe.lictor.io", "/events", "In", "Ignore", LOOK_ON_FOR, commands));
+        }
+        webhooks
     }
 
     /// What is to be written so that `found` says what it should, and the fields in which it does not; `None` when it
@@ -66,16 +65,19 @@ impl Registration<'_> {
         let wanted = self.webhooks(ca_bundle);
         let label = ("app.kubernetes.io/managed-by".to_owned(), "lictor".to_owned());
         let mut repaired = found.cloned().unwrap_or_default();
-        let differences = match found {
+        let mut differences = match found {
             Some(found) => differences(found.webhooks.as_deref().unwrap_or_default(), &wanted),
             None => vec!["all of it".to_owned()],
         };
+        let labels = repaired.metadata.labels.get_or_insert_with(BTreeMap::new);
+        if labels.insert(label.0.clone(), label.1.clone()).as_ref() != Some(&label.1) && found.is_some() {
+            differences.push(format!("label {}", label.0));
+        }
         if differences.is_empty() {
             return None;
         }
         repaired.metadata.name = Some(self.config.webhook_name.clone());
         repaired.metadata.managed_fields = None;
-        repaired.metadata.labels.get_or_insert_with(BTreeMap::new).extend([label]);
         repaired.webhooks = Some(wanted);
         Some((repaired, differences))
     }
@@ -97,15 +99,17 @@ impl Registration<'_> {
                 let (name, namespace) = (at.name, at.namespace);
                 (Some(ServiceReference { name, namespace, path: Some(path.to_owned()), port }), None)
             }
-            Where::Url(url) => (None, Some(format!("{}{path}", url.trim_end_matches('/')))),
+            Where::Url(url) => (None, Some(url.join(path))),
         };
+        // A requirement without values is refused.
+        let requirement = (!self.excluded.is_empty()).then(|| LabelSelectorRequirement {
+            key: NAME_LABEL.to_owned(),
+            operator: operator.to_owned(),
+            values: Some(self.excluded.iter().cloned().collect()),
+        });
         let selector = LabelSelector {
             match_labels: None,
-            match_expressions: Some(vec![LabelSelectorRequirement {
-                key: NAME_LABEL.to_owned(),
-                operator: operator.to_owned(),
-                values: Some(self.excluded.iter().cloned().collect()),
-            }]),
+            match_expressions: requirement.map(|requirement| vec![requirement]),
         };
         ValidatingWebhook {
             name: name.to_owned(),
@@ -140,15 +144,7 @@ pub fn published(found: &ValidatingWebhookConfiguration) -> Option<&[u8]> {
 pub fn names(place: &Where) -> Names {
     match place {
         Where::Service(at) => [format!("{}.{}.svc", at.name, at.namespace)].into(),
-        Where::Url(url) => {
-            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let host = match authority.strip_prefix('[') {
-                Some(six) => six.split(']').next().unwrap_or_default(),
-                None => authority.split(':').next().unwrap_or_default(),
-            };
-            [host.to_owned()].into()
-        }
+        Where::Url(url) => [url.host().to_owned()].into(),
     }
 }
 
@@ -199,10 +195,16 @@ fn differences(found: &[ValidatingWebhook], wanted: &[ValidatingWebhook]) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::admission::certificate::{Authority, Bundle, Validity};
 
     fn config() -> KeeperConfig {
-        KeeperConfig { webhook_url: Some("https://127.0.0.1:9443/".to_owned()), ..KeeperConfig::default() }
+        KeeperConfig {
+            webhook_url: Some("https://127.0.0.1:9443/".parse().unwrap()),
+            ..KeeperConfig::default()
+        }
     }
 
     fn excluded() -> BTreeSet<String> {
@@ -221,6 +223,11 @@ mod tests {
         labelled.metadata.labels.as_mut().unwrap().insert("argocd".to_owned(), "x".to_owned());
         assert!(registration.repaired(Some(&labelled), b"ca").is_none());
         assert!(registration.repaired(Some(&made), b"other").is_some());
+        labelled.metadata.labels.as_mut().unwrap().remove("app.kubernetes.io/managed-by");
+        let (repaired, differences) = registration.repaired(Some(&labelled), b"ca").unwrap();
+        assert_eq!(differences, ["label app.kubernetes.io/managed-by"]);
+        let labels = repaired.metadata.labels.unwrap();
+        assert_eq!((labels.len(), labels["argocd"].as_str()), (2, "x"));
     }
 
     #[test]
@@ -253,6 +260,10 @@ mod tests {
                 assert_eq!(repaired.webhooks, made.webhooks);
             }
         }
+        let nothing = BTreeSet::new();
+        let (all, _) = Registration { config: &config, excluded: &nothing }.repaired(None, b"ca").unwrap();
+        let selectors = all.webhooks.iter().flatten().map(|webhook| webhook.namespace_selector.clone());
+        assert_eq!(selectors.collect::<Vec<_>>(), vec![Some(LabelSelector::default()); 2]);
         let mut fewer = made.clone();
         fewer.webhooks.as_mut().unwrap().pop();
         assert_eq!(registration.repaired(Some(&fewer), b"ca").unwrap().0.webhooks, made.webhooks);
@@ -260,10 +271,15 @@ mod tests {
 
     #[test]
     fn names_are_those_the_api_server_uses() {
-        let of = |url: &str| names(&Where::Url(url.to_owned())).into_iter().next().unwrap();
-        assert_eq!(of("https://127.0.0.1:9443/"), "127.0.0.1");
-        assert_eq!(of("https://[::1]:9443"), "::1");
-        assert_eq!(of("https://hooks.example/x?y"), "hooks.example");
+        let url = Where::Url("https://[2001:DB8:0::7]:9443/x".parse().unwrap());
+        assert_eq!(names(&url), Names::from(["2001:db8::7".to_owned()]));
+        // The same comes back from a certificate; else another one would be signed at every turn.
+        let validity =
+            Validity { from: Timestamp::UNIX_EPOCH, until: "2040-01-01T00:00:00Z".parse().unwrap() };
+        let authority = Authority::new(validity).unwrap();
+        let leaf = Some(authority.sign(&names(&url), validity).unwrap());
+        let bundle = Bundle { authority, next: None, leaf, retired: String::new() };
+        assert_eq!(Bundle::read(&bundle.data()).unwrap().leaf.unwrap().names(), &names(&url));
         let service = Where::Service("lictor/hook".parse().unwrap());
         assert_eq!(names(&service), Names::from(["hook.lictor.svc".to_owned()]));
     }

@@ -1,5 +1,8 @@
 //! What can be said about the registration.
 
+use std::net::IpAddr;
+use std::str::FromStr;
+
 use clap::{Args, ValueEnum};
 
 use crate::cluster::ObjectName;
@@ -16,7 +19,7 @@ pub struct KeeperConfig {
     pub webhook_service: ObjectName,
     /// The URL at which the API server reaches this, where it does not run in the cluster.
     #[arg(long, value_name = "URL", conflicts_with = "webhook_service")]
-    pub webhook_url: Option<String>,
+    pub webhook_url: Option<WebhookUrl>,
     /// The Secret that holds the one certificate of all replicas; it is made when it is not there.
     #[arg(long, default_value = "lictor/lictor-admission", value_name = "NAMESPACE/NAME")]
     pub certificate_secret: ObjectName,
@@ -47,8 +50,20 @@ pub enum Where {
     /// Through a Service.
     Service(ObjectName),
     /// At a URL.
-    Url(String),
+    Url(WebhookUrl),
 }
+
+/// An address the API server takes, to which paths are appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookUrl {
+    prefix: String,
+    host: String,
+}
+
+/// Text that is no address the API server takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected https://HOST[:PORT][/PATH]")]
+pub struct NotWebhookUrl;
 
 impl KeeperConfig {
     /// How the API server reaches this.
@@ -72,6 +87,51 @@ impl FailurePolicy {
     }
 }
 
+impl WebhookUrl {
+    /// The address of a path that begins with a slash.
+    #[must_use]
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
+    /// The host, written as certificates write it: addresses in their shortest form, names in lower case.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl FromStr for WebhookUrl {
+    type Err = NotWebhookUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotWebhookUrl> {
+        let host = host(text).ok_or(NotWebhookUrl)?;
+        Ok(Self { prefix: text.trim_end_matches('/').to_owned(), host })
+    }
+}
+
+/// The host of an address. The API server takes no user, query or fragment.
+fn host(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("https://")?;
+    if rest.contains(|c: char| matches!(c, '@' | '?' | '#' | '\\') || c.is_whitespace()) {
+        return None;
+    }
+    let authority = rest.split('/').next()?;
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => authority.find(':').map_or((authority, ""), |at| authority.split_at(at)),
+    };
+    if !port.is_empty() {
+        port.strip_prefix(':')?.parse::<u16>().ok()?;
+    }
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return (address.is_ipv6() == authority.starts_with('[')).then(|| address.to_string());
+    }
+    let label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    (!authority.starts_with('[') && host.split('.').all(label)).then(|| host.to_ascii_lowercase())
+}
+
 #[cfg(test)]
 impl Default for KeeperConfig {
     fn default() -> Self {
@@ -85,5 +145,34 @@ impl Default for KeeperConfig {
             failure_policy: FailurePolicy::default(),
             webhook_timeout: 5,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_those_the_api_server_takes() {
+        for (text, expected) in [
+            ("https://hooks.example.com", Some("hooks.example.com")),
+            ("https://Hooks.example.com:8443/a/b", Some("hooks.example.com")),
+            ("https://192.0.2.7:1", Some("192.0.2.7")),
+            ("https://[2001:DB8::0:7]:1/x", Some("2001:db8::7")),
+            ("http://hooks.example.com", None),
+            ("https://", None),
+            ("https://a:port", None),
+            ("https://me@a", None),
+            ("https://a/?x=1", None),
+            ("https://[::1", None),
+            ("https://[a]", None),
+            ("https://::1", None),
+            ("https://a b", None),
+        ] {
+            let url = text.parse::<WebhookUrl>().ok();
+            assert_eq!(url.as_ref().map(WebhookUrl::host), expected, "{text}");
+        }
+        let url: WebhookUrl = "https://127.0.0.1:8443/x/".parse().unwrap();
+        assert_eq!(url.join("/validate"), "https://127.0.0.1:8443/x/validate");
     }
 }

@@ -43,6 +43,8 @@ pub struct ClusterError {
     operation: &'static str,
     object: String,
     problem: String,
+    /// The status of the answer; none when there was no answer.
+    status: Option<u16>,
 }
 
 /// What lies there, with the version a write must name.
@@ -74,31 +76,31 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn secret(&self, name: &ObjectName) -> Result<Option<Versioned<SecretData>>, ClusterError> {
-        let found = get::<Secret>(&self.namespaced(name), &name.name, "the secret", name).await?;
-        Ok(found.map(|secret| {
-            let data = secret.data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0));
-            Versioned { version: version(&secret.metadata), value: data.collect() }
-        }))
+    pub async fn secret(&self, name: &ObjectName) -> Result<Option<Secret>, ClusterError> {
+        get(&self.namespaced(name), &name.name, "the secret", name).await
     }
 
-    /// Writes a Secret of type `kubernetes.io/tls`; false when somebody else has written since `version` was read.
+    /// Writes the bytes of a Secret; false when somebody else has written since `found` was read. A new one is of type
+    /// `kubernetes.io/tls`. One that is there keeps its type, which cannot be changed, and what others noted on it.
     ///
     /// # Errors
     /// When the API server does not do it.
     pub async fn write_secret(
         &self,
         name: &ObjectName,
-        version: Option<&str>,
+        found: Option<&Secret>,
         data: SecretData,
     ) -> Result<bool, ClusterError> {
-        let secret = Secret {
-            metadata: metadata(Some(&name.namespace), &name.name, version),
+        let new = || Secret {
+            metadata: metadata(Some(&name.namespace), &name.name, None),
             type_: Some("kubernetes.io/tls".to_owned()),
-            data: Some(data.into_iter().map(|(key, bytes)| (key, ByteString(bytes))).collect()),
             ..Secret::default()
         };
-        write(&self.namespaced(name), &name.name, &secret, version, name).await
+        let mut secret = found.cloned().unwrap_or_else(new);
+        secret.metadata.managed_fields = None;
+        secret.data = Some(data.into_iter().map(|(key, bytes)| (key, ByteString(bytes))).collect());
+        let version = found.map(|found| version(&found.metadata));
+        write(&self.namespaced(name), &name.name, &secret, version.as_deref(), "the secret", name).await
     }
 
     /// Reads the registration of webhooks.
@@ -120,7 +122,8 @@ impl Cluster {
     ) -> Result<bool, ClusterError> {
         let name = configuration.metadata.name.as_deref().unwrap_or_default();
         let version = configuration.metadata.resource_version.as_deref();
-        write(&Api::all(self.client.clone()), name, configuration, version, &name).await
+        let api = Api::all(self.client.clone());
+        write(&api, name, configuration, version, "the webhook configuration", &name).await
     }
 
     /// Reads a Lease.
@@ -147,7 +150,7 @@ impl Cluster {
     ) -> Result<bool, ClusterError> {
         let metadata = metadata(Some(&name.namespace), &name.name, version);
         let lease = Lease { metadata, spec: Some(spec) };
-        write(&self.namespaced(name), &name.name, &lease, version, name).await
+        write(&self.namespaced(name), &name.name, &lease, version, "the lease", name).await
     }
 
     /// Says whenever the registration or the Secret may have changed, beginning at once. Never ends.
@@ -189,11 +192,10 @@ async fn get<K>(
 where
     K: Clone + fmt::Debug + DeserializeOwned,
 {
-    let fail =
-        |problem: String| ClusterError { operation: "read", object: format!("{what} {whole}"), problem };
+    let object = format!("{what} {whole}");
     match timeout(ANSWER_WITHIN, api.get_opt(name)).await {
-        Ok(found) => found.map_err(|error| fail(error.to_string())),
-        Err(_) => Err(fail(no_answer())),
+        Ok(found) => found.map_err(|error| ClusterError::new("read", object, &error)),
+        Err(_) => Err(ClusterError::no_answer("read", object)),
     }
 }
 
@@ -203,6 +205,7 @@ async fn write<K>(
     name: &str,
     object: &K,
     version: Option<&str>,
+    what: &str,
     whole: &(dyn fmt::Display + Sync),
 ) -> Result<bool, ClusterError>
 where
@@ -215,26 +218,51 @@ where
             None => api.create(&params, object).await,
         }
     };
-    let fail = |problem: String| ClusterError { operation: "write", object: whole.to_string(), problem };
+    let object = format!("{what} {whole}");
     match timeout(ANSWER_WITHIN, writing).await {
         Ok(Ok(_)) => Ok(true),
-        // Somebody else wrote it, made it, or took it away.
-        Ok(Err(kube::Error::Api(status)))
-            if matches!(status.code, 404 | 409) && status.reason != "Forbidden" =>
-        {
-            if status.code == 404 && version.is_none() {
-                Err(fail(status.message.clone()))
-            } else {
-                Ok(false)
-            }
-        }
-        Ok(Err(error)) => Err(fail(error.to_string())),
-        Err(_) => Err(fail(no_answer())),
+        // Somebody else wrote it or made it.
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(false),
+        // Somebody else took it away; where there was nothing, its namespace is missing.
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 && version.is_some() => Ok(false),
+        Ok(Err(error)) => Err(ClusterError::new("write", object, &error)),
+        Err(_) => Err(ClusterError::no_answer("write", object)),
     }
 }
 
-fn no_answer() -> String {
-    format!("no answer within {} s", ANSWER_WITHIN.as_secs())
+impl ClusterError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self.status {
+            None => "check that the API server can be reached from here",
+            Some(401) => "the credentials are not accepted: check the service account or the kubeconfig",
+            Some(403) => "the account may not do that: grant it this in a role",
+            Some(404) => "create the namespace",
+            Some(422) => "what is there cannot be made what it should be: delete it, and it is made anew",
+            Some(_) => "it is tried again; if it stays so, look at the API server",
+        }
+    }
+
+    fn new(operation: &'static str, object: String, error: &kube::Error) -> Self {
+        let (problem, status) = match error {
+            kube::Error::Api(status) => (status.message.clone(), Some(status.code)),
+            kube::Error::Service(error) => (error.to_string(), None),
+            error => (error.to_string(), None),
+        };
+        Self { operation, object, problem, status }
+    }
+
+    fn no_answer(operation: &'static str, object: String) -> Self {
+        let problem = format!("no answer within {} s", ANSWER_WITHIN.as_secs());
+        Self { operation, object, problem, status: None }
+    }
+}
+
+/// The bytes that lie in a Secret.
+#[must_use]
+pub fn bytes(secret: &Secret) -> SecretData {
+    secret.data.iter().flatten().map(|(key, bytes)| (key.clone(), bytes.0.clone())).collect()
 }
 
 fn metadata(namespace: Option<&str>, name: &str, version: Option<&str>) -> ObjectMeta {

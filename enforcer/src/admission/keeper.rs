@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use lictor_serve::tls::{Certificates, Identity};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,13 +20,19 @@ use super::lease::{RENEW_EVERY, Turn, Watching};
 use super::registration::{Registration, names, published};
 use super::rotation::{self, Change, Lifetimes, Published, Step};
 use super::settings::KeeperConfig;
-use crate::cluster::{Cluster, ClusterError, Versioned};
+use crate::cluster::{Cluster, ClusterError, bytes};
 
 /// Steps of one turn at the most: a rotation has four, and more would be two replicas undoing each other.
 const STEPS: usize = 8;
 
 /// Wait after a turn that failed.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Rest after each turn. Where somebody else keeps writing the registration, too, the API server is spared.
+const REST: Duration = Duration::from_millis(200);
+
+/// Changes that are answered with one turn: as many as come while one rests.
+const AT_ONCE: usize = 64;
 
 /// Keeps one replica.
 pub struct Keeper {
@@ -49,6 +56,16 @@ enum TurnError {
     Make(#[from] super::certificate::MakeError),
     #[error("others write the secret or the registration at the same time, again and again")]
     Restless,
+}
+
+impl TurnError {
+    const fn hint(&self) -> &'static str {
+        match self {
+            Self::Cluster(error) => error.hint(),
+            Self::Make(_) => "check the clock, and the names the webhook is reached by",
+            Self::Restless => "look who else writes them, and stop one of the two",
+        }
+    }
 }
 
 impl Keeper {
@@ -84,19 +101,24 @@ impl Keeper {
     /// Keeps until told to stop; gives the lease back then.
     pub async fn keep(mut self, stop: CancellationToken) {
         let changes = self.cluster.changes(&self.config.webhook_name, &self.config.certificate_secret);
-        let mut changes = std::pin::pin!(changes);
+        let mut changes = std::pin::pin!(changes.ready_chunks(AT_ONCE));
         while !stop.is_cancelled() {
             let wait = match self.turn().await {
                 Ok(wait) => wait.min(RENEW_EVERY),
                 Err(error) => {
-                    tracing::warn!(%error, "the registration could not be looked after; it is tried again");
+                    let hint = error.hint();
+                    tracing::warn!(%error, hint, "the registration could not be looked after; it is tried again");
                     AGAIN_AFTER
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => break,
+                () = sleep(REST) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
                 () = sleep(wait) => {}
-                Some(()) = changes.next() => {}
+                Some(_) = changes.next() => {}
             }
         }
         if let Err(error) = self.give_back().await {
@@ -106,13 +128,15 @@ impl Keeper {
 
     /// Looks once, and does what is to be done; when to look again at the latest.
     async fn turn(&mut self) -> Result<Duration, TurnError> {
-        let holds = self.holds_lease().await?;
+        // First of all: a replica serves even where it can have no lease.
+        let (_, bundle) = self.read_secret().await?;
+        self.serve(bundle.as_ref());
+        if !self.holds_lease().await? {
+            return Ok(RENEW_EVERY);
+        }
         for _ in 0..STEPS {
             let (found, bundle) = self.read_secret().await?;
             self.serve(bundle.as_ref());
-            if !holds {
-                return Ok(RENEW_EVERY);
-            }
             let registered = self.cluster.webhooks(&self.config.webhook_name).await?;
             let now = Timestamp::now();
             let told = registered.as_ref().map(|found| published(found).unwrap_or_default().to_vec());
@@ -164,27 +188,25 @@ impl Keeper {
         Ok(())
     }
 
-    /// What lies in the Secret: its version, and the bundle when it is of use.
-    async fn read_secret(&self) -> Result<(Option<Versioned<()>>, Option<Bundle>), ClusterError> {
+    /// The Secret, and the bundle in it when it is of use.
+    async fn read_secret(&self) -> Result<(Option<Secret>, Option<Bundle>), ClusterError> {
         let Some(found) = self.cluster.secret(&self.config.certificate_secret).await? else {
             return Ok((None, None));
         };
-        let bundle = Bundle::read(&found.value)
+        let bundle = Bundle::read(&bytes(&found))
             .inspect_err(|error| tracing::warn!(%error, "the secret is of no use, and is replaced"))
             .ok();
-        Ok((Some(Versioned { version: found.version, value: () }), bundle))
+        Ok((Some(found), bundle))
     }
 
     async fn write_secret(
         &self,
-        found: Option<&Versioned<()>>,
+        found: Option<&Secret>,
         bundle: &Bundle,
         change: Change,
     ) -> Result<(), ClusterError> {
-        let version = found.map(|found| found.version.as_str());
-        let written =
-            self.cluster.write_secret(&self.config.certificate_secret, version, bundle.data()).await?;
-        if written {
+        let name = &self.config.certificate_secret;
+        if self.cluster.write_secret(name, found, bundle.data()).await? {
             tracing::info!(?change, "the secret is written");
         }
         Ok(())

@@ -1,0 +1,133 @@
+//! Secrets that others made, spoilt or deleted, on a real API server.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use clap::{Args, Command, FromArgMatches};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Client};
+use lictor_enforcer::admission::certificate::{Bundle, certificates};
+use lictor_enforcer::admission::keeper::Keeper;
+use lictor_enforcer::admission::registration::published;
+use lictor_enforcer::admission::rotation::Lifetimes;
+use lictor_enforcer::admission::settings::KeeperConfig;
+use lictor_enforcer::cluster::{Cluster, bytes};
+use lictor_serve::tls::{Certificates, TlsOptions, run_tls};
+use lictor_tests::ControlPlane;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+const NAMESPACE: &str = "lictor";
+const SECRET: &str = "lictor-admission";
+
+/// A change of authority takes seconds, and nothing else changes meanwhile.
+const LIFETIMES: Lifetimes = Lifetimes {
+    authority: Duration::from_secs(3600),
+    leaf: Duration::from_secs(3600),
+    backdate: Duration::ZERO,
+    told: Duration::from_secs(2),
+    overlap: Duration::from_secs(4),
+};
+
+fn keeper(client: &Client, url: &str, certificates: &Certificates) -> Keeper {
+    let command = KeeperConfig::augment_args(Command::new("test"));
+    let matches = command.get_matches_from(["test", "--webhook-url", url]);
+    let config = KeeperConfig::from_arg_matches(&matches).unwrap();
+    let excluded = BTreeSet::from(["kube-system".to_owned()]);
+    let cluster = Cluster::new(client.clone());
+    Keeper::new(cluster, config, excluded, certificates.clone(), "a").with_lifetimes(LIFETIMES)
+}
+
+/// Connects trusting what is published alone.
+async fn connect(address: std::net::SocketAddr, published: &[u8]) -> std::io::Result<()> {
+    let mut roots = RootCertStore::empty();
+    for (der, _) in certificates(published) {
+        roots.add(CertificateDer::from(der)).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(drop)
+}
+
+/// A Secret that somebody made by hand is taken over as it is; when it is deleted, or spoilt, clients notice nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_secret_is_not_noticed() {
+    let plane = ControlPlane::start().await;
+    assert!(plane.run_kubectl(&["create", "namespace", NAMESPACE], "").ok);
+    let client = plane.client().await;
+    let secrets = Api::<Secret>::namespaced(client.clone(), NAMESPACE);
+    let webhooks = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+    let noted = BTreeMap::from([("example.com/owner".to_owned(), "somebody".to_owned())]);
+    let metadata =
+        ObjectMeta { name: Some(SECRET.to_owned()), annotations: Some(noted), ..ObjectMeta::default() };
+    let junk = BTreeMap::from([("ca.crt".to_owned(), ByteString(b"junk".to_vec()))]);
+    let foreign = Secret { metadata, data: Some(junk), ..Secret::default() };
+    secrets.create(&PostParams::default(), &foreign).await.unwrap();
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (presented, stop) = (Certificates::default(), CancellationToken::new());
+    let keeping = tokio::spawn(keeper(&client, &format!("https://{address}"), &presented).keep(stop.clone()));
+    let options = TlsOptions { linger: Duration::ZERO, ..TlsOptions::default() };
+    let stopped = stop.clone().cancelled_owned();
+    let serving = tokio::spawn(run_tls(listener, Router::new(), presented.clone(), stopped, options));
+    tokio::time::timeout(Duration::from_secs(20), presented.present()).await.unwrap();
+    let taken = secrets.get(SECRET).await.unwrap();
+    assert_eq!(taken.type_.as_deref(), Some("Opaque"));
+    assert_eq!(taken.metadata.annotations.as_ref().unwrap()["example.com/owner"], "somebody");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while webhooks.get_opt("lictor").await.unwrap().is_none() {
+        assert!(Instant::now() < deadline, "it is not registered");
+        sleep(Duration::from_millis(50)).await;
+    }
+
+    for spoil in [true, false] {
+        let before = secrets.get(SECRET).await.unwrap();
+        let served = Bundle::read(&bytes(&before)).unwrap().leaf.unwrap();
+        if spoil {
+            let mut spoilt = before.clone();
+            spoilt.data.as_mut().unwrap().insert("ca.key".to_owned(), ByteString(b"junk".to_vec()));
+            secrets.replace(SECRET, &PostParams::default(), &spoilt).await.unwrap();
+        } else {
+            secrets.delete(SECRET, &DeleteParams::default()).await.unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_secs(40);
+        let mut told = BTreeSet::new();
+        loop {
+            let found = webhooks.get("lictor").await.unwrap();
+            let bundle = published(&found).unwrap();
+            told.insert(certificates(bundle).len());
+            connect(address, bundle).await.unwrap();
+            let changed = presented.current().unwrap().certificate() != served.der();
+            if changed && certificates(bundle).len() == 1 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "it is not replaced");
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(told, BTreeSet::from([1, 2]));
+    }
+    let remade = secrets.get(SECRET).await.unwrap();
+    assert_eq!(remade.type_.as_deref(), Some("kubernetes.io/tls"));
+    stop.cancel();
+    keeping.await.unwrap();
+    serving.await.unwrap().unwrap();
+}

@@ -55,6 +55,7 @@ fn verdict(event: &Event) -> Verdict {
         undecided: Vec::new(),
         failures: Vec::new(),
         gone: false,
+        asked: None,
         traceparent: None,
     }
 }

@@ -15,8 +15,9 @@ use lictor_bus::{Fate, LineOutcome};
 use lictor_engine::{Findings, Occurrence, PolicySet, Subject};
 use lictor_wire::policy::LifecycleStage;
 use lictor_wire::{
-    AuditEvent, Cause, ClusterId, Deployment, DeploymentChange, DeploymentEvent, DeploymentId, Entity, Event,
-    EventData, EventRef, FileEvent, ImageFacts, Kind, PodRef, Revisions, Verdict, Violation, ViolationId,
+    AuditEvent, Baseline, Cause, ClusterId, Deployment, DeploymentChange, DeploymentEvent, DeploymentId,
+    Entity, Event, EventData, EventRef, FileEvent, ImageFacts, Kind, PodRef, Revisions, Verdict, Violation,
+    ViolationId,
 };
 
 use crate::views::{Known, Views};
@@ -90,6 +91,70 @@ impl Judge<'_> {
         }
     }
 
+    /// Hands on what an event is about, joined with everything that is known: one subject for most events, one for
+    /// each user of an image, none for what no policy can be about.
+    pub fn subjects(&self, event: &Event, each: &mut dyn FnMut(&Subject<'_>, Entity)) {
+        let mut about =
+            |known: Option<&Known<Deployment>>, namespace: &str, occurrence: Occurrence<'_>, entity| {
+                let read = self.read(known, &event.cluster, namespace);
+                read.with_subject(occurrence, |subject| each(subject, entity));
+            };
+        let mut in_pod = |pod: &PodRef, occurrence: Occurrence<'_>| {
+            let known = self.views.deployment_of(event.cluster.as_str(), pod);
+            let entity = match &known {
+                Some(known) => entity_of(&known.value, Some(pod)),
+                None => entity_of_unknown(&event.cluster, pod),
+            };
+            about(known.as_ref(), &pod.namespace, occurrence, entity);
+        };
+        match (&event.data, event_pod(event)) {
+            (EventData::Process(body), Some(pod)) => in_pod(pod, Occurrence::Process(body)),
+            (EventData::Network(body), Some(pod)) => in_pod(pod, Occurrence::Network(body)),
+            (EventData::File(body), Some(pod)) => in_pod(pod, Occurrence::File(body)),
+            (EventData::File(body), None) => {
+                let entity = Entity::Node { name: body.node.clone(), cluster: event.cluster.clone() };
+                about(None, "", Occurrence::File(body), entity);
+            }
+            (EventData::Audit(body), _) => {
+                let namespace = body.object_ref.as_ref().map_or("", |object| &*object.namespace);
+                about(None, namespace, Occurrence::Audit(body), entity_of_audit(&event.cluster, body));
+            }
+            (EventData::Request(body), _) => {
+                let namespace = &*body.object_ref.namespace;
+                let pod = PodRef {
+                    namespace: namespace.to_owned(),
+                    name: body.object_ref.name.clone(),
+                    ..PodRef::default()
+                };
+                let known = match &body.deployment {
+                    Some(model) => Some(Known { revision: 0, value: Arc::new((**model).clone()) }),
+                    None => self.views.deployment_of(event.cluster.as_str(), &pod),
+                };
+                let entity = match &known {
+                    Some(known) => entity_of(&known.value, None),
+                    None => entity_of_unknown(&event.cluster, &pod),
+                };
+                about(known.as_ref(), namespace, Occurrence::Request(body), entity);
+            }
+            (EventData::Deployment(body), _) => {
+                let known = self.views.deployment(&body.deployment.id).unwrap_or_else(|| Known {
+                    revision: body.revision,
+                    value: Arc::new(body.deployment.clone()),
+                });
+                let entity = entity_of(&known.value, None);
+                about(Some(&known), &known.value.namespace, Occurrence::Deployment, entity);
+            }
+            (EventData::Image(body), _) => {
+                for id in self.views.users_of(&body.digest) {
+                    let Some(known) = self.views.deployment(&id) else { continue };
+                    let entity = entity_of(&known.value, None);
+                    about(Some(&known), &known.value.namespace, Occurrence::Deployment, entity);
+                }
+            }
+            (EventData::Process(_) | EventData::Network(_), None) | (EventData::Coverage(_), _) => {}
+        }
+    }
+
     // --- workloads -----------------------------------------------------------------------------------------------
 
     fn deployment_event(&self, event: &Event, body: &DeploymentEvent, occasion: Occasion<'_>) -> Verdict {
@@ -109,10 +174,10 @@ impl Judge<'_> {
     #[must_use]
     pub fn workload(&self, known: &Known<Deployment>, event: &EventRef, occasion: Occasion<'_>) -> Verdict {
         let deployment = &*known.value;
-        let mut read = self.read(Some(known), &deployment.cluster_id, &deployment.namespace);
-        let findings = read.judge(self, Occurrence::Deployment, occasion.now);
-        read.revisions.policies = self.policies.revision;
-        verdict(event.clone(), occasion, entity_of(deployment, None), read.revisions, findings)
+        let read = self.read(Some(known), &deployment.cluster_id, &deployment.namespace);
+        let findings = read.judge(self.policies, Occurrence::Deployment, occasion.now);
+        let revisions = Revisions { policies: self.policies.revision, ..read.revisions };
+        verdict(event.clone(), occasion, entity_of(deployment, None), revisions, findings)
     }
 
     fn gone(&self, body: &DeploymentEvent, event: &EventRef, occasion: Occasion<'_>) -> Verdict {
@@ -149,8 +214,8 @@ impl Judge<'_> {
             return judged();
         }
         let known = self.views.deployment_of(event.cluster.as_str(), pod);
-        let mut read = self.read(known.as_ref(), &event.cluster, &pod.namespace);
-        let findings = read.judge(self, occurrence, occasion.now);
+        let read = self.read(known.as_ref(), &event.cluster, &pod.namespace);
+        let findings = read.judge(self.policies, occurrence, occasion.now);
         let conclusive = findings.violations.is_empty() && findings.undecided.is_empty();
         if known.is_none() && occasion.may_wait && !conclusive {
             let missing = format!("workload of pod {}/{}", pod.namespace, pod.name);
@@ -168,13 +233,13 @@ impl Judge<'_> {
             Some(known) => entity_of(&known.value, Some(pod)),
             None => entity_of_unknown(&event.cluster, pod),
         };
-        read.revisions.policies = self.policies.revision;
-        done(vec![verdict(event_ref(event, occasion), occasion, entity, read.revisions, findings)])
+        let revisions = Revisions { policies: self.policies.revision, ..read.revisions };
+        done(vec![verdict(event_ref(event, occasion), occasion, entity, revisions, findings)])
     }
 
     fn on_node(&self, event: &Event, body: &FileEvent, occasion: Occasion<'_>) -> LineOutcome {
-        let mut read = self.read(None, &event.cluster, "");
-        let findings = read.judge(self, Occurrence::File(body), occasion.now);
+        let read = self.read(None, &event.cluster, "");
+        let findings = read.judge(self.policies, Occurrence::File(body), occasion.now);
         let entity = Entity::Node { name: body.node.clone(), cluster: event.cluster.clone() };
         self.told(event, entity, read.revisions, findings, occasion)
     }
@@ -184,8 +249,8 @@ impl Judge<'_> {
             return judged();
         }
         let namespace = body.object_ref.as_ref().map_or("", |object| &*object.namespace);
-        let mut read = self.read(None, &event.cluster, namespace);
-        let findings = read.judge(self, Occurrence::Audit(body), occasion.now);
+        let read = self.read(None, &event.cluster, namespace);
+        let findings = read.judge(self.policies, Occurrence::Audit(body), occasion.now);
         let entity = entity_of_audit(&event.cluster, body);
         self.told(event, entity, read.revisions, findings, occasion)
     }
@@ -213,6 +278,7 @@ impl Judge<'_> {
             images: &[],
             cluster_labels: None,
             namespace_labels: None,
+            deviates: None,
         };
         self.policies.set.may_concern(&subject, now)
     }
@@ -230,6 +296,7 @@ impl Judge<'_> {
             cluster,
             cluster_record: self.views.cluster(cluster.as_str()),
             namespace_record: self.views.namespace(cluster.as_str(), namespace),
+            baseline: known.and_then(|known| self.views.baseline(&known.value.id)),
             revisions: Revisions {
                 deployment: known.map_or(0, |known| known.revision),
                 images: newest,
@@ -246,21 +313,37 @@ struct Read<'a> {
     cluster: &'a ClusterId,
     cluster_record: Option<Arc<lictor_wire::ClusterRecord>>,
     namespace_record: Option<Arc<lictor_wire::NamespaceRecord>>,
+    baseline: Option<Arc<Baseline>>,
     revisions: Revisions,
 }
 
 impl Read<'_> {
-    fn judge(&mut self, judge: &Judge<'_>, occurrence: Occurrence<'_>, now: Timestamp) -> Findings {
+    fn judge(&self, policies: &Loaded, occurrence: Occurrence<'_>, now: Timestamp) -> Findings {
+        self.with_subject(occurrence, |subject| policies.set.judge(subject, now))
+    }
+
+    fn with_subject<T>(&self, occurrence: Occurrence<'_>, ask: impl FnOnce(&Subject<'_>) -> T) -> T {
         let images: Vec<Option<&ImageFacts>> = self.images.iter().map(|facts| facts.as_deref()).collect();
-        let subject = Subject {
+        ask(&Subject {
             cluster: self.cluster,
             occurrence,
             deployment: self.deployment,
             images: &images,
             cluster_labels: self.cluster_record.as_ref().map(|record| &record.labels),
             namespace_labels: self.namespace_record.as_ref().map(|record| &record.labels),
-        };
-        judge.policies.set.judge(&subject, now)
+            deviates: self.deviates(occurrence),
+        })
+    }
+
+    /// Whether what happened departs from the baseline; not known while the workload is not.
+    fn deviates(&self, occurrence: Occurrence<'_>) -> Option<bool> {
+        self.deployment?;
+        let baseline = self.baseline.as_deref();
+        Some(match occurrence {
+            Occurrence::Process(process) => baseline.is_some_and(|usual| usual.process_deviates(process)),
+            Occurrence::Network(event) => baseline.is_some_and(|usual| usual.connection_deviates(event)),
+            _ => false,
+        })
     }
 }
 
@@ -270,6 +353,15 @@ fn judged() -> LineOutcome {
 
 fn done(verdicts: Vec<Verdict>) -> LineOutcome {
     LineOutcome { verdicts, fate: Fate::Judged }
+}
+
+fn event_pod(event: &Event) -> Option<&PodRef> {
+    match &event.data {
+        EventData::Process(body) => body.pod.as_ref(),
+        EventData::Network(body) => body.pod.as_ref(),
+        EventData::File(body) => body.pod.as_ref(),
+        _ => None,
+    }
 }
 
 fn event_ref(event: &Event, occasion: Occasion<'_>) -> EventRef {

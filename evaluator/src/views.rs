@@ -9,8 +9,10 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use lictor_wire::topology::{Bucket, cluster_key, image_key, namespace_key, pod_key};
-use lictor_wire::{ClusterRecord, Deployment, DeploymentId, ImageFacts, NamespaceRecord, PodRecord, PodRef};
+use lictor_wire::topology::{Bucket, cluster_key, deployment_key, image_key, namespace_key, pod_key};
+use lictor_wire::{
+    Baseline, ClusterRecord, Deployment, DeploymentId, ImageFacts, NamespaceRecord, PodRecord, PodRef,
+};
 use lru::LruCache;
 
 /// Workloads and image facts kept parsed. A busy node set touches some hundred workloads a second; a parsed model
@@ -31,6 +33,7 @@ struct State {
     images: HashMap<Box<str>, Held>,
     namespaces: HashMap<Box<str>, Arc<NamespaceRecord>>,
     clusters: HashMap<Box<str>, Arc<ClusterRecord>>,
+    baselines: HashMap<Box<str>, Arc<Baseline>>,
     parsed_deployments: LruCache<DeploymentId, Arc<Deployment>>,
     parsed_images: LruCache<Box<str>, Arc<ImageFacts>>,
 }
@@ -71,8 +74,14 @@ pub struct Unreadable {
 }
 
 /// The buckets an evaluator keeps a view of.
-pub const VIEWED: [Bucket; 5] =
-    [Bucket::Deployments, Bucket::Pods, Bucket::Images, Bucket::Namespaces, Bucket::Clusters];
+pub const VIEWED: [Bucket; 6] = [
+    Bucket::Deployments,
+    Bucket::Pods,
+    Bucket::Images,
+    Bucket::Namespaces,
+    Bucket::Clusters,
+    Bucket::Baselines,
+];
 
 impl Default for Views {
     fn default() -> Self {
@@ -85,6 +94,7 @@ impl Default for Views {
             images: HashMap::new(),
             namespaces: HashMap::new(),
             clusters: HashMap::new(),
+            baselines: HashMap::new(),
             parsed_deployments: LruCache::new(PARSED),
             parsed_images: LruCache::new(PARSED),
         }))
@@ -124,7 +134,11 @@ impl Views {
                 let record = serde_json::from_slice(value).map_err(unreadable)?;
                 state.clusters.insert(key.into(), Arc::new(record));
             }
-            Bucket::Baselines | Bucket::Presence | Bucket::Jobs | Bucket::Blame => {}
+            Bucket::Baselines => {
+                let baseline = serde_json::from_slice(value).map_err(unreadable)?;
+                state.baselines.insert(key.into(), Arc::new(baseline));
+            }
+            Bucket::Presence | Bucket::Jobs | Bucket::Blame => {}
         }
         Ok(())
     }
@@ -149,7 +163,10 @@ impl Views {
             Bucket::Clusters => {
                 state.clusters.remove(key);
             }
-            Bucket::Baselines | Bucket::Presence | Bucket::Jobs | Bucket::Blame => {}
+            Bucket::Baselines => {
+                state.baselines.remove(key);
+            }
+            Bucket::Presence | Bucket::Jobs | Bucket::Blame => {}
         }
     }
 
@@ -173,7 +190,8 @@ impl Views {
             }
             Bucket::Namespaces => state.namespaces.clear(),
             Bucket::Clusters => state.clusters.clear(),
-            Bucket::Baselines | Bucket::Presence | Bucket::Jobs | Bucket::Blame => {}
+            Bucket::Baselines => state.baselines.clear(),
+            Bucket::Presence | Bucket::Jobs | Bucket::Blame => {}
         }
     }
 
@@ -318,6 +336,12 @@ impl Views {
     #[must_use]
     pub fn cluster(&self, cluster: &str) -> Option<Arc<ClusterRecord>> {
         self.state().clusters.get(&*cluster_key(cluster)).cloned()
+    }
+
+    /// What a workload usually does, where somebody keeps that.
+    #[must_use]
+    pub fn baseline(&self, id: &DeploymentId) -> Option<Arc<Baseline>> {
+        self.state().baselines.get(&*deployment_key(id)).cloned()
     }
 
     /// How much is held, by name, for `doctor` and presence.

@@ -249,6 +249,7 @@ impl Reviewer {
             images,
             cluster_labels: cluster_labels.as_deref(),
             namespace_labels: context.namespace_labels.as_ref(),
+            deviates: None,
         };
         let asked = catch_unwind(AssertUnwindSafe(|| policies.set.judge(&subject, now)));
         asked.inspect_err(|_| tracing::error!(uid = request.uid, "judging a request panicked")).ok()

@@ -174,6 +174,7 @@ fn measure<E>(
                 images: &[],
                 cluster_labels: None,
                 namespace_labels: None,
+                deviates: None,
             })
             .collect();
         let matched =

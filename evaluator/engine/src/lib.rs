@@ -40,6 +40,7 @@
 //!     images: &[],
 //!     cluster_labels: None,
 //!     namespace_labels: None,
+//!     deviates: None,
 //! };
 //! let findings = compiled.set.judge(&subject, "2026-01-31T00:00:00Z".parse()?);
 //! assert_eq!(findings.violations[0].policy.name, "Shell in a pod");
@@ -51,6 +52,7 @@ mod compile;
 mod criterion;
 pub mod differences;
 mod evidence;
+mod explain;
 mod findings;
 #[doc(hidden)]
 pub mod go_regex;
@@ -68,6 +70,8 @@ pub mod value;
 mod view;
 mod witness;
 
+pub use criterion::reference::{CriterionReference, criteria};
+pub use explain::{CriterionExplanation, Explanation, Found, Outcome, SectionExplanation};
 pub use findings::{Finding, Findings};
 pub use problem::{Problem, ProblemCode};
 pub use set::{Compiled, Options, PolicyRevision, PolicySet, Refused, validate};

@@ -24,6 +24,8 @@ pub(crate) enum Class {
     Deploy,
     /// Processes of workloads.
     Process,
+    /// Connections of workloads.
+    Network,
     /// Commands to running pods.
     PodCommand,
     /// Files of workloads.
@@ -52,9 +54,23 @@ impl Class {
         match self {
             Self::Build => LifecycleStage::Build,
             Self::Deploy => LifecycleStage::Deploy,
-            Self::Process | Self::PodCommand | Self::File | Self::NodeFile | Self::Audit => {
+            Self::Process | Self::Network | Self::PodCommand | Self::File | Self::NodeFile | Self::Audit => {
                 LifecycleStage::Runtime
             }
+        }
+    }
+
+    /// What it is about, for people.
+    pub(crate) const fn describe(self) -> &'static str {
+        match self {
+            Self::Build => "images before they are deployed",
+            Self::Deploy => "workloads as they are written",
+            Self::Process => "processes of workloads",
+            Self::Network => "connections of workloads",
+            Self::PodCommand => "exec, attach and port-forward",
+            Self::File => "files of workloads",
+            Self::NodeFile => "files of nodes",
+            Self::Audit => "the audit log",
         }
     }
 
@@ -73,7 +89,7 @@ impl Class {
             },
             Self::Process | Self::File => action == EnforcementAction::KillPod,
             Self::PodCommand => action == EnforcementAction::FailKubeRequest,
-            Self::NodeFile | Self::Audit => false,
+            Self::Network | Self::NodeFile | Self::Audit => false,
         }
     }
 }
@@ -126,11 +142,15 @@ impl AskedPolicy {
         });
     }
 
-    fn section_truth<'a>(&self, section: &Section, asking: Asking<'_, 'a>) -> Truth<'a> {
+    pub(crate) fn section_truth<'a>(&self, section: &Section, asking: Asking<'_, 'a>) -> Truth<'a> {
         if self.parity { parity::truth(section, asking) } else { section.truth(asking) }
     }
 
-    fn section_evidence(&self, section: &Section, asking: Asking<'_, '_>) -> Vec<lictor_wire::Evidence> {
+    pub(crate) fn section_evidence(
+        &self,
+        section: &Section,
+        asking: Asking<'_, '_>,
+    ) -> Vec<lictor_wire::Evidence> {
         if self.parity && !section.truth(asking).is_true() {
             return parity::evidence(section, asking);
         }

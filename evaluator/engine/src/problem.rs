@@ -42,8 +42,6 @@ pub enum ProblemCode {
     Group,
     /// No criterion has this name.
     UnknownCriterion,
-    /// The criterion is known and cannot be evaluated.
-    UnsupportedCriterion,
     /// The criterion does not go with the policy's stage, event source or other criteria.
     MisplacedCriterion,
     /// The criterion needs another one beside it.
@@ -79,7 +77,6 @@ impl ProblemCode {
             Self::Section => "section",
             Self::Group => "group",
             Self::UnknownCriterion => "unknown-criterion",
-            Self::UnsupportedCriterion => "unsupported-criterion",
             Self::MisplacedCriterion => "misplaced-criterion",
             Self::MissingCriterion => "missing-criterion",
             Self::Negation => "negation",

@@ -170,6 +170,30 @@ impl Applicability {
         in_scope.and(excluded.not())
     }
 
+    /// Why the policy certainly does not apply; `None` when it may.
+    pub(crate) fn why_not(
+        &self,
+        root: &Root<'_>,
+        place: Place,
+        parity: bool,
+        now: Timestamp,
+    ) -> Option<String> {
+        if !self.applies(root, place, parity, now).is_false() {
+            return None;
+        }
+        let exclusion = self.exclusions.iter().position(|exclusion| {
+            exclusion.is_in_force(now)
+                && match &exclusion.deployment {
+                    Some(deployment) => deployment.holds(root, place).is_true(),
+                    None => parity && exclusion.image_prefix.is_some(),
+                }
+        });
+        Some(match exclusion {
+            Some(index) => format!("exclusion {} takes it out (exclusions[{index}])", index + 1),
+            None => format!("none of the {} entries of its scope holds (scope)", self.scopes.len()),
+        })
+    }
+
     /// Whether an image is exempt under this name.
     pub(crate) fn excludes_image(&self, container: &ContainerView<'_>, now: Timestamp) -> bool {
         let name = container.image_name.map_or("", |name| name.full_name.as_str());

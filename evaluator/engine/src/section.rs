@@ -40,6 +40,8 @@ pub(crate) struct Node {
 /// A criterion with its values.
 #[derive(Debug)]
 pub(crate) struct Group {
+    /// Its place in the section, from 0.
+    pub(crate) position: usize,
     /// The row of the table.
     pub(crate) criterion: &'static Criterion,
     /// What must hold of the value the row takes.

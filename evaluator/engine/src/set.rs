@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use lictor_wire::policy::{LifecycleStage, Policy};
 use lictor_wire::{FileOperation, PolicyId, ProcessAction, RequestOperation};
 
+use crate::explain::{Explanation, Outcome};
 use crate::findings::Findings;
 use crate::policy::{AskedPolicy, Class};
 use crate::problem::Problem;
@@ -160,6 +161,21 @@ impl PolicySet {
         known.then(|| self.ask(self.concerned(subject).filter(is_asked), subject, now))
     }
 
+    /// Explains what a policy makes of a subject; `None` when the set does not hold it.
+    #[must_use]
+    pub fn explain(&self, id: &PolicyId, subject: &Subject<'_>, now: Timestamp) -> Option<Explanation> {
+        if let Some(asked) = self.concerned(subject).find(|asked| asked.reference.id == *id) {
+            return Some(asked.explain(&View::new(subject), now));
+        }
+        let asked = self.classes.values().flatten().find(|asked| asked.reference.id == *id)?;
+        Some(Explanation {
+            policy: asked.reference.clone(),
+            outcome: Outcome::DoesNotHold,
+            not_asked: format!("the policy is about {}", asked.class.describe()),
+            sections: Vec::new(),
+        })
+    }
+
     /// The policies of the subject's class.
     fn concerned(&self, subject: &Subject<'_>) -> impl Iterator<Item = &AskedPolicy> {
         class(subject).and_then(|class| self.classes.get(&class)).into_iter().flatten()
@@ -197,8 +213,7 @@ fn class(subject: &Subject<'_>) -> Option<Class> {
         Occurrence::Process(event) => {
             (in_workload && event.action == ProcessAction::Exec).then_some(Class::Process)
         }
-        // Connections are judged by baselines only, and those are not modelled.
-        Occurrence::Network(_) => None,
+        Occurrence::Network(_) => in_workload.then_some(Class::Network),
         // StackRox's sensor reports no reads, so no policy is written with them in mind.
         Occurrence::File(event) if event.operation == FileOperation::Read => None,
         Occurrence::File(_) => Some(if in_workload { Class::File } else { Class::NodeFile }),

@@ -24,6 +24,9 @@ pub struct Subject<'a> {
     pub cluster_labels: Option<&'a BTreeMap<String, String>>,
     /// Labels of the namespace.
     pub namespace_labels: Option<&'a BTreeMap<String, String>>,
+    /// Whether the process or connection departs from what the workload's locked baseline lists. Without a locked
+    /// baseline nothing does.
+    pub deviates: Option<bool>,
 }
 
 /// What happened.

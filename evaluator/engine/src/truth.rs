@@ -42,6 +42,8 @@ pub(crate) enum Fact<'a> {
     FileProcess,
     /// What was done to the file.
     FileOperation,
+    /// What the workload usually does.
+    Baseline,
 }
 
 impl<'a> Truth<'a> {
@@ -134,6 +136,7 @@ impl Fact<'_> {
             Self::ProcessArguments => "arguments of the process beyond what the sensor sent".to_owned(),
             Self::FileProcess => "process that touched the file".to_owned(),
             Self::FileOperation => "what was done to the file".to_owned(),
+            Self::Baseline => format!("baseline of {}", workload()),
         }
     }
 }

@@ -86,6 +86,8 @@ pub(crate) struct ContainerView<'a> {
     pub(crate) image: Option<&'a ImageFacts>,
     /// The process of the event, when it ran in this container.
     pub(crate) process: Option<&'a ProcessEvent>,
+    /// Whether that process departs from the workload's baseline; `None` when not known.
+    pub(crate) deviates: Option<bool>,
     /// What is missing where something of the above is.
     pub(crate) missing: Fact<'a>,
 }
@@ -115,7 +117,7 @@ impl<'a> View<'a> {
             _ => None,
         };
         let mut stray_process = false;
-        let containers = match (subject.occurrence, deployment) {
+        let mut containers = match (subject.occurrence, deployment) {
             (Occurrence::Image(facts), _) => Ok(image_containers(facts)),
             (_, Some(deployment)) => {
                 let mut containers = model_containers(&subject, deployment);
@@ -138,6 +140,9 @@ impl<'a> View<'a> {
                 None => Err(Fact::Deployment),
             },
         };
+        for container in containers.iter_mut().flatten().filter(|container| container.process.is_some()) {
+            container.deviates = subject.deviates;
+        }
         Self { root, containers, stray_process }
     }
 
@@ -210,6 +215,7 @@ fn model_containers<'a>(subject: &Subject<'a>, deployment: &'a Deployment) -> Ve
             image_name: Some(&model.image.name),
             image: subject.images.get(index).copied().flatten(),
             process: None,
+            deviates: None,
             missing: Fact::Image(image_label(&model.image)),
         })
         .collect()
@@ -222,6 +228,7 @@ fn image_containers(facts: &ImageFacts) -> Vec<ContainerView<'_>> {
         image_name,
         image: Some(facts),
         process: None,
+        deviates: None,
         missing: Fact::Image(&facts.digest),
     };
     if facts.names.is_empty() {
@@ -238,6 +245,7 @@ fn unknown_container<'a>(process: &'a ProcessEvent, missing: Fact<'a>) -> Contai
         image_name: None,
         image: None,
         process: Some(process),
+        deviates: None,
         missing,
     }
 }

@@ -418,6 +418,7 @@ fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&D
         images: &[],
         cluster_labels: None,
         namespace_labels: None,
+        deviates: None,
     };
     let fast = set.judge(&subject, now());
     assert_eq!(fast, set.judge_naive(&subject, now()));

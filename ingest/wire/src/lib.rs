@@ -23,6 +23,7 @@
 //! ```
 
 mod audit;
+mod baseline;
 mod command;
 mod coverage;
 mod dead_letter;
@@ -44,6 +45,7 @@ pub mod topology;
 mod verdict;
 
 pub use audit::{AuditEvent, AuditStage, ObjectReference, UserInfo};
+pub use baseline::{Baseline, ConnectionBaseline, Peer, ProcessBaseline};
 pub use command::{Command, CommandAction, ReassessScope};
 pub use coverage::{CoverageEvent, CoverageNotice};
 pub use dead_letter::DeadLetter;

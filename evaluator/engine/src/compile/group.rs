@@ -15,6 +15,7 @@ use crate::value::{
 /// Compiles a group; `None` when something is wrong with it, which is then among `problems`.
 pub(super) fn compile(
     group: &PolicyGroup,
+    position: usize,
     path: &str,
     source: EventSource,
     parity: bool,
@@ -28,15 +29,6 @@ pub(super) fn compile(
         problems.add(ProblemCode::UnknownCriterion, format!("{path}.fieldName"), message, hint);
         return None;
     };
-    if !criterion.is_supported() {
-        problems.add(
-            ProblemCode::UnsupportedCriterion,
-            format!("{path}.fieldName"),
-            format!("`{name}` is not supported yet: it needs baselines"),
-            "remove it, or disable the policy",
-        );
-        return None;
-    }
     check_shape(group, criterion, path, problems);
     let mut tests = Vec::new();
     for (i, value) in group.values.iter().enumerate() {
@@ -56,6 +48,7 @@ pub(super) fn compile(
         }
     }
     (problems.len() == before).then(|| Group {
+        position,
         criterion,
         predicate: predicate(criterion.operator, group, tests),
         wanted: wanted(group),
@@ -146,15 +139,15 @@ fn test(operator: Operator, value: &str, parity: bool) -> Result<Option<Test>, V
         Operator::Parts(count) => Test::Parts(CompositeMatcher::parse(value, count, "A=B")?),
         Operator::PathGlob => Test::Glob(PathGlob::parse(value)?),
         Operator::Listed => Test::Item(value.to_owned()),
-        Operator::NotDropped | Operator::Unsupported => return Ok(None),
+        Operator::NotDropped => return Ok(None),
     }))
 }
 
-/// The criterion somebody may have meant: the same letters in another case or with other spaces.
+/// The criterion somebody may have meant.
 fn similar(name: &str) -> Option<&'static str> {
-    let plain = |text: &str| -> String {
-        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-    };
-    let wanted = plain(name);
-    Criterion::all().iter().map(|criterion| criterion.name).find(|known| plain(known) == wanted)
+    let wanted = name.to_lowercase();
+    let likeness = |known: &&str| strsim::jaro_winkler(&wanted, &known.to_lowercase());
+    let names = Criterion::all().iter().map(|criterion| criterion.name);
+    let nearest = names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&nearest) > 0.8).then_some(nearest)
 }

@@ -112,7 +112,9 @@ fn compile_sections(policy: &Policy, parity: bool, problems: &mut Problems) -> V
                     "put all its values into one group, or use two sections",
                 );
             }
-            groups.extend(group::compile(group, &path, policy.event_source, parity, problems).map(Arc::new));
+            groups.extend(
+                group::compile(group, position, &path, policy.event_source, parity, problems).map(Arc::new),
+            );
         }
         compiled.push(CompiledSection { index, name: section.section_name.clone(), groups });
     }
@@ -141,7 +143,7 @@ fn classes(policy: &Policy) -> Vec<Class> {
 impl Class {
     /// Whether the evaluation filter of a policy applies.
     const fn uses_filter(self) -> bool {
-        matches!(self, Self::Deploy | Self::Process | Self::PodCommand | Self::File)
+        matches!(self, Self::Deploy | Self::Process | Self::Network | Self::PodCommand | Self::File)
     }
 
     /// Whether a section with criteria of these families is asked. A runtime policy's section without a runtime
@@ -149,7 +151,10 @@ impl Class {
     fn uses_section(self, mut families: impl Iterator<Item = Family>) -> bool {
         match self {
             Self::Build | Self::Deploy | Self::NodeFile => true,
-            Self::Process => families.any(|family| family == Family::Process),
+            Self::Process => {
+                families.any(|family| matches!(family, Family::Process | Family::ProcessBaseline))
+            }
+            Self::Network => families.any(|family| family == Family::NetworkBaseline),
             Self::PodCommand => families.any(|family| family == Family::KubeRequest),
             Self::File => families.any(|family| family == Family::File),
             Self::Audit => families.any(|family| matches!(family, Family::KubeRequest | Family::Audit)),

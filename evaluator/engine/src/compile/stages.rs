@@ -71,20 +71,7 @@ fn misplaced(
 ) -> Option<(String, &'static str)> {
     let name = criterion.name;
     let family = criterion.family;
-    let allowed = match (stage, source) {
-        (LifecycleStage::Build, _) => family == Family::Image,
-        (LifecycleStage::Deploy, _) => !family.is_runtime(),
-        (LifecycleStage::Runtime, EventSource::DeploymentEvent) => family != Family::Audit,
-        (LifecycleStage::Runtime, EventSource::AuditLogEvent) => {
-            matches!(family, Family::KubeRequest | Family::Audit)
-        }
-        (LifecycleStage::Runtime, EventSource::NodeEvent) => {
-            matches!(family, Family::Process | Family::File)
-        }
-        // The missing source is a problem of its own.
-        (LifecycleStage::Runtime, EventSource::NotApplicable) => true,
-    };
-    if allowed {
+    if family.is_usable(stage, source) {
         return None;
     }
     let hint = match family {
@@ -158,14 +145,21 @@ fn check_runtime_kinds(policy: &Policy, problems: &mut Problems) {
     let request = has(&[Family::KubeRequest]);
     let network = has(&[Family::NetworkBaseline]);
     let kinds = [process || file, request, network].into_iter().filter(|present| *present).count();
-    if kinds == 0 {
+    // A misspelt criterion may be the one that is missed, and is told by itself.
+    let all_known = policy
+        .policy_sections
+        .iter()
+        .flat_map(|section| &section.policy_groups)
+        .all(|group| Criterion::named(&group.field_name).is_some());
+    if kinds == 0 && all_known {
         problems.add(
             ProblemCode::MissingCriterion,
             "policySections",
-            "a runtime policy needs at least one criterion about processes, files or requests",
+            "a runtime policy needs at least one criterion about processes, files, connections or user commands",
             "without one it belongs at DEPLOY",
         );
-    } else if kinds > 1 {
+    }
+    if kinds > 1 {
         problems.add(
             ProblemCode::MisplacedCriterion,
             "policySections",
@@ -197,13 +191,10 @@ pub(super) fn runtime_class(policy: &Policy) -> Option<Class> {
     for family in policy.policy_sections.iter().flat_map(families) {
         match family {
             Family::File => return Some(Class::File),
-            Family::Process => class = Some(Class::Process),
+            Family::Process | Family::ProcessBaseline => class = Some(Class::Process),
+            Family::NetworkBaseline => class = Some(Class::Network),
             Family::KubeRequest => class = Some(Class::PodCommand),
-            Family::Image
-            | Family::Workload
-            | Family::ProcessBaseline
-            | Family::NetworkBaseline
-            | Family::Audit => {}
+            Family::Image | Family::Workload | Family::Audit => {}
         }
     }
     class

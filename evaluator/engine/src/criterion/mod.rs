@@ -4,10 +4,14 @@
 //! the value there ([`Extract`]), how values are compared ([`Operator`]), what the policy may write ([`Form`]),
 //! and with which other criteria it can stand ([`Family`]).
 
+mod about;
 mod extract;
 mod leaf;
 pub(crate) mod names;
+pub(crate) mod reference;
 mod table;
+
+use lictor_wire::policy::{EventSource, LifecycleStage};
 
 use crate::value::{EnumNames, Form};
 use crate::view::Level;
@@ -98,8 +102,6 @@ pub(crate) enum Operator {
     NotDropped,
     /// None of the integrations verified the image.
     NoneVerified,
-    /// The facts are not modelled.
-    Unsupported,
 }
 
 /// What a group of the criterion may look like.
@@ -133,11 +135,6 @@ impl Criterion {
         self.extract.level()
     }
 
-    /// Whether its facts are modelled.
-    pub(crate) const fn is_supported(&self) -> bool {
-        !matches!(self.operator, Operator::Unsupported)
-    }
-
     const fn needs_container(mut self) -> Self {
         self.needs_container = true;
         self
@@ -157,6 +154,20 @@ impl Allows {
 }
 
 impl Family {
+    /// Whether its criteria can be used at a stage. A missing event source is a problem of its own.
+    pub(crate) const fn is_usable(self, stage: LifecycleStage, source: EventSource) -> bool {
+        match (stage, source) {
+            (LifecycleStage::Build, _) => matches!(self, Self::Image),
+            (LifecycleStage::Deploy, _) => !self.is_runtime(),
+            (LifecycleStage::Runtime, EventSource::DeploymentEvent) => !matches!(self, Self::Audit),
+            (LifecycleStage::Runtime, EventSource::AuditLogEvent) => {
+                matches!(self, Self::KubeRequest | Self::Audit)
+            }
+            (LifecycleStage::Runtime, EventSource::NodeEvent) => matches!(self, Self::Process | Self::File),
+            (LifecycleStage::Runtime, EventSource::NotApplicable) => true,
+        }
+    }
+
     /// Whether its criteria are about something that happened, not about how things are.
     pub(crate) const fn is_runtime(self) -> bool {
         !matches!(self, Self::Image | Self::Workload)

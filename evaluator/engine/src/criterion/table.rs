@@ -355,8 +355,22 @@ pub(crate) static CRITERIA: [Criterion; 79] = [
     ),
     row("Process UID", Family::Process, Process(event::process_uid), Operator::Uint, Form::Text, NegatedMany),
     // Baseline deviation
-    unsupported("Unexpected Process Executed", Family::ProcessBaseline),
-    unsupported("Unexpected Network Flow Detected", Family::NetworkBaseline),
+    row(
+        "Unexpected Process Executed",
+        Family::ProcessBaseline,
+        Container(event::unexpected_process),
+        Operator::Bool,
+        Form::Bool,
+        One,
+    ),
+    row(
+        "Unexpected Network Flow Detected",
+        Family::NetworkBaseline,
+        Root(event::unexpected_flow),
+        Operator::Bool,
+        Form::Bool,
+        One,
+    ),
     // User commands in containers, and the audit log
     row(
         "Kubernetes Resource",
@@ -430,9 +444,4 @@ const fn row(
     allows: Allows,
 ) -> Criterion {
     Criterion { name, family, extract, operator, form, allows, needs_container: false }
-}
-
-/// A row whose facts are not modelled: the name is known, and refused.
-const fn unsupported(name: &'static str, family: Family) -> Criterion {
-    row(name, family, Root(|_| super::Leaf::Missing), Operator::Unsupported, Form::Bool, One)
 }

@@ -40,7 +40,7 @@ pub(super) fn event_groups(section: &Section, class: Class) -> Vec<&Arc<Group>> 
             root.groups.iter().filter(|group| group.criterion.family.is_runtime()).collect()
         }
         Class::Deploy => all_groups(root),
-        Class::Build | Class::PodCommand => Vec::new(),
+        Class::Build | Class::Network | Class::PodCommand => Vec::new(),
     }
 }
 

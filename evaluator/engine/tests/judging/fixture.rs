@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lictor_engine::{Findings, Occurrence, Options, PolicyRevision, PolicySet, Subject};
+use lictor_engine::{Explanation, Findings, Occurrence, Options, PolicyRevision, PolicySet, Subject};
 use lictor_wire::policy::{
     BooleanOperator, EventSource, Group, LifecycleStage, Policy, PolicyValue, Section, Severity,
 };
@@ -131,6 +131,7 @@ pub(crate) struct Scene {
     pub(crate) images: Vec<Option<ImageFacts>>,
     pub(crate) cluster_labels: Option<BTreeMap<String, String>>,
     pub(crate) namespace_labels: Option<BTreeMap<String, String>>,
+    pub(crate) deviates: Option<bool>,
 }
 
 impl Scene {
@@ -157,17 +158,26 @@ impl Scene {
 
     /// Judges something that happened in it.
     pub(crate) fn judge_event(&self, set: &PolicySet, occurrence: Occurrence<'_>) -> Findings {
+        self.with_subject(occurrence, |subject| set.judge(subject, now()))
+    }
+
+    /// Explains what the one policy makes of something that happened in it.
+    pub(crate) fn explain(&self, set: &PolicySet, occurrence: Occurrence<'_>) -> Explanation {
+        self.with_subject(occurrence, |subject| set.explain(&PolicyId::new("p1"), subject, now())).unwrap()
+    }
+
+    fn with_subject<T>(&self, occurrence: Occurrence<'_>, ask: impl FnOnce(&Subject<'_>) -> T) -> T {
         let cluster = ClusterId::new("c1");
         let images: Vec<Option<&ImageFacts>> = self.images.iter().map(Option::as_ref).collect();
-        let subject = Subject {
+        ask(&Subject {
             cluster: &cluster,
             occurrence,
             deployment: self.deployment.as_ref(),
             images: &images,
             cluster_labels: self.cluster_labels.as_ref(),
             namespace_labels: self.namespace_labels.as_ref(),
-        };
-        set.judge(&subject, now())
+            deviates: self.deviates,
+        })
     }
 }
 

@@ -4,9 +4,11 @@
 #![cfg(test)]
 
 mod audit;
+mod baselines;
 mod differences;
 mod enforcement;
 mod evidence;
+mod explain;
 mod fixture;
 mod linking;
 mod scope;

@@ -81,14 +81,6 @@ fn a_misspelt_criterion_is_told_its_name() {
 }
 
 #[test]
-fn baselines_are_known_and_not_supported() {
-    for name in ["Unexpected Process Executed", "Unexpected Network Flow Detected"] {
-        let policy = runtime_policy([section([group(name, "true")])]);
-        assert_eq!(codes(&policy), [ProblemCode::UnsupportedCriterion], "{name}");
-    }
-}
-
-#[test]
 fn values() {
     let accepted = [
         group("CVSS", "7"),

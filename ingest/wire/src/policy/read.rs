@@ -30,8 +30,19 @@ pub struct ReadPolicies {
 pub struct PolicyWarning {
     /// Where, as `policies[2].scope[0].clusterr`.
     pub path: String,
-    /// What, and what to do about it.
-    pub message: String,
+    /// What was passed over.
+    pub passed_over: PassedOver,
+    /// The names that would have been understood there.
+    pub known: Vec<&'static str>,
+}
+
+/// What can be passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassedOver {
+    /// A field nobody knows, with whatever it holds.
+    Field,
+    /// A value that its field does not know, as JSON.
+    Value(String),
 }
 
 /// Why nothing could be read.
@@ -50,6 +61,14 @@ pub enum PolicyReadError {
         /// What is there.
         found: &'static str,
     },
+    /// A field of the form before policies had sections. Dropping it, as StackRox does, leaves another policy.
+    #[error("{path}: {message}")]
+    OldForm {
+        /// Where.
+        path: String,
+        /// What to do about it.
+        message: &'static str,
+    },
     /// A time is not RFC 3339.
     #[error("{path}: `{text}` is not an RFC 3339 time, such as 2026-01-31T00:00:00Z")]
     BadTime {
@@ -62,7 +81,23 @@ pub enum PolicyReadError {
 
 impl fmt::Display for PolicyWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
+        match &self.passed_over {
+            PassedOver::Field => write!(f, "{}: unknown field, ignored", self.path),
+            PassedOver::Value(value) => {
+                write!(f, "{}: unknown value {value}, ignored as StackRox does", self.path)
+            }
+        }
+    }
+}
+
+impl PolicyReadError {
+    /// Where it is; empty when the text is no JSON.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::NotJson(_) => "",
+            Self::WrongType { path, .. } | Self::OldForm { path, .. } | Self::BadTime { path, .. } => path,
+        }
     }
 }
 
@@ -71,7 +106,14 @@ impl fmt::Display for PolicyWarning {
 /// # Errors
 /// When the text is not JSON or a value has the wrong type; see [`PolicyReadError`].
 pub fn read_policies(text: &str) -> Result<ReadPolicies, PolicyReadError> {
-    let value: Value = serde_json::from_str(text)?;
+    read_value(serde_json::from_str(text)?)
+}
+
+/// Reads a file that was parsed already; see [`read_policies`].
+///
+/// # Errors
+/// When a value has the wrong type; see [`PolicyReadError`].
+pub fn read_value(value: Value) -> Result<ReadPolicies, PolicyReadError> {
     let mut reader = Reader { warnings: Vec::new() };
     let policies = match value {
         Value::Array(items) => reader.policies("", items)?,
@@ -83,13 +125,23 @@ pub fn read_policies(text: &str) -> Result<ReadPolicies, PolicyReadError> {
             };
             // `metadata` stands in the body of an import request.
             for name in map.keys().filter(|name| *name != "metadata") {
-                reader.unknown(name);
+                reader.unknown(name.clone(), vec!["policies"])?;
             }
             reader.policies("policies", list)?
         }
         Value::Object(map) => vec![reader.policy(String::new(), map)?],
         other => return Err(wrong_type("the file", "a policy or {\"policies\": […]}", &other)),
     };
+    Ok(ReadPolicies { policies, warnings: reader.warnings })
+}
+
+/// Reads one policy that stands at `path` in a larger document.
+///
+/// # Errors
+/// When a value has the wrong type; see [`PolicyReadError`].
+pub fn read_policy(path: &str, map: Map<String, Value>) -> Result<ReadPolicies, PolicyReadError> {
+    let mut reader = Reader { warnings: Vec::new() };
+    let policies = vec![reader.policy(path.to_owned(), map)?];
     Ok(ReadPolicies { policies, warnings: reader.warnings })
 }
 
@@ -101,28 +153,27 @@ struct Reader {
 struct Fields {
     path: String,
     map: Map<String, Value>,
+    known: Vec<&'static str>,
 }
 
 impl Reader {
-    fn warn(&mut self, path: String, message: impl Into<String>) {
-        self.warnings.push(PolicyWarning { path, message: message.into() });
-    }
-
-    fn unknown(&mut self, path: &str) {
-        let name = path.rsplit('.').next().unwrap_or(path);
-        let message = match name {
+    fn unknown(&mut self, path: String, known: Vec<&'static str>) -> Result<(), PolicyReadError> {
+        let message = match path.rsplit('.').next().unwrap_or(&path) {
             "fields" => "criteria of policy version 1 are not read; export the policy from a newer release",
             "whitelists" => "the old name of `exclusions` is not read; rename it",
-            _ => "unknown field, ignored",
+            _ => {
+                self.warnings.push(PolicyWarning { path, passed_over: PassedOver::Field, known });
+                return Ok(());
+            }
         };
-        self.warn(path.to_owned(), message);
+        Err(PolicyReadError::OldForm { path, message })
     }
 
-    fn rest(&mut self, fields: &Fields) {
+    fn rest(&mut self, fields: &Fields) -> Result<(), PolicyReadError> {
         for name in fields.map.keys() {
-            let path = join(&fields.path, name);
-            self.unknown(&path);
+            self.unknown(join(&fields.path, name), fields.known.clone())?;
         }
+        Ok(())
     }
 
     fn policies(&mut self, path: &str, items: Vec<Value>) -> Result<Vec<Policy>, PolicyReadError> {
@@ -137,7 +188,7 @@ impl Reader {
     }
 
     fn policy(&mut self, path: String, map: Map<String, Value>) -> Result<Policy, PolicyReadError> {
-        let mut fields = Fields { path, map };
+        let mut fields = Fields::of(path, map);
         let policy = Policy {
             id: PolicyId::new(fields.text("id")?),
             name: fields.text("name")?,
@@ -146,12 +197,12 @@ impl Reader {
             remediation: fields.text("remediation")?,
             disabled: fields.flag("disabled")?,
             categories: fields.texts("categories")?,
-            lifecycle_stages: self.enums(&mut fields, "lifecycleStages", LifecycleStage::named)?,
-            event_source: self.one_enum(&mut fields, "eventSource", EventSource::named)?,
+            lifecycle_stages: self.enums(&mut fields, "lifecycleStages")?,
+            event_source: self.one_enum(&mut fields, "eventSource")?,
             exclusions: self.objects(&mut fields, "exclusions", Self::exclusion)?,
             scope: self.objects(&mut fields, "scope", Self::scope)?,
-            severity: self.one_enum(&mut fields, "severity", Severity::named)?,
-            enforcement_actions: self.enums(&mut fields, "enforcementActions", EnforcementAction::named)?,
+            severity: self.one_enum(&mut fields, "severity")?,
+            enforcement_actions: self.enums(&mut fields, "enforcementActions")?,
             notifiers: fields.texts("notifiers")?,
             last_updated: fields.time("lastUpdated")?,
             policy_version: fields.text("policyVersion")?,
@@ -160,7 +211,7 @@ impl Reader {
             criteria_locked: fields.flag("criteriaLocked")?,
             mitre_vectors_locked: fields.flag("mitreVectorsLocked")?,
             is_default: fields.flag("isDefault")?,
-            source: self.one_enum(&mut fields, "source", PolicySource::named)?,
+            source: self.one_enum(&mut fields, "source")?,
             evaluation_filter: self.object(&mut fields, "evaluationFilter", Self::evaluation_filter)?,
             sort_name: String::new(),
             sort_lifecycle_stage: String::new(),
@@ -177,7 +228,7 @@ impl Reader {
         ] {
             fields.map.remove(name);
         }
-        self.rest(&fields);
+        self.rest(&fields)?;
         Ok(policy)
     }
 
@@ -191,7 +242,7 @@ impl Reader {
     fn group(&mut self, fields: &mut Fields) -> Result<Group, PolicyReadError> {
         Ok(Group {
             field_name: fields.text("fieldName")?,
-            boolean_operator: self.one_enum(fields, "booleanOperator", BooleanOperator::named)?,
+            boolean_operator: self.one_enum(fields, "booleanOperator")?,
             negate: fields.flag("negate")?,
             values: self
                 .objects(fields, "values", |_, fields| Ok(PolicyValue { value: fields.text("value")? }))?,
@@ -232,7 +283,7 @@ impl Reader {
     }
 
     fn evaluation_filter(&mut self, fields: &mut Fields) -> Result<EvaluationFilter, PolicyReadError> {
-        let skip_container_types = self.enums(fields, "skipContainerTypes", FilteredContainerType::named)?;
+        let skip_container_types = self.enums(fields, "skipContainerTypes")?;
         Ok(EvaluationFilter { skip_container_types })
     }
 
@@ -241,15 +292,15 @@ impl Reader {
     fn object<T>(
         &mut self,
         fields: &mut Fields,
-        name: &str,
+        name: &'static str,
         read: impl FnOnce(&mut Self, &mut Fields) -> Result<T, PolicyReadError>,
     ) -> Result<Option<T>, PolicyReadError> {
         match fields.take(name) {
             None => Ok(None),
             Some((path, Value::Object(map))) => {
-                let mut inner = Fields { path, map };
+                let mut inner = Fields::of(path, map);
                 let value = read(self, &mut inner)?;
-                self.rest(&inner);
+                self.rest(&inner)?;
                 Ok(Some(value))
             }
             Some((path, other)) => Err(wrong_type(&path, "an object", &other)),
@@ -259,58 +310,52 @@ impl Reader {
     fn objects<T>(
         &mut self,
         fields: &mut Fields,
-        name: &str,
+        name: &'static str,
         mut read: impl FnMut(&mut Self, &mut Fields) -> Result<T, PolicyReadError>,
     ) -> Result<Vec<T>, PolicyReadError> {
         let mut values = Vec::new();
         for (path, item) in fields.list(name)? {
             let Value::Object(map) = item else { return Err(wrong_type(&path, "an object", &item)) };
-            let mut inner = Fields { path, map };
+            let mut inner = Fields::of(path, map);
             values.push(read(self, &mut inner)?);
-            self.rest(&inner);
+            self.rest(&inner)?;
         }
         Ok(values)
     }
 
-    fn enums<T: Default>(
+    fn enums<T: Named>(
         &mut self,
         fields: &mut Fields,
-        name: &str,
-        named: fn(&EnumText) -> Option<T>,
+        name: &'static str,
     ) -> Result<Vec<T>, PolicyReadError> {
         let mut values = Vec::new();
         for (path, item) in fields.list(name)? {
-            values.extend(self.enum_value(path, &item, named)?);
+            values.extend(self.enum_value(path, &item)?);
         }
         Ok(values)
     }
 
-    fn one_enum<T: Default>(
+    fn one_enum<T: Named + Default>(
         &mut self,
         fields: &mut Fields,
-        name: &str,
-        named: fn(&EnumText) -> Option<T>,
+        name: &'static str,
     ) -> Result<T, PolicyReadError> {
         match fields.take(name) {
             None => Ok(T::default()),
-            Some((path, value)) => Ok(self.enum_value(path, &value, named)?.unwrap_or_default()),
+            Some((path, value)) => Ok(self.enum_value(path, &value)?.unwrap_or_default()),
         }
     }
 
-    fn enum_value<T>(
-        &mut self,
-        path: String,
-        value: &Value,
-        named: fn(&EnumText) -> Option<T>,
-    ) -> Result<Option<T>, PolicyReadError> {
+    fn enum_value<T: Named>(&mut self, path: String, value: &Value) -> Result<Option<T>, PolicyReadError> {
         let text = match value {
             Value::String(name) => EnumText::Name(name.clone()),
             Value::Number(number) if number.is_i64() => EnumText::Number(number.as_i64().unwrap_or_default()),
             other => return Err(wrong_type(&path, "a name", other)),
         };
-        let known = named(&text);
+        let known = T::named(&text);
         if known.is_none() {
-            self.warn(path, format!("unknown value {value}, ignored as StackRox does"));
+            let (passed_over, known) = (PassedOver::Value(value.to_string()), T::names());
+            self.warnings.push(PolicyWarning { path, passed_over, known });
         }
         Ok(known)
     }
@@ -322,9 +367,22 @@ enum EnumText {
     Number(i64),
 }
 
+/// An enum of the form.
+trait Named: Sized {
+    /// What can be written.
+    fn names() -> Vec<&'static str>;
+
+    /// What is meant.
+    fn named(text: &EnumText) -> Option<Self>;
+}
+
 macro_rules! named {
     ($($name:ident),*) => {$(
-        impl $name {
+        impl Named for $name {
+            fn names() -> Vec<&'static str> {
+                Self::ALL.iter().map(|value| value.as_str()).collect()
+            }
+
             fn named(text: &EnumText) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| match text {
                     EnumText::Name(name) => value.as_str() == name,
@@ -346,8 +404,13 @@ named!(
 );
 
 impl Fields {
+    fn of(path: String, map: Map<String, Value>) -> Self {
+        Self { path, map, known: Vec::new() }
+    }
+
     /// Takes a field by its `lowerCamelCase` name or its `snake_case` one; `null` is as good as absent.
-    fn take(&mut self, name: &str) -> Option<(String, Value)> {
+    fn take(&mut self, name: &'static str) -> Option<(String, Value)> {
+        self.known.push(name);
         let value = match self.map.remove(name) {
             Some(value) => value,
             None => self.map.remove(&snake_case(name))?,
@@ -355,7 +418,7 @@ impl Fields {
         (!value.is_null()).then(|| (join(&self.path, name), value))
     }
 
-    fn text(&mut self, name: &str) -> Result<String, PolicyReadError> {
+    fn text(&mut self, name: &'static str) -> Result<String, PolicyReadError> {
         match self.take(name) {
             None => Ok(String::new()),
             Some((_, Value::String(text))) => Ok(text),
@@ -363,7 +426,7 @@ impl Fields {
         }
     }
 
-    fn flag(&mut self, name: &str) -> Result<bool, PolicyReadError> {
+    fn flag(&mut self, name: &'static str) -> Result<bool, PolicyReadError> {
         match self.take(name) {
             None => Ok(false),
             Some((_, Value::Bool(flag))) => Ok(flag),
@@ -371,7 +434,7 @@ impl Fields {
         }
     }
 
-    fn time(&mut self, name: &str) -> Result<Option<Timestamp>, PolicyReadError> {
+    fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, PolicyReadError> {
         match self.take(name) {
             None => Ok(None),
             Some((path, Value::String(text))) => match text.parse() {
@@ -382,7 +445,7 @@ impl Fields {
         }
     }
 
-    fn texts(&mut self, name: &str) -> Result<Vec<String>, PolicyReadError> {
+    fn texts(&mut self, name: &'static str) -> Result<Vec<String>, PolicyReadError> {
         let items = self.list(name)?.into_iter().map(|(path, item)| match item {
             Value::String(text) => Ok(text),
             other => Err(wrong_type(&path, "text", &other)),
@@ -390,7 +453,7 @@ impl Fields {
         items.collect()
     }
 
-    fn list(&mut self, name: &str) -> Result<Vec<(String, Value)>, PolicyReadError> {
+    fn list(&mut self, name: &'static str) -> Result<Vec<(String, Value)>, PolicyReadError> {
         match self.take(name) {
             None => Ok(Vec::new()),
             Some((path, Value::Array(items))) => {
@@ -436,8 +499,7 @@ mod tests {
     fn says_what_it_passes_over() {
         let text = r#"{"policies": [{
             "name": "Shell in container", "lifecycle_stages": ["RUNTIME", "RUNTIM"], "severity": 3,
-            "policySections": [{"policyGroups": [{"fieldName": "Process Name", "values": [{"value": "sh"}], "negat": true}]}],
-            "whitelists": []
+            "policySections": [{"policyGroups": [{"fieldName": "Process Name", "values": [{"value": "sh"}], "negat": true}]}]
         }]}"#;
         let read = read_policies(text).unwrap();
         let policy = &read.policies[0];
@@ -449,9 +511,10 @@ mod tests {
             [
                 "policies[0].lifecycleStages[1]: unknown value \"RUNTIM\", ignored as StackRox does",
                 "policies[0].policySections[0].policyGroups[0].negat: unknown field, ignored",
-                "policies[0].whitelists: the old name of `exclusions` is not read; rename it",
             ]
         );
+        assert_eq!(read.warnings[0].known, ["DEPLOY", "BUILD", "RUNTIME"]);
+        assert_eq!(read.warnings[1].known, ["fieldName", "booleanOperator", "negate", "values"]);
     }
 
     #[test]
@@ -463,6 +526,10 @@ mod tests {
             (
                 r#"{"lastUpdated": "yesterday"}"#,
                 "lastUpdated: `yesterday` is not an RFC 3339 time, such as 2026-01-31T00:00:00Z",
+            ),
+            (
+                r#"{"policies": [{"whitelists": []}]}"#,
+                "policies[0].whitelists: the old name of `exclusions` is not read; rename it",
             ),
         ];
         for (text, message) in wrong {

@@ -6,7 +6,7 @@ use super::Leaf;
 use crate::audit;
 use crate::subject::Occurrence;
 use crate::truth::Fact;
-use crate::view::Root;
+use crate::view::{ContainerView, Root};
 
 // === processes ===
 
@@ -28,6 +28,23 @@ pub(in crate::criterion) fn process_uid(process: &ProcessEvent) -> Leaf<'_> {
 
 pub(in crate::criterion) fn ancestor_path(ancestor: &Ancestor) -> Leaf<'_> {
     Leaf::Text(&ancestor.exec_file_path)
+}
+
+// === baselines ===
+
+/// Whether the process that ran in the container departs from the locked baseline.
+pub(in crate::criterion) fn unexpected_process<'a>(container: &ContainerView<'a>) -> Leaf<'a> {
+    match (container.process, container.deviates) {
+        (None, _) => Leaf::Missing,
+        (Some(_), Some(deviates)) => Leaf::Bool(deviates),
+        (Some(_), None) => Leaf::Unknown(Fact::Baseline),
+    }
+}
+
+/// Whether the connection departs from the locked baseline.
+pub(in crate::criterion) fn unexpected_flow<'a>(root: &Root<'a>) -> Leaf<'a> {
+    let Occurrence::Network(_) = root.subject.occurrence else { return Leaf::Missing };
+    root.subject.deviates.map_or(Leaf::Unknown(Fact::Baseline), Leaf::Bool)
 }
 
 // === files ===

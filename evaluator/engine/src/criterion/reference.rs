@@ -1,0 +1,129 @@
+//! The reference of the language, from the table that is asked.
+
+use lictor_wire::policy::{EventSource, LifecycleStage};
+
+use super::about::GROUPS;
+use super::{Allows, Criterion, Family, Operator};
+
+/// A criterion, told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CriterionReference {
+    /// Its field name.
+    pub name: &'static str,
+    /// The title of its group.
+    pub group: &'static str,
+    /// What it looks at.
+    pub about: &'static str,
+    /// What a value looks like.
+    pub value: String,
+    /// How a value is compared with what is found.
+    pub comparison: &'static str,
+    /// Whether a group may be negated.
+    pub negation: bool,
+    /// Which operators join several values; empty when it takes one value.
+    pub operators: &'static [&'static str],
+    /// The stages it can be used at, with the event source where one is needed.
+    pub stages: Vec<&'static str>,
+    /// What else it asks for.
+    pub note: &'static str,
+}
+
+/// Every criterion, in the order in which people meet them.
+pub fn criteria() -> impl Iterator<Item = CriterionReference> {
+    GROUPS.iter().flat_map(|(group, rows)| {
+        rows.iter().filter_map(|(name, about)| {
+            let criterion = Criterion::named(name)?;
+            Some(CriterionReference {
+                name: criterion.name,
+                group,
+                about,
+                value: criterion.form.to_string(),
+                comparison: criterion.operator.describe(),
+                negation: criterion.allows.negation(),
+                operators: match criterion.allows {
+                    Allows::One | Allows::NegatedOne => &[],
+                    Allows::ManyAlternatives => &["OR"],
+                    Allows::Many | Allows::NegatedMany => &["OR", "AND"],
+                },
+                stages: criterion.family.stages(),
+                note: note(criterion),
+            })
+        })
+    })
+}
+
+fn note(criterion: &Criterion) -> &'static str {
+    match criterion.name {
+        "Kubernetes Resource" => {
+            "with DEPLOYMENT_EVENT one of PODS_EXEC, PODS_PORTFORWARD, PODS_ATTACH, with AUDIT_LOG_EVENT one of the \
+             others; every section of an audit policy needs it"
+        }
+        "Kubernetes API Verb" => "every section of an audit policy needs it",
+        "Kubernetes User Name" | "Kubernetes User Groups" => "needs `Kubernetes Resource` in its section",
+        "File Operation" => "needs `File Path` in its section",
+        "File Path" => "every section of a node policy needs it",
+        "Has Ingress Network Policy" | "Has Egress Network Policy" => "a policy with it cannot enforce",
+        _ => "",
+    }
+}
+
+impl Family {
+    /// Where its criteria can be used.
+    fn stages(self) -> Vec<&'static str> {
+        let places = [
+            (LifecycleStage::Build, EventSource::NotApplicable, "BUILD"),
+            (LifecycleStage::Deploy, EventSource::NotApplicable, "DEPLOY"),
+            (LifecycleStage::Runtime, EventSource::DeploymentEvent, "RUNTIME (DEPLOYMENT_EVENT)"),
+            (LifecycleStage::Runtime, EventSource::AuditLogEvent, "RUNTIME (AUDIT_LOG_EVENT)"),
+            (LifecycleStage::Runtime, EventSource::NodeEvent, "RUNTIME (NODE_EVENT)"),
+        ];
+        let usable = places.into_iter().filter(|(stage, source, _)| self.is_usable(*stage, *source));
+        usable.map(|(.., name)| name).collect()
+    }
+}
+
+impl Operator {
+    /// How a value is compared, for people.
+    const fn describe(self) -> &'static str {
+        match self {
+            Self::Regex => "regular expression (RE2) that matches the whole text, in any case",
+            Self::RegexSome => {
+                "regular expression (RE2) that matches the whole text, in any case; `.*` means some text"
+            }
+            Self::Contains => "regular expression (RE2) that matches somewhere in the text, in any case",
+            Self::TextMatcher => {
+                "the text begins with it, in any case; `r/…` is a regular expression, `g/…` a glob, `\"…\"` the whole \
+                 text, `!` before any of them turns it round"
+            }
+            Self::UpperText => "the text begins with it, in any case",
+            Self::Int | Self::Uint => "whole number with an optional comparator",
+            Self::Float => "number with an optional comparator; equal up to 0.0001",
+            Self::Age => "older than so many days",
+            Self::Enum(_) => "the same name, or where there is a comparator, that much in the order given",
+            Self::AtLeast(_) => "this level or a higher one; negated, a lower one",
+            Self::Propagation => "the same mode",
+            Self::Bool => "equality",
+            Self::Required => "regular expressions (RE2) for key and value; violated when no entry matches",
+            Self::Disallowed => "regular expressions (RE2) for key and value; violated when an entry matches",
+            Self::Parts(_) => {
+                "a regular expression (RE2) for each part, all on one element; an empty part matches all"
+            }
+            Self::PathGlob => "glob over the whole path: `*`, `**`, `?`, `[a-z]`, `{a,b}`",
+            Self::Listed => "the same name, in any case; AND: all of them",
+            Self::NotDropped => "the same name, in any case",
+            Self::NoneVerified => "the same id",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_told_in_its_place() {
+        let told: Vec<&str> = criteria().map(|criterion| criterion.name).collect();
+        let rows: Vec<&str> = Criterion::all().iter().map(|criterion| criterion.name).collect();
+        assert_eq!(told, rows);
+    }
+}

@@ -1,0 +1,86 @@
+//! What is wrong with a policy file, for whoever wrote it.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// One thing that is wrong, or that was passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Whether the policy can be used all the same.
+    pub level: Level,
+    /// Which rule it is about: one word that stays the same over releases.
+    pub code: &'static str,
+    /// The file, as it was named.
+    pub file: String,
+    /// Where in the file.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// Where in the document, as `policies[0].policySections[1].policyGroups[0].fieldName`; empty for the whole.
+    pub path: String,
+    /// The policy's name; empty when the file was not read so far.
+    pub policy: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; empty when the message says it.
+    pub hint: String,
+}
+
+/// A place in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in characters, from 1.
+    pub column: u64,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The policy is not taken.
+    Error,
+    /// The policy is taken without this part, as StackRox takes it.
+    Warning,
+}
+
+impl Level {
+    /// The level as it stands in output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+impl Serialize for Level {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// `FILE:LINE:COLUMN: LEVEL CODE: MESSAGE (HINT)`, which editors and CI systems know how to jump to.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(position) = self.position {
+            write!(f, ":{position}")?;
+        }
+        write!(f, ": {} {}: {}", self.level, self.code, self.message)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, " ({})", self.hint) }
+    }
+}

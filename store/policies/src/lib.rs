@@ -1,0 +1,34 @@
+//! Policies as files: those that ship, those that people write, and everything that is wrong with them.
+//!
+//! Three forms are read and told apart by their content: StackRox's JSON (an export `{"policies": […]}`, a list, or
+//! one policy), the same in YAML, and `SecurityPolicy` custom resources, of which a file may hold several.
+//! [`read`] is the one way in: whoever takes policies from people (the command line, an import, a test) calls it and
+//! gets the policies that can be asked and a [`Finding`] for everything else, each with its line.
+//!
+//! This crate must not know what is in force: it knows files and text.
+//!
+//! ```
+//! let text = r#"{"name": "No latest", "severity": "LOW_SEVERITY", "categories": ["DevOps Best Practices"],
+//!   "lifecycleStages": ["DEPLOY"], "policySections": [{"policyGroups": [
+//!     {"fieldName": "Image tag", "values": [{"value": "latest"}]}]}]}"#;
+//! let read = lictor_policies::read("no-latest.json", text);
+//! assert!(read.policies.is_empty());
+//! assert_eq!(
+//!     read.findings[0].to_string(),
+//!     "no-latest.json:3:19: error unknown-criterion: there is no criterion `Image tag` \
+//!      (did you mean `Image Tag`?)"
+//! );
+//! ```
+
+mod custom_resource;
+mod document;
+mod finding;
+mod named;
+mod read;
+mod shipped;
+
+pub use custom_resource::to_custom_resource;
+pub use finding::{Finding, Level, Position};
+pub use named::{Missing, Selection, files, load};
+pub use read::{FilePolicy, Read, read};
+pub use shipped::Set;

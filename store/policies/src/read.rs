@@ -1,0 +1,218 @@
+//! Reading a policy file, with everything that is wrong with it at once.
+
+use std::collections::HashSet;
+
+use lictor_engine::Problem;
+use lictor_wire::policy::read::{
+    PassedOver, PolicyReadError, PolicyWarning, ReadPolicies, read_policy, read_value,
+};
+use lictor_wire::{Fingerprint, Policy, PolicyId};
+use serde_json::Value;
+
+use crate::custom_resource::{self, SPEC};
+use crate::document::{self, Document};
+use crate::finding::{Finding, Level, Position};
+
+/// What files hold.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// The policies that can be asked, in order.
+    pub policies: Vec<FilePolicy>,
+    /// Everything that is wrong, in order.
+    pub findings: Vec<Finding>,
+    /// How many policies stand in the files, those with errors too.
+    pub seen: usize,
+}
+
+/// A policy of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FilePolicy {
+    /// The policy. One that has no id was given one made of its name, the same at every reading.
+    pub policy: Policy,
+    /// The file.
+    pub file: String,
+    /// Where it begins.
+    pub position: Option<Position>,
+}
+
+/// Reads a text; `name` is what findings call it.
+#[must_use]
+pub fn read(name: &str, text: &str) -> Read {
+    let mut read = Read::default();
+    let documents = match document::read(text) {
+        Ok(documents) => documents,
+        Err(error) => {
+            read.findings.push(Finding {
+                level: Level::Error,
+                code: "syntax",
+                file: name.to_owned(),
+                position: error.position,
+                path: String::new(),
+                policy: String::new(),
+                message: format!("neither JSON nor YAML: {}", error.message),
+                hint: "a file holds an export {\"policies\": […]}, a list of policies, one policy, or \
+                       SecurityPolicy resources"
+                    .to_owned(),
+            });
+            return read;
+        }
+    };
+    for mut document in documents {
+        let value = std::mem::take(&mut document.value);
+        if !value.is_null() {
+            Reading { name, document: &document, read: &mut read }.document(value);
+        }
+    }
+    if read.seen == 0 && read.findings.is_empty() {
+        read.findings.push(Finding {
+            level: Level::Warning,
+            code: "empty",
+            file: name.to_owned(),
+            position: None,
+            path: String::new(),
+            policy: String::new(),
+            message: "there is no policy in it".to_owned(),
+            hint: String::new(),
+        });
+    }
+    read
+}
+
+impl Read {
+    /// Whether something is wrong that keeps a policy from being taken.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.level == Level::Error)
+    }
+
+    /// Adds what another text holds. Of policies with one id the first stays.
+    pub(crate) fn add(&mut self, other: Self) {
+        let known: HashSet<PolicyId> = self.policies.iter().map(|known| known.policy.id.clone()).collect();
+        self.policies.extend(other.policies.into_iter().filter(|new| !known.contains(&new.policy.id)));
+        self.findings.extend(other.findings);
+        self.seen += other.seen;
+    }
+}
+
+/// One document on its way.
+struct Reading<'a> {
+    name: &'a str,
+    document: &'a Document,
+    read: &'a mut Read,
+}
+
+impl Reading<'_> {
+    fn document(&mut self, value: Value) {
+        // Where each policy stands in the document.
+        let is_list = value.is_array();
+        let is_export = value.get("policies").is_some();
+        let resource = custom_resource::is_one(&value);
+        let outcome = match value {
+            Value::Object(map) if resource => match custom_resource::policy_of(map) {
+                Ok(policy) => read_policy(SPEC, policy),
+                Err(error) => Err(error),
+            },
+            value => read_value(value),
+        };
+        let ReadPolicies { policies, warnings } = match outcome {
+            Ok(read) => read,
+            Err(error) => {
+                self.read.seen += 1;
+                return self.refused(&error);
+            }
+        };
+        for warning in &warnings {
+            self.warned(warning);
+        }
+        for (i, mut policy) in policies.into_iter().enumerate() {
+            let base = match (resource, is_export, is_list) {
+                (true, ..) => SPEC.to_owned(),
+                (_, true, _) => format!("policies[{i}]"),
+                (.., true) => format!("[{i}]"),
+                _ => String::new(),
+            };
+            if resource {
+                custom_resource::finish(&mut policy);
+            }
+            if policy.id.is_empty() {
+                policy.id = Fingerprint::new("policy").part(&policy.name).into();
+            }
+            self.read.seen += 1;
+            match lictor_engine::validate(&policy) {
+                Ok(()) => self.read.policies.push(FilePolicy {
+                    policy,
+                    file: self.name.to_owned(),
+                    position: self.document.place(&base),
+                }),
+                Err(problems) => {
+                    problems.iter().for_each(|problem| self.wrong(&base, &policy.name, problem));
+                }
+            }
+        }
+    }
+
+    fn finding(&mut self, level: Level, code: &'static str, path: String, message: String, hint: String) {
+        self.read.findings.push(Finding {
+            level,
+            code,
+            file: self.name.to_owned(),
+            position: self.document.place(&path),
+            path,
+            policy: String::new(),
+            message,
+            hint,
+        });
+    }
+
+    fn refused(&mut self, error: &PolicyReadError) {
+        let code = match error {
+            PolicyReadError::NotJson(_) => "syntax",
+            PolicyReadError::WrongType { .. } => "type",
+            PolicyReadError::OldForm { .. } => "old-form",
+            PolicyReadError::BadTime { .. } => "time",
+        };
+        let path = error.path().to_owned();
+        let text = error.to_string();
+        let message = text.strip_prefix(&format!("{path}: ")).unwrap_or(&text).to_owned();
+        self.finding(Level::Error, code, path, message, String::new());
+    }
+
+    fn warned(&mut self, warning: &PolicyWarning) {
+        let (code, word, message) = match &warning.passed_over {
+            PassedOver::Field => {
+                let name = warning.path.rsplit('.').next().unwrap_or(&warning.path).to_owned();
+                ("unknown-field", name.clone(), format!("unknown field `{name}`, ignored"))
+            }
+            PassedOver::Value(value) => {
+                let message = format!("unknown value {value}, ignored as StackRox does");
+                ("unknown-value", value.trim_matches('"').to_owned(), message)
+            }
+        };
+        let hint = match nearest(&word, &warning.known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("one of {}", warning.known.join(", ")),
+        };
+        self.finding(Level::Warning, code, warning.path.clone(), message, hint);
+    }
+
+    fn wrong(&mut self, base: &str, policy: &str, problem: &Problem) {
+        let path = match (base.is_empty(), problem.path.is_empty()) {
+            (true, _) => problem.path.clone(),
+            (_, true) => base.to_owned(),
+            _ => format!("{base}.{}", problem.path),
+        };
+        let (message, hint) = (problem.message.clone(), problem.hint.clone());
+        self.finding(Level::Error, problem.code.as_str(), path, message, hint);
+        if let Some(finding) = self.read.findings.last_mut() {
+            policy.clone_into(&mut finding.policy);
+        }
+    }
+}
+
+/// The known word somebody may have meant.
+fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let word = word.to_lowercase();
+    let likeness = |known: &&str| strsim::jaro_winkler(&word, &known.to_lowercase());
+    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&best) > 0.8).then_some(best)
+}

@@ -69,6 +69,11 @@ pub(crate) enum Command {
     /// Policies: put them in force, look at them.
     #[command(subcommand)]
     Policy(Policy),
+    /// Judge what is about to be deployed, without a cluster; 1 when a policy is violated.
+    #[command(subcommand)]
+    Check(Check),
+    /// Judge what happened already, from files; 1 when a policy is violated.
+    Replay(Replay),
     /// Events as they pass.
     #[command(subcommand)]
     Events(Events),
@@ -156,9 +161,10 @@ pub(crate) struct Up {
     /// The NATS server to use; else a private one is started on a free loopback port.
     #[arg(long, env = "LICTOR_NATS_URL", help_heading = "Bus")]
     pub(crate) nats_url: Option<String>,
-    /// Policies to put in force at the start: files in StackRox's JSON form.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) policies: Vec<PathBuf>,
+    /// Policies to put in force at the start: files, folders, or sets that ship (default, pod-security-baseline,
+    /// pod-security-restricted).
+    #[arg(long, value_name = "POLICIES")]
+    pub(crate) policies: Vec<String>,
     /// How many evaluators run in this process.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=64), value_name = "N")]
     pub(crate) evaluators: u16,
@@ -176,6 +182,80 @@ pub(crate) struct Up {
     pub(crate) enforcer: lictor_enforcer::Config,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Check {
+    /// Manifests: workloads as they would be seen at the deploy stage.
+    Deployment(CheckDeployment),
+}
+
+/// `lictor check deployment`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckDeployment {
+    /// Manifests: files, folders, or `-` for standard input.
+    #[arg(short = 'f', long = "file", required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+    /// What ends with 1.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) fail_on: FailOn,
+    /// How the answer is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: ReportFormat,
+}
+
+/// Which policies judge files, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Judging {
+    /// Files and folders with policies, or sets that ship: default, pod-security-baseline, pod-security-restricted.
+    #[arg(long, value_name = "POLICIES", default_value = "default")]
+    pub(crate) policies: Vec<String>,
+    /// The cluster's id, where the files do not say.
+    #[arg(long, default_value = "local", value_name = "ID")]
+    pub(crate) cluster: String,
+    /// Judge as StackRox does even where lictor mends it.
+    #[arg(long)]
+    pub(crate) parity: bool,
+}
+
+/// What makes a check fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Any violation.
+    #[default]
+    Violation,
+    /// A violation of a policy that enforces at this stage.
+    Enforced,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// JUnit XML, for CI systems: a suite for each workload, a case for each policy.
+    Junit,
+    /// SARIF 2.1.0, for code hosts.
+    Sarif,
+}
+
+/// `lictor replay`.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Audit logs, Tetragon exports, events of lictor (`lictor events tail -o json`), packed with gzip or not; and
+    /// manifests as context. Which is which is told by their content.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+    /// How the answer is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
 /// How answers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Output {
@@ -190,9 +270,9 @@ pub(crate) enum Output {
 pub(crate) enum Policy {
     /// Puts policies in force, replacing those of the same id.
     Apply {
-        /// Files in StackRox's JSON form: an export, a list, or one policy.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
+        /// Files and folders, or sets that ship: default, pod-security-baseline, pod-security-restricted.
+        #[arg(required = true, value_name = "POLICIES")]
+        policies: Vec<String>,
         #[command(flatten)]
         nats: Nats,
     },
@@ -200,6 +280,22 @@ pub(crate) enum Policy {
     List {
         #[command(flatten)]
         nats: Nats,
+        /// How the answer is written.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Says everything that is wrong with policy files; 1 when there is something.
+    Lint(PolicyLint),
+    /// Tries policies on cases written in YAML; 1 when one fails.
+    Test(PolicyTest),
+    /// Says why a policy matches something that happened, or why not.
+    Explain(PolicyExplain),
+    /// Says what changed between two sets of policies, by meaning, not by text; 1 when something did.
+    Diff(PolicyDiff),
+    /// The reference of the policy language.
+    Criteria {
+        /// One criterion, such as `Process Name`.
+        name: Option<String>,
         /// How the answer is written.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
@@ -212,6 +308,74 @@ pub(crate) enum Policy {
         #[command(flatten)]
         nats: Nats,
     },
+}
+
+/// `lictor policy lint`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyLint {
+    /// Files and folders, or sets that ship: default, pod-security-baseline, pod-security-restricted.
+    #[arg(required = true, value_name = "POLICIES")]
+    pub(crate) policies: Vec<String>,
+    /// How findings are written: json is one object a line.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+/// `lictor policy test`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTest {
+    /// Files of cases, or folders with them.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Policies that cases name, by name or id.
+    #[arg(long, value_name = "POLICIES")]
+    pub(crate) policies: Vec<String>,
+    /// Judge as StackRox does even where lictor mends it.
+    #[arg(long)]
+    pub(crate) parity: bool,
+    /// List what the cases say they cover.
+    #[arg(long)]
+    pub(crate) covered: bool,
+    /// How the answer is written: json is one object a case.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+/// `lictor policy explain`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyExplain {
+    /// The policy, by name or id.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: String,
+    /// What happened, or the workload: a file with one document, or `-`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event: PathBuf,
+    /// What is known besides: manifests, facts about images, labels of namespaces.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) given: Vec<PathBuf>,
+    /// Where the policy is: files, folders, or sets that ship.
+    #[arg(long, value_name = "POLICIES", default_value = "default")]
+    pub(crate) policies: Vec<String>,
+    /// Judge as StackRox does even where lictor mends it.
+    #[arg(long)]
+    pub(crate) parity: bool,
+    /// How the answer is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+/// `lictor policy diff`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyDiff {
+    /// The old ones: a file, a folder, or a set that ships.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: String,
+    /// The new ones.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: String,
+    /// How the answer is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Subcommand)]
@@ -267,6 +431,15 @@ pub(crate) struct TailArgs {
     /// How they are written: json is one object a line.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
+}
+
+impl From<Output> for ReportFormat {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Table => Self::Table,
+            Output::Json => Self::Json,
+        }
+    }
 }
 
 impl BusArgs {

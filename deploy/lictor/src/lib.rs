@@ -9,6 +9,8 @@ mod commands;
 mod demo;
 mod exit;
 mod nats;
+mod offline;
+mod report;
 mod shutdown;
 mod telemetry;
 mod text;

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use anstream::{eprintln, println, stdout};
+use lictor_policies::{Finding, Level};
 use lictor_wire::policy::Severity;
 use lictor_wire::{Decision, Outcome, Receipt, ReceiptStep, Verdict, Violation};
 
@@ -34,6 +35,44 @@ pub(crate) fn line(text: &str) {
     println!("{text}");
 }
 
+/// A line above others.
+pub(crate) fn heading(text: &str) {
+    println!("{BOLD}{}{OFF}", plain(text));
+}
+
+/// A violated policy below its entity.
+pub(crate) fn violated(severity_of: Severity, policy: &str, more: &str) {
+    let colour = colour(severity_of);
+    println!("  {colour}{:<8}{OFF} {} {DIM}{}{OFF}", severity(severity_of), plain(policy), plain(more));
+}
+
+const fn colour(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical | Severity::High => RED,
+        Severity::Medium => YELLOW,
+        Severity::Low | Severity::Unset => BLUE,
+    }
+}
+
+/// Something that is wrong with a policy file, as editors and CI systems know how to read it.
+pub(crate) fn finding(finding: &Finding) {
+    let colour = match finding.level {
+        Level::Error => RED,
+        Level::Warning => YELLOW,
+    };
+    let place = finding.position.map_or_else(String::new, |position| format!(":{position}"));
+    println!(
+        "{BOLD}{}{place}:{OFF} {colour}{}{OFF} {}: {}",
+        plain(&finding.file),
+        finding.level,
+        finding.code,
+        plain(&finding.message)
+    );
+    if !finding.hint.is_empty() {
+        println!("  {DIM}{}{OFF}", plain(&finding.hint));
+    }
+}
+
 /// Writes what is buffered; a closed pipe is a reader that has seen enough.
 pub(crate) fn flush() -> bool {
     stdout().flush().is_ok()
@@ -47,11 +86,7 @@ pub(crate) fn table_head() {
 /// A violation as a row of the live table.
 pub(crate) fn violation_row(verdict: &Verdict, violation: &Violation) {
     let severity = severity(violation.policy.severity);
-    let colour = match violation.policy.severity {
-        Severity::Critical | Severity::High => RED,
-        Severity::Medium => YELLOW,
-        Severity::Low | Severity::Unset => BLUE,
-    };
+    let colour = colour(violation.policy.severity);
     let evidence = violation.sections.first().map(|section| {
         section.evidence.iter().map(|e| format!("{} {}", e.criterion, e.found)).collect::<Vec<_>>().join(", ")
     });

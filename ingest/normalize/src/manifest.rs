@@ -53,6 +53,8 @@ pub struct Text<'a> {
 pub struct Manifests {
     /// Top-level workloads.
     pub deployments: Vec<Deployment>,
+    /// Where each of them begins, in the same order.
+    pub places: Vec<Place>,
     /// Pods that have a UID, with the workload each belongs to.
     pub pods: Vec<PodRecord>,
     /// Namespaces.

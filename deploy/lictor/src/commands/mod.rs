@@ -1,8 +1,10 @@
 //! One file per command; here they are only told apart.
 
+mod check;
 mod completions;
 mod doctor;
 mod policy;
+mod replay;
 mod roles;
 mod summary;
 mod tail;
@@ -24,6 +26,8 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Enforcer { nats, config, job: None } => roles::enforcer(nats, config).await,
         Command::Store { nats, config } => roles::store(nats, config).await,
         Command::Policy(command) => policy::run(command).await,
+        Command::Check(command) => check::run(command),
+        Command::Replay(options) => replay::run(&options),
         Command::Events(command) => tail::events(command).await,
         Command::Verdicts(command) => tail::verdicts(command).await,
         Command::Receipts(command) => tail::receipts(command).await,

@@ -189,9 +189,9 @@ fn doors(options: &Up, demo: Option<&Demo>) -> Vec<lictor_ingest::Config> {
 }
 
 async fn put_policies(bus: &Bus, options: &Up, demo: Option<&Demo>) -> Result<(), Failure> {
-    let mut files = options.policies.clone();
-    files.extend(demo.map(Demo::policies));
-    let policies = super::policy::read_files(&files)?;
+    let mut names = options.policies.clone();
+    names.extend(demo.map(|demo| demo.policies().display().to_string()));
+    let policies = super::policy::read(&names)?;
     // What is in force already stays as it is: a restart is no edit.
     let (_, state) = bus.policy_log().state().await.map_err(Failure::unreachable)?;
     let in_force: BTreeMap<&str, &Policy> =

@@ -83,8 +83,21 @@ pub(super) fn split(text: Text<'_>) -> Vec<Found<'_>> {
     documents
         .into_iter()
         .filter(|(_, document)| !is_empty(document))
+        .map(|(line, document)| without_head(line, document))
         .map(|(line, document)| yaml(Place { file: text.name.to_owned(), line }, document))
         .collect()
+}
+
+/// A document from its first line on, without the marker, comments and blank lines above: that is where its object
+/// begins for people.
+fn without_head(line: u64, document: &str) -> (u64, &str) {
+    let is_head = |line: &str| {
+        let line = line.trim();
+        line.is_empty() || line == "---" || line.starts_with('#')
+    };
+    let head: Vec<&str> = document.split_inclusive('\n').take_while(|line| is_head(line)).collect();
+    let bytes: usize = head.iter().map(|line| line.len()).sum();
+    (line + head.len() as u64, document.get(bytes..).unwrap_or(document))
 }
 
 /// `---` at a line's start divides documents wherever it stands, inside a block of text too: YAML says so.

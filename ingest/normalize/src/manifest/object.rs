@@ -122,6 +122,7 @@ impl Objects {
             }
             policies::run_as(model, workload.token_decided, &accounts);
             manifests.deployments.push(workload.model);
+            manifests.places.push(place);
         }
     }
 

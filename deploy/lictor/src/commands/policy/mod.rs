@@ -1,11 +1,16 @@
-//! `lictor policy`: puts policies in force, and shows them.
+//! `lictor policy`: puts policies in force and shows them; reads, tries and compares those in files.
+
+mod criteria;
+mod diff;
+mod explain;
+mod lint;
+mod test;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 use lictor_bus::Bus;
-use lictor_wire::policy::read::read_policies;
+use lictor_policies::{Level, Selection, Set};
 use lictor_wire::{Fingerprint, Policy, PolicyChange, PolicyId};
 
 use crate::cli::{self, Output};
@@ -14,8 +19,8 @@ use crate::text;
 
 pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
     match command {
-        cli::Policy::Apply { files, nats } => {
-            let policies = read_files(&files)?;
+        cli::Policy::Apply { policies, nats } => {
+            let policies = read(&policies)?;
             let bus = super::connect(&nats, "lictor-policy").await?;
             let count = policies.len();
             let sequence = put_in_force(&bus, policies).await?;
@@ -27,6 +32,11 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
             let bus = super::connect(&nats, "lictor-policy").await?;
             list(&bus, output).await
         }
+        cli::Policy::Lint(options) => lint::run(&options),
+        cli::Policy::Test(options) => test::run(&options),
+        cli::Policy::Explain(options) => explain::run(&options),
+        cli::Policy::Diff(options) => diff::run(&options),
+        cli::Policy::Criteria { name, output } => criteria::run(name.as_deref(), output),
         cli::Policy::Delete { ids, nats } => {
             let bus = super::connect(&nats, "lictor-policy").await?;
             let changes =
@@ -39,32 +49,29 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
     }
 }
 
-/// Reads policy files, tells what was not understood, and refuses what cannot be asked.
-pub(super) fn read_files(files: &[PathBuf]) -> Result<Vec<Policy>, Failure> {
-    let mut policies = Vec::new();
-    for file in files {
-        let named =
-            |error: &dyn std::fmt::Display| Failure::not_understood(format!("{}: {error}", file.display()));
-        let content = std::fs::read_to_string(file).map_err(|error| named(&error))?;
-        let read = read_policies(&content).map_err(|error| {
-            named(&error)
-                .hint("a file holds an export {\"policies\": […]}, a list of policies, or one policy")
-        })?;
-        for warning in &read.warnings {
-            text::note(&format!("{}: {warning}", file.display()));
-        }
-        for mut policy in read.policies {
-            if policy.id.is_empty() {
-                policy.id = Fingerprint::new("policy").part(&policy.name).into();
-            }
-            lictor_engine::validate(&policy).map_err(|problems| {
-                let problems: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
-                named(&format!("policy `{}` cannot be asked:\n{}", policy.name, problems.join("\n")))
-            })?;
-            policies.push(policy);
-        }
+/// Reads what `--policies` names. Everything that is wrong is told; whatever keeps a policy from being asked ends
+/// the command.
+pub(crate) fn load(names: &[String]) -> Result<lictor_policies::Read, Failure> {
+    let selections: Vec<Selection> = names.iter().map(|name| Selection::of(name)).collect();
+    let read = lictor_policies::load(&selections).map_err(|error| {
+        let sets: Vec<&str> = Set::ALL.iter().map(|set| set.as_str()).collect();
+        Failure::not_understood(error).hint(format!("name a file, a folder, or one of {}", sets.join(", ")))
+    })?;
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        read.findings.iter().partition(|finding| finding.level == Level::Error);
+    for warning in warnings {
+        text::note(&warning.to_string());
     }
-    Ok(policies)
+    if !errors.is_empty() {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        return Err(Failure::not_understood(errors.join("\n")).hint("`lictor policy lint` shows the same"));
+    }
+    Ok(read)
+}
+
+/// The policies that `--policies` names.
+pub(super) fn read(names: &[String]) -> Result<Vec<Policy>, Failure> {
+    Ok(load(names)?.policies.into_iter().map(|file| file.policy).collect())
 }
 
 /// Puts policies in force: in one write, or none of them.

@@ -1,0 +1,113 @@
+//! `lictor check`: judges what is about to be deployed, without a cluster.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use lictor_engine::PolicySet;
+use lictor_normalize::manifest::{self, Text};
+use lictor_wire::Deployment;
+use lictor_wire::policy::{LifecycleStage, Policy};
+
+use super::policy::load;
+use crate::cli::{Check, CheckDeployment, FailOn};
+use crate::exit::{Exit, Failure};
+use crate::offline::{World, compile, findings, seen};
+use crate::report::{EntityResult, Open, Place, Report, Violated};
+use crate::text;
+
+pub(super) fn run(command: Check) -> Result<Exit, Failure> {
+    match command {
+        Check::Deployment(options) => deployment(&options),
+    }
+}
+
+fn deployment(options: &CheckDeployment) -> Result<Exit, Failure> {
+    let rules = rules(&options.judging.policies)?;
+    let texts = read(&options.files)?;
+    let mut world = World::new(&options.judging.cluster);
+    let named = texts.iter().map(|(name, text)| Text { name, text });
+    let found = manifest::read(named, world.cluster());
+    for error in &found.errors {
+        text::note(&format!("{error} ({})", error.hint()));
+    }
+    world.know_manifests(&found);
+    let set = compile(rules.clone(), options.judging.parity);
+    let now = Timestamp::now();
+    let judged = found.deployments.iter().zip(&found.places);
+    let results: Vec<EntityResult> = judged
+        .flat_map(|(model, place)| {
+            let place = Place { file: place.file.clone(), line: place.line };
+            judge(&world, &set, &rules, model, &place, now)
+        })
+        .collect();
+    let asked = rules.into_iter().filter(|policy| policy.lifecycle_stages.contains(&LifecycleStage::Deploy));
+    let entities = results.len();
+    let report = Report::new(results, asked.collect(), entities);
+    report.write(options.output)?;
+    if !found.errors.is_empty() {
+        let message = format!("{} documents could not be read and were not judged", found.errors.len());
+        return Err(Failure::not_understood(message));
+    }
+    if entities == 0 {
+        let failure = Failure::not_understood("there is no workload in what was given");
+        return Err(failure.hint("render templates first, with `helm template` or `kubectl kustomize`"));
+    }
+    let fails = match options.fail_on {
+        FailOn::Violation => report.summary.violations > 0,
+        FailOn::Enforced => report.summary.enforced > 0,
+    };
+    Ok(if fails { Exit::Violated } else { Exit::Fine })
+}
+
+/// The policies that are on.
+pub(super) fn rules(names: &[String]) -> Result<Vec<Policy>, Failure> {
+    let policies = load(names)?.policies.into_iter().map(|file| file.policy);
+    Ok(policies.filter(|policy| !policy.disabled).collect())
+}
+
+fn judge(
+    world: &World,
+    set: &PolicySet,
+    rules: &[Policy],
+    model: &Deployment,
+    place: &Place,
+    now: Timestamp,
+) -> Vec<EntityResult> {
+    let mut results = Vec::new();
+    let event = seen(model.clone(), now);
+    world.subjects(&event, &mut |subject, entity| {
+        let findings = findings(set, subject, now);
+        let violations = findings.violations.iter().map(|found| Violated::of(found, findings.stage, rules));
+        results.push(EntityResult {
+            name: entity.display_name(),
+            entity,
+            place: Some(place.clone()),
+            violations: violations.collect(),
+            undecided: findings.undecided.iter().map(Open::undecided).collect(),
+            failures: findings.failures.iter().map(Open::failed).collect(),
+        });
+    });
+    results
+}
+
+/// Files by name; folders give the manifests in them, `-` is standard input.
+fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
+    let mut texts = Vec::new();
+    for path in paths {
+        if path == Path::new("-") {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Failure::not_understood(format!("stdin: {error}")))?;
+            texts.push(("stdin".to_owned(), text));
+            continue;
+        }
+        for file in lictor_policies::files(path).map_err(Failure::not_understood)? {
+            let named =
+                |error: std::io::Error| Failure::not_understood(format!("{}: {error}", file.display()));
+            texts.push((file.display().to_string(), std::fs::read_to_string(&file).map_err(named)?));
+        }
+    }
+    Ok(texts)
+}

@@ -1,0 +1,228 @@
+//! `lictor policy explain`: why a policy matches something, or why not.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use lictor_engine::{CriterionExplanation, Explanation, Outcome, PolicySet, SectionExplanation};
+use lictor_wire::{Entity, Policy, PolicyId};
+use serde_json::{Value, json};
+
+use super::load;
+use crate::cli::{Output, PolicyExplain};
+use crate::exit::{Exit, Failure};
+use crate::offline::{Document, World, compile};
+use crate::text;
+
+/// The cluster of documents that name none.
+const CLUSTER: &str = "local";
+
+pub(super) fn run(options: &PolicyExplain) -> Result<Exit, Failure> {
+    let policy = named(options)?;
+    let id = policy.id.clone();
+    // Disabled policies are explained as if they were not: who asks wants to know what they would do.
+    let set = compile([Policy { disabled: false, ..policy }], options.parity);
+    let now = Timestamp::now();
+    let mut world = World::new(CLUSTER);
+    let mut given = Vec::new();
+    for path in &options.given {
+        given.extend(documents(path, &world, now)?);
+    }
+    let judged = documents(&options.event, &world, now)?;
+    let named = |error: &dyn std::fmt::Display| {
+        Failure::not_understood(format!("{}: {error}", options.event.display()))
+    };
+    Document::know(&given, &mut world).map_err(|error| named(&error))?;
+    let mut all = Vec::new();
+    for document in &judged {
+        explain(document, &given, &world, &set, &id, now, &mut all).map_err(|error| named(&error))?;
+    }
+    if all.is_empty() {
+        return Err(named(&"there is nothing in it that a policy can be about"));
+    }
+    match options.output {
+        Output::Json => {
+            let all: Vec<Value> = all.iter().map(|(entity, told)| to_json(entity, told)).collect();
+            text::line(&Value::from(all).to_string());
+        }
+        Output::Table => all.iter().for_each(|(entity, told)| tell(entity, told)),
+    }
+    let violated = all.iter().any(|(_, told)| told.outcome == Outcome::Holds);
+    Ok(if violated { Exit::Violated } else { Exit::Fine })
+}
+
+fn explain(
+    document: &Document,
+    given: &[Document],
+    world: &World,
+    set: &PolicySet,
+    id: &PolicyId,
+    now: Timestamp,
+    all: &mut Vec<(Entity, Explanation)>,
+) -> Result<(), crate::offline::DocumentError> {
+    if let Document::Image(facts) = document {
+        world.image_subject(facts, &mut |subject, entity| {
+            all.extend(set.explain(id, subject, now).map(|told| (entity, told)));
+        });
+    }
+    for event in document.events(given, world.cluster(), now)? {
+        world.subjects(&event, &mut |subject, entity| {
+            all.extend(set.explain(id, subject, now).map(|told| (entity, told)));
+        });
+    }
+    Ok(())
+}
+
+fn named(options: &PolicyExplain) -> Result<Policy, Failure> {
+    let policies = load(&options.policies)?.policies;
+    let is_meant = |policy: &Policy| policy.name == options.policy || policy.id.as_str() == options.policy;
+    let found = policies.iter().find(|file| is_meant(&file.policy));
+    found.map(|file| file.policy.clone()).ok_or_else(|| {
+        let part = options.policy.to_lowercase();
+        let near: Vec<&str> = policies
+            .iter()
+            .map(|file| file.policy.name.as_str())
+            .filter(|name| name.to_lowercase().contains(&part))
+            .take(5)
+            .collect();
+        let failure = Failure::not_understood(format!("there is no policy `{}`", options.policy));
+        match near.as_slice() {
+            [] => failure.hint("name its file with --policies"),
+            near => failure.hint(format!("did you mean {}?", near.join(", "))),
+        }
+    })
+}
+
+/// The documents of a file: YAML with several, JSON, or lines of JSON.
+fn documents(path: &Path, world: &World, now: Timestamp) -> Result<Vec<Document>, Failure> {
+    let named =
+        |error: &dyn std::fmt::Display| Failure::not_understood(format!("{}: {error}", path.display()));
+    let mut content = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut content).map_err(|error| named(&error))?;
+    } else {
+        content = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+    }
+    let values: Vec<Value> = if content.trim_start().starts_with(['{', '[']) {
+        let values = serde_json::Deserializer::from_str(&content).into_iter();
+        values.collect::<Result<_, _>>().map_err(|error| named(&error))?
+    } else {
+        serde_saphyr::from_multiple(&content).map_err(|error| named(&error))?
+    };
+    values
+        .iter()
+        .map(|value| Document::read(value, world.cluster(), now).map_err(|error| named(&error)))
+        .collect()
+}
+
+// --- for people ----------------------------------------------------------------------------------------------------
+
+fn tell(entity: &Entity, told: &Explanation) {
+    text::heading(&format!(
+        "{} {} {}",
+        told.policy.name,
+        match &told.outcome {
+            Outcome::Holds => "is violated by",
+            Outcome::DoesNotHold => "is not violated by",
+            Outcome::Unknown(_) => "cannot be decided for",
+        },
+        text::plain(&entity.display_name())
+    ));
+    if !told.not_asked.is_empty() {
+        text::line(&format!("  not asked: {}", told.not_asked));
+    }
+    for section in &told.sections {
+        tell_section(section);
+    }
+}
+
+fn tell_section(section: &SectionExplanation) {
+    let name = if section.name.is_empty() { String::new() } else { format!(" `{}`", section.name) };
+    text::line(&format!("  section {}{name}: {}", section.index + 1, word(&section.outcome)));
+    for (i, criterion) in section.criteria.iter().enumerate() {
+        let mark = if section.first_failing == Some(i) { "  <- the first that fails" } else { "" };
+        text::line(&format!(
+            "    {} wants {}: {}{mark}",
+            criterion.criterion,
+            text::plain(&criterion.wanted),
+            word(&criterion.outcome)
+        ));
+        tell_found(criterion);
+    }
+    if section.first_failing.is_none() && section.outcome == Outcome::DoesNotHold {
+        text::line("    each criterion is met, but not all of them by the same one");
+    }
+}
+
+fn tell_found(criterion: &CriterionExplanation) {
+    if criterion.found.is_empty() {
+        text::line("      found nothing to look at");
+    }
+    for found in &criterion.found {
+        let at = if found.at.is_empty() { String::new() } else { format!("{}: ", found.at) };
+        let value = if found.value.is_empty() { "nothing" } else { &found.value };
+        let line = format!("      found {at}{value} ({})", word(&found.outcome));
+        text::line(&text::plain(&line));
+    }
+    if criterion.more > 0 {
+        text::line(&format!("      and {} more", criterion.more));
+    }
+}
+
+fn word(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Holds => "holds".to_owned(),
+        Outcome::DoesNotHold => "does not hold".to_owned(),
+        Outcome::Unknown(missing) => format!("not known for want of: {}", missing.join(", ")),
+    }
+}
+
+// --- for programs --------------------------------------------------------------------------------------------------
+
+fn to_json(entity: &Entity, told: &Explanation) -> Value {
+    let sections: Vec<Value> = told
+        .sections
+        .iter()
+        .map(|section| {
+            let criteria: Vec<Value> = section.criteria.iter().map(criterion_json).collect();
+            json!({
+                "section": section.index,
+                "name": section.name,
+                "outcome": outcome_json(&section.outcome),
+                "firstFailing": section.first_failing,
+                "criteria": criteria,
+                "evidence": section.matched.as_ref().map(|matched| &matched.evidence),
+            })
+        })
+        .collect();
+    json!({
+        "policy": told.policy,
+        "entity": entity,
+        "outcome": outcome_json(&told.outcome),
+        "notAsked": told.not_asked,
+        "sections": sections,
+    })
+}
+
+fn criterion_json(criterion: &CriterionExplanation) -> Value {
+    let found: Vec<Value> = criterion
+        .found
+        .iter()
+        .map(|found| json!({"at": found.at, "value": found.value, "outcome": outcome_json(&found.outcome)}))
+        .collect();
+    json!({
+        "criterion": criterion.criterion,
+        "wanted": criterion.wanted,
+        "outcome": outcome_json(&criterion.outcome),
+        "found": found,
+        "more": criterion.more,
+    })
+}
+
+fn outcome_json(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Holds => json!("holds"),
+        Outcome::DoesNotHold => json!("doesNotHold"),
+        Outcome::Unknown(missing) => json!({ "unknown": missing }),
+    }
+}

@@ -1,0 +1,24 @@
+//! `lictor policy lint`: everything that is wrong with policy files.
+
+use lictor_policies::{Level, Selection};
+
+use crate::cli::{Output, PolicyLint};
+use crate::exit::{Exit, Failure};
+use crate::text;
+
+pub(super) fn run(options: &PolicyLint) -> Result<Exit, Failure> {
+    let selections: Vec<Selection> = options.policies.iter().map(|name| Selection::of(name)).collect();
+    let read = lictor_policies::load(&selections).map_err(Failure::not_understood)?;
+    for finding in &read.findings {
+        match options.output {
+            Output::Table => text::finding(finding),
+            Output::Json => text::line(&serde_json::to_string(finding).map_err(Failure::unreachable)?),
+        }
+    }
+    if options.output == Output::Table {
+        let errors = read.findings.iter().filter(|finding| finding.level == Level::Error).count();
+        let warnings = read.findings.len() - errors;
+        text::line(&format!("{} policies: {errors} errors, {warnings} warnings", read.seen));
+    }
+    Ok(if read.findings.is_empty() { Exit::Fine } else { Exit::Violated })
+}

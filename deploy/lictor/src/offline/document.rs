@@ -1,0 +1,209 @@
+//! A document of a test case or of `--event`: something that is known, or something that happened.
+
+use jiff::Timestamp;
+use lictor_normalize::{Origin, audit, manifest, tetragon};
+use lictor_wire::{
+    AuditEvent, Baseline, ClusterId, ClusterRecord, ConnectionBaseline, Deployment, Event, EventData,
+    FileEvent, ImageFacts, NamespaceRecord, NetworkEvent, ProcessBaseline, ProcessEvent, RequestEvent,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{World, happened, seen};
+
+/// One document.
+#[derive(Debug)]
+pub(crate) enum Document {
+    /// Kubernetes objects, linked with those beside them.
+    Manifest(String),
+    /// A workload, as the model has it.
+    Deployment(Box<Deployment>),
+    /// Facts about an image.
+    Image(Box<ImageFacts>),
+    /// A namespace with its labels.
+    Namespace(NamespaceRecord),
+    /// The cluster's labels.
+    Cluster(ClusterRecord),
+    /// Something that happened, and whether it departs from the workload's locked baseline.
+    Event(Box<Event>, Option<bool>),
+}
+
+/// Why a document cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct DocumentError {
+    message: String,
+}
+
+/// The keys by which documents are told apart.
+const KINDS: &str = "a Kubernetes object (`apiVersion`, `kind`), an event of lictor (`specversion`), a Tetragon record, \
+                     an audit record, or one of `deployment`, `image`, `namespace`, `cluster`, `process`, `network`, \
+                     `file`, `request`, `audit`";
+
+impl Document {
+    /// Reads a document; `now` is when its events happened if they do not say.
+    pub(crate) fn read(value: &Value, cluster: &ClusterId, now: Timestamp) -> Result<Self, DocumentError> {
+        let Value::Object(map) = value else {
+            return Err(error(format!("a document is {KINDS}")));
+        };
+        let origin = Origin { cluster: cluster.clone(), source: "/file".to_owned(), received: now };
+        let text = value.to_string();
+        if map.contains_key("specversion") {
+            let event = Event::parse(&text).map_err(error)?;
+            return Ok(Self::Event(Box::new(event), None));
+        }
+        if let Some(version) = map.get("apiVersion").and_then(Value::as_str) {
+            if version.starts_with("audit.k8s.io/") {
+                return one_of(audit::read(&text, &origin).map_err(error)?.events);
+            }
+            return Ok(Self::Manifest(text));
+        }
+        if map.keys().any(|key| key.starts_with("process_")) {
+            let event = tetragon::read(&text, &origin).map_err(error)?;
+            return Ok(Self::Event(Box::new(event), None));
+        }
+        Self::short(map, &origin)
+    }
+
+    /// The short forms, named by their one key.
+    fn short(map: &Map<String, Value>, origin: &Origin) -> Result<Self, DocumentError> {
+        let deviates = match map.get("deviates") {
+            None => None,
+            Some(Value::Bool(deviates)) => Some(*deviates),
+            Some(_) => return Err(error("`deviates` is true or false")),
+        };
+        let mut kinds = map.iter().filter(|(key, _)| *key != "deviates");
+        let (Some((kind, body)), None) = (kinds.next(), kinds.next()) else {
+            return Err(error(format!("a document has one key: {KINDS}")));
+        };
+        if deviates.is_some() && kind != "process" && kind != "network" {
+            return Err(error("`deviates` goes with `process` and `network`"));
+        }
+        let happened =
+            |data| Ok(Self::Event(Box::new(happened(data, &origin.cluster, origin.received)), deviates));
+        match kind.as_str() {
+            "deployment" => {
+                let mut model: Deployment = strict(kind, body)?;
+                model.cluster_id = origin.cluster.clone();
+                if model.id.is_empty() {
+                    model.id = Deployment::id_without_uid(
+                        &model.cluster_id,
+                        &model.namespace,
+                        &model.kind,
+                        &model.name,
+                    );
+                }
+                Ok(Self::Deployment(Box::new(model)))
+            }
+            "image" => Ok(Self::Image(Box::new(strict(kind, body)?))),
+            "namespace" => Ok(Self::Namespace(strict(kind, body)?)),
+            "cluster" => Ok(Self::Cluster(strict(kind, body)?)),
+            "process" => happened(EventData::Process(Box::new(strict::<ProcessEvent>(kind, body)?))),
+            "network" => happened(EventData::Network(Box::new(strict::<NetworkEvent>(kind, body)?))),
+            "file" => happened(EventData::File(Box::new(strict::<FileEvent>(kind, body)?))),
+            "request" => happened(EventData::Request(Box::new(strict::<RequestEvent>(kind, body)?))),
+            "audit" => happened(EventData::Audit(Box::new(strict::<AuditEvent>(kind, body)?))),
+            other => Err(error(format!("unknown key `{other}`; a document is {KINDS}"))),
+        }
+    }
+
+    /// Takes in what is known. Something that happened is not known by having happened, but for workloads and images.
+    pub(crate) fn know<'d>(
+        documents: impl IntoIterator<Item = &'d Self>,
+        world: &mut World,
+    ) -> Result<(), DocumentError> {
+        let mut manifests = Vec::new();
+        for document in documents {
+            match document {
+                Self::Manifest(text) => manifests.push(text.as_str()),
+                Self::Deployment(model) => world.know_deployment(model),
+                Self::Image(facts) => world.know_image(facts),
+                Self::Namespace(record) => world.know_namespace(record),
+                Self::Cluster(record) => world.know_cluster(record),
+                Self::Event(event, _) => super::learn(world, event),
+            }
+        }
+        let found = read_manifests(manifests, world.cluster())?;
+        world.know_manifests(&found);
+        Ok(())
+    }
+
+    /// The events that judge a document: itself, or the workloads it holds as the objects beside them leave them.
+    pub(crate) fn events<'d>(
+        &self,
+        beside: impl IntoIterator<Item = &'d Self>,
+        cluster: &ClusterId,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, DocumentError> {
+        match self {
+            Self::Event(event, _) => Ok(vec![(**event).clone()]),
+            Self::Deployment(model) => Ok(vec![seen((**model).clone(), now)]),
+            Self::Manifest(text) => {
+                let own = read_manifests([text.as_str()], cluster)?;
+                let beside = beside.into_iter().filter_map(|document| match document {
+                    Self::Manifest(text) => Some(text.as_str()),
+                    _ => None,
+                });
+                let all = read_manifests(beside.chain([text.as_str()]), cluster)?;
+                let is_own = |model: &Deployment| own.deployments.iter().any(|own| own.id == model.id);
+                Ok(all.deployments.into_iter().filter(is_own).map(|model| seen(model, now)).collect())
+            }
+            Self::Image(_) | Self::Namespace(_) | Self::Cluster(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The locked baselines under which an event departs from what is usual, or does not.
+    pub(crate) fn baseline(event: &Event, deviates: bool, deployment: &Deployment) -> Option<Baseline> {
+        let mut baseline = Baseline { deployment: deployment.id.clone(), ..Baseline::default() };
+        match &event.data {
+            EventData::Process(process) => {
+                let container = process.container.as_ref().map(|c| c.name.clone()).unwrap_or_default();
+                let mut usual = ProcessBaseline { locked: true, ..ProcessBaseline::default() };
+                if !deviates {
+                    usual.exec_file_paths.insert(process.exec_file_path.clone());
+                }
+                baseline.processes.insert(container, usual);
+            }
+            EventData::Network(connection) => {
+                let peers = if deviates { Vec::new() } else { vec![lictor_wire::Peer::of(connection)] };
+                baseline.connections = ConnectionBaseline { locked: true, peers };
+            }
+            _ => return None,
+        }
+        Some(baseline)
+    }
+}
+
+fn one_of(mut events: Vec<Event>) -> Result<Document, DocumentError> {
+    match (events.pop(), events.is_empty()) {
+        (Some(event), true) => Ok(Document::Event(Box::new(event), None)),
+        _ => Err(error("a document holds one audit record")),
+    }
+}
+
+fn read_manifests<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+    cluster: &ClusterId,
+) -> Result<manifest::Manifests, DocumentError> {
+    let texts = texts.into_iter().map(|text| manifest::Text { name: "document", text });
+    let found = manifest::read(texts, cluster);
+    match found.errors.first() {
+        Some(problem) => Err(error(problem)),
+        None => Ok(found),
+    }
+}
+
+/// Reads a body in which every field must be known: a test case with a misspelt field tests something else.
+fn strict<T: DeserializeOwned>(kind: &str, body: &Value) -> Result<T, DocumentError> {
+    let mut unknown = Vec::new();
+    let read = serde_ignored::deserialize(body, |path| unknown.push(path.to_string()))
+        .map_err(|problem| error(format!("`{kind}`: {problem}")))?;
+    match unknown.first() {
+        Some(path) => Err(error(format!("`{kind}` has no field `{path}`"))),
+        None => Ok(read),
+    }
+}
+
+fn error(message: impl std::fmt::Display) -> DocumentError {
+    DocumentError { message: message.to_string() }
+}

@@ -17,7 +17,7 @@ export KUBEBUILDER_ASSETS ?= $(CONTROL_PLANE_BUILT)
 CARGO := cargo
 
 .DEFAULT_GOAL := build
-.PHONY: build run test check lint docs bench-pipeline bench-admission golden clean cargo
+.PHONY: build run test check lint docs bench-pipeline bench-admission fuzz golden clean cargo
 
 build: cargo ## target/release/lictor
 	$(CARGO) build --release --locked
@@ -40,6 +40,23 @@ bench-pipeline: build $(LICTOR_NATS_SERVER) ## what judging costs beside plain c
 
 bench-admission: build $(LICTOR_NATS_SERVER) $(KUBEBUILDER_ASSETS) ## what a judged review costs beside one that is always allowed
 	$(CARGO) bench --locked -p lictor --bench admission
+
+# Coverage for libFuzzer by the compiler's own passes, so the stable toolchain does.
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+  -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks
+FUZZ_SECONDS ?= 60
+FUZZ_HOST    := $(shell $(CARGO) -vV 2>/dev/null | sed -n 's/^host: //p')
+FUZZ_TARGETS := policy-json policy-yaml audit tetragon manifest
+
+fuzz: cargo ## looks for bytes from outside that break something, FUZZ_SECONDS for each format (60); needs a C++ compiler
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --locked -p lictor-fuzz --features libfuzzer \
+	  --target $(FUZZ_HOST) --target-dir target/fuzz
+	@for name in $(FUZZ_TARGETS); do \
+	  mkdir -p target/fuzz/corpus/$$name target/fuzz/found; \
+	  seeds=; if [ -d tests/fuzz/seeds/$$name ]; then seeds=tests/fuzz/seeds/$$name; fi; \
+	  echo "== $$name"; target/fuzz/$(FUZZ_HOST)/release/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	    -print_final_stats=0 -verbosity=0 -artifact_prefix=target/fuzz/found/ target/fuzz/corpus/$$name $$seeds || exit 1; \
+	done
 
 golden: build $(LICTOR_NATS_SERVER) ## writes the demo's golden file anew; review the difference
 	LICTOR_WRITE_GOLDEN=1 $(CARGO) test --locked -p lictor --test system demo

@@ -53,7 +53,12 @@ fn verdict(number: u64, workloads: u64) -> Verdict {
         violations: vec![Violation {
             id: ViolationId::of(&event, &entity.key(), &policy.id),
             policy,
-            sections: vec![SectionMatch { section: 0, name: String::new(), evidence: vec![evidence] }],
+            sections: vec![SectionMatch {
+                section: 0,
+                name: String::new(),
+                evidence: vec![evidence],
+                messages: Vec::new(),
+            }],
             enforcement: Vec::new(),
         }],
         event: EventRef { id: event, kind: Kind::Process, time, stream: String::new(), sequence: number },

@@ -90,7 +90,12 @@ pub(crate) fn with(mut verdict: Verdict, policy: PolicyRef, found: &str) -> Verd
         found: found.to_owned(),
         at: String::new(),
     };
-    let sections = vec![SectionMatch { section: 0, name: String::new(), evidence: vec![evidence] }];
+    let sections = vec![SectionMatch {
+        section: 0,
+        name: String::new(),
+        evidence: vec![evidence],
+        messages: Vec::new(),
+    }];
     verdict.violations.push(Violation { id, policy, sections, enforcement: Vec::new() });
     verdict
 }

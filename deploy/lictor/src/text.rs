@@ -87,15 +87,13 @@ pub(crate) fn table_head() {
 pub(crate) fn violation_row(verdict: &Verdict, violation: &Violation) {
     let severity = severity(violation.policy.severity);
     let colour = colour(violation.policy.severity);
-    let evidence = violation.sections.first().map(|section| {
-        section.evidence.iter().map(|e| format!("{} {}", e.criterion, e.found)).collect::<Vec<_>>().join(", ")
-    });
+    let messages = violation.sections.first().map(|section| section.messages.join("; "));
     println!(
         "{} {colour}{severity:<9}{OFF} {:<48} {:<42} {}",
         verdict.event.time.strftime("%H:%M:%S"),
         clip(&plain(&violation.policy.name), 48),
         clip(&plain(&verdict.entity.display_name()), 42),
-        clip(&plain(&evidence.unwrap_or_default()), 100),
+        clip(&plain(&messages.unwrap_or_default()), 100),
     );
 }
 

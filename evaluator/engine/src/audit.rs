@@ -47,6 +47,28 @@ names! {
     }
 }
 
+impl AuditResource {
+    /// The kind in words: `secret`, or `secrets` for several.
+    pub(crate) const fn words(self, several: bool) -> &'static str {
+        match (self, several) {
+            (Self::Secrets, false) => "secret",
+            (Self::Secrets, true) => "secrets",
+            (Self::ConfigMaps, false) => "config map",
+            (Self::ConfigMaps, true) => "config maps",
+            (Self::ClusterRoles, false) => "cluster role",
+            (Self::ClusterRoles, true) => "cluster roles",
+            (Self::ClusterRoleBindings, false) => "cluster role binding",
+            (Self::ClusterRoleBindings, true) => "cluster role bindings",
+            (Self::NetworkPolicies, false) => "network policy",
+            (Self::NetworkPolicies, true) => "network policies",
+            (Self::SecurityContextConstraints, false) => "security context constraint",
+            (Self::SecurityContextConstraints, true) => "security context constraints",
+            (Self::EgressFirewalls, false) => "egress firewall",
+            (Self::EgressFirewalls, true) => "egress firewalls",
+        }
+    }
+}
+
 /// Whether policies are asked about an event at all: it is about the outcome of a request, for a resource and a
 /// verb that policies can name; reading counts only for secrets and config maps.
 pub(crate) fn is_judged(event: &AuditEvent) -> bool {

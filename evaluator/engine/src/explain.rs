@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use lictor_wire::{PolicyRef, SectionMatch};
 
 use crate::evidence::{Trail, found};
+use crate::message;
 use crate::policy::{AskedPolicy, Class};
 use crate::scope::Place;
 use crate::section::{Asking, Group, Node, Section};
@@ -146,6 +147,7 @@ impl AskedPolicy {
                 section: section.index,
                 name: section.name.clone(),
                 evidence: self.section_evidence(section, asking),
+                messages: message::of_section(section, asking),
             }),
         }
     }

@@ -56,6 +56,7 @@ mod explain;
 mod findings;
 #[doc(hidden)]
 pub mod go_regex;
+mod message;
 mod parity;
 mod policy;
 mod predicate;

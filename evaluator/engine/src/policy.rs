@@ -7,12 +7,12 @@ use lictor_wire::policy::{EnforcementAction, FilteredContainerType, LifecycleSta
 use lictor_wire::{PolicyFailure, PolicyRef, SectionMatch, Undecided};
 
 use crate::findings::{Finding, Findings};
-use crate::parity;
 use crate::scope::{Applicability, Place};
 use crate::section::{Asking, Section};
 use crate::subject::Occurrence;
 use crate::truth::{Fact, Truth};
 use crate::view::View;
+use crate::{message, parity};
 
 /// What a policy is asked about. A policy is filed under each class it has sections for, so an event meets only
 /// the policies of its own.
@@ -134,6 +134,7 @@ impl AskedPolicy {
             section: section.index,
             name: section.name.clone(),
             evidence: self.section_evidence(section, asking),
+            messages: message::of_section(section, asking),
         });
         findings.violations.push(Finding {
             policy: self.reference.clone(),

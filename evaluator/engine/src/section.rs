@@ -105,7 +105,7 @@ impl Node {
         &mut parent.children[position]
     }
 
-    fn satisfied_by<'a>(&self, asking: Asking<'_, 'a>, element: Element<'a>) -> Truth<'a> {
+    pub(crate) fn satisfied_by<'a>(&self, asking: Asking<'_, 'a>, element: Element<'a>) -> Truth<'a> {
         let here = self.groups.iter().map(|group| group.holds(asking.now, &element));
         let below = self.children.iter().map(|child| child.exists_below(asking, element));
         Truth::all(here.chain(below))

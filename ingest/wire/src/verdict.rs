@@ -192,6 +192,9 @@ pub struct SectionMatch {
     pub name: String,
     /// What was found, criterion by criterion.
     pub evidence: Vec<Evidence>,
+    /// The same for people: a sentence for each thing that was found, sorted; what happened comes last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub messages: Vec<String>,
 }
 
 /// Why a criterion holds.

@@ -67,6 +67,8 @@ pub(crate) struct Violated {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) actions: Vec<EnforcementAction>,
     pub(crate) evidence: Vec<Evidence>,
+    /// The same for people.
+    pub(crate) messages: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) remediation: String,
     /// How often, and when, for what happened; absent for what is written.
@@ -131,23 +133,31 @@ impl Violated {
             enforced: !finding.enforcement.is_empty(),
             actions: finding.enforcement.clone(),
             evidence: evidence(&finding.sections),
+            messages: messages(&finding.sections),
             remediation: rule.map(|policy| policy.remediation.clone()).unwrap_or_default(),
             times: None,
         }
     }
 
-    /// The evidence as one line.
+    /// What was found, as one line.
     pub(crate) fn why(&self) -> String {
-        let line = |e: &Evidence| {
-            let at = if e.at.is_empty() { String::new() } else { format!("{}: ", e.at) };
-            format!("{at}{} is {}", e.criterion, e.found)
-        };
-        self.evidence.iter().map(line).collect::<Vec<_>>().join("; ")
+        self.messages.join("; ")
     }
 }
 
+/// The sentences of all sections, each once, in their order.
+fn messages(sections: &[SectionMatch]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for message in sections.iter().flat_map(|section| &section.messages) {
+        if !all.contains(message) {
+            all.push(message.clone());
+        }
+    }
+    all
+}
+
 /// The evidence of all sections, each piece once.
-pub(crate) fn evidence(sections: &[SectionMatch]) -> Vec<Evidence> {
+fn evidence(sections: &[SectionMatch]) -> Vec<Evidence> {
     let mut all: Vec<Evidence> = sections.iter().flat_map(|section| section.evidence.clone()).collect();
     all.sort();
     all.dedup();

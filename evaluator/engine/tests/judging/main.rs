@@ -11,6 +11,7 @@ mod evidence;
 mod explain;
 mod fixture;
 mod linking;
+mod messages;
 mod scope;
 mod unknown;
 mod validation;

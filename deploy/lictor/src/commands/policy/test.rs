@@ -252,14 +252,13 @@ fn told(all: &[Findings]) -> String {
     lines_of.join(" | ")
 }
 
+/// What a violation says: its evidence and its sentences.
 fn lines(sections: &[SectionMatch]) -> Vec<String> {
-    let evidence = sections.iter().flat_map(|section| &section.evidence);
-    evidence
-        .map(|e| {
-            let at = if e.at.is_empty() { String::new() } else { format!(" ({})", e.at) };
-            format!("{}: wanted {}, found {}{at}", e.criterion, e.wanted, e.found)
-        })
-        .collect()
+    let evidence = sections.iter().flat_map(|section| &section.evidence).map(|e| {
+        let at = if e.at.is_empty() { String::new() } else { format!(" ({})", e.at) };
+        format!("{}: wanted {}, found {}{at}", e.criterion, e.wanted, e.found)
+    });
+    evidence.chain(sections.iter().flat_map(|section| section.messages.clone())).collect()
 }
 
 fn list(problems: &[Problem]) -> String {

@@ -68,6 +68,13 @@ pub const DIFFERENCES: &[Difference] = &[
         effect: Effect::FewerFalseAlarms,
     },
     Difference {
+        id: "D11",
+        stackrox: "a line of history that BuildKit recorded keeps its shell before it and its mark behind it, so \
+                   patterns for the whole line miss it",
+        here: "it is also looked at as it was written",
+        effect: Effect::Stricter,
+    },
+    Difference {
         id: "D12",
         stackrox: "a process in a container that the deployment does not list, such as an ephemeral one, is an \
                    error and judged by no policy",

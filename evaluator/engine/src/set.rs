@@ -126,7 +126,10 @@ impl PolicySet {
             return self.judge_naive(subject, now);
         };
         // In parity a process of a container nobody knows is a failure of every policy.
-        if self.parity && class == Some(Class::Process) && View::new(subject).process_is_lost(&[]) {
+        if self.parity
+            && class == Some(Class::Process)
+            && View::new(subject, self.parity).process_is_lost(&[])
+        {
             return self.judge_naive(subject, now);
         }
         let candidates = index.candidates(subject, now);
@@ -165,7 +168,7 @@ impl PolicySet {
     #[must_use]
     pub fn explain(&self, id: &PolicyId, subject: &Subject<'_>, now: Timestamp) -> Option<Explanation> {
         if let Some(asked) = self.concerned(subject).find(|asked| asked.reference.id == *id) {
-            return Some(asked.explain(&View::new(subject), now));
+            return Some(asked.explain(&View::new(subject, self.parity), now));
         }
         let asked = self.classes.values().flatten().find(|asked| asked.reference.id == *id)?;
         Some(Explanation {
@@ -192,7 +195,7 @@ impl PolicySet {
         if policies.peek().is_none() {
             return findings;
         }
-        let view = View::new(subject);
+        let view = View::new(subject, self.parity);
         for policy in policies {
             policy.ask(&view, now, &mut findings);
         }

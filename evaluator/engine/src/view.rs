@@ -13,6 +13,10 @@ use lictor_wire::{
 use crate::subject::{Occurrence, Subject};
 use crate::truth::{Fact, Truth};
 
+/// What BuildKit writes behind a line of history, and before the command of a `RUN`.
+const BUILDKIT_MARK: &str = " # buildkit";
+const SHELL: &str = "/bin/sh -c ";
+
 /// A kind of element. Two criteria are tied together exactly at the levels above both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Level {
@@ -47,7 +51,7 @@ pub(crate) enum Element<'a> {
     Container(ContainerView<'a>),
     Env(&'a EnvVar),
     Volume(&'a Volume),
-    Layer(&'a ImageLayer),
+    Layer(LayerView<'a>),
     Component(&'a ImageComponent),
     Vulnerability(&'a Vulnerability),
     Process(&'a ProcessEvent),
@@ -92,10 +96,21 @@ pub(crate) struct ContainerView<'a> {
     pub(crate) missing: Fact<'a>,
 }
 
+/// A line of an image's history, as the builder recorded it or as it was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LayerView<'a> {
+    /// Dockerfile instruction.
+    pub(crate) instruction: &'a str,
+    /// The rest of the line.
+    pub(crate) value: &'a str,
+}
+
 /// A subject ready to be asked: the tree's root and its containers.
 #[derive(Debug, Clone)]
 pub(crate) struct View<'a> {
     pub(crate) root: Root<'a>,
+    /// Whether it is seen as StackRox sees it.
+    parity: bool,
     containers: Result<Vec<ContainerView<'a>>, Fact<'a>>,
     /// The container a process ran in is not in the workload's model.
     stray_process: bool,
@@ -104,8 +119,8 @@ pub(crate) struct View<'a> {
 // === impl View ===
 
 impl<'a> View<'a> {
-    /// Lays out the tree of `subject`.
-    pub(crate) fn new(subject: &Subject<'a>) -> Self {
+    /// Lays out the tree of `subject`; under `parity` as StackRox sees it.
+    pub(crate) fn new(subject: &Subject<'a>, parity: bool) -> Self {
         let deployment = match subject.occurrence {
             Occurrence::Request(event) => subject.deployment.or(event.deployment.as_deref()),
             _ => subject.deployment,
@@ -143,7 +158,7 @@ impl<'a> View<'a> {
         for container in containers.iter_mut().flatten().filter(|container| container.process.is_some()) {
             container.deviates = subject.deviates;
         }
-        Self { root, containers, stray_process }
+        Self { root, parity, containers, stray_process }
     }
 
     /// The tree with only the containers that `keep` wants; `None` when it wants none.
@@ -187,7 +202,7 @@ impl<'a> View<'a> {
                 Occurrence::File(_) => Elements::Unknown(Fact::FileProcess),
                 _ => Elements::none(),
             },
-            (Element::Container(container), level) => container.below(level),
+            (Element::Container(container), level) => container.below(level, self.parity),
             (Element::Component(component), Level::Vulnerability) => {
                 Elements::of(component.vulnerabilities.iter().map(Element::Vulnerability))
             }
@@ -280,7 +295,7 @@ impl<'a> ContainerView<'a> {
         }
     }
 
-    fn below(&self, level: Level) -> Elements<'a> {
+    fn below(&self, level: Level, parity: bool) -> Elements<'a> {
         match level {
             Level::Process => Elements::of(self.process.map(Element::Process)),
             Level::Env => match self.model {
@@ -292,7 +307,11 @@ impl<'a> ContainerView<'a> {
                 None => Elements::Unknown(self.missing),
             },
             Level::Layer => match self.image.map(|image| image.metadata.as_ref()) {
-                Some(Some(metadata)) => Elements::of(metadata.layers.iter().map(Element::Layer)),
+                Some(Some(metadata)) => {
+                    let layers = metadata.layers.iter();
+                    let layers = layers.flat_map(|layer| LayerView::of(layer, parity));
+                    Elements::of(layers.map(Element::Layer))
+                }
                 Some(None) => Elements::Unknown(Fact::ImageMetadata(self.image_label())),
                 None => Elements::Unknown(self.missing),
             },
@@ -303,6 +322,27 @@ impl<'a> ContainerView<'a> {
             },
             _ => Elements::none(),
         }
+    }
+}
+
+// === impl LayerView ===
+
+impl<'a> LayerView<'a> {
+    /// The line as it was recorded; and as it was written, where BuildKit recorded it with its shell before it and
+    /// its mark behind it, unless StackRox's view is asked for, which has the recorded one alone.
+    fn of(layer: &'a ImageLayer, parity: bool) -> impl Iterator<Item = Self> {
+        let recorded = Self { instruction: &layer.instruction, value: &layer.value };
+        let written = recorded.value.strip_suffix(BUILDKIT_MARK).filter(|_| !parity).map(|value| {
+            // Build arguments stand before the shell: `|1 VERSION=2 /bin/sh -c make`.
+            let shell = if value.starts_with('|') {
+                value.find(SHELL)
+            } else {
+                value.find(SHELL).filter(|at| *at == 0)
+            };
+            let value = shell.and_then(|at| value.get(at + SHELL.len()..)).unwrap_or(value);
+            Self { value, ..recorded }
+        });
+        std::iter::once(recorded).chain(written)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Sentences about images.
 
-use lictor_wire::{ImageComponent, ImageLayer, Vulnerability, VulnerabilitySeverity};
+use lictor_wire::{ImageComponent, Vulnerability, VulnerabilitySeverity};
 
 use super::text::{labels, line, list, number, time};
 use super::{Found, Place};
 use crate::criterion::Leaf;
 use crate::section::Group;
+use crate::view::LayerView;
 
 /// The parts of its name that were asked about, in one sentence.
 pub(super) fn name(found: &Found<'_, '_>) -> Option<String> {
@@ -62,7 +63,7 @@ pub(super) fn sentence(group: &Group, leaf: &Leaf<'_>, found: &Found<'_, '_>) ->
     })
 }
 
-pub(super) fn layer(layer: &ImageLayer, place: &Place<'_>) -> String {
+pub(super) fn layer(layer: &LayerView<'_>, place: &Place<'_>) -> String {
     let text = line(&format!("{} {}", layer.instruction, layer.value));
     format!("Dockerfile line `{text}` found in {}", place.image())
 }

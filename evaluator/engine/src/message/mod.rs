@@ -141,7 +141,7 @@ impl<'a> Found<'_, 'a> {
             }
             Element::Env(env) => sentences.push(container::env(env, &self.place)),
             Element::Volume(volume) => sentences.push(container::volume(volume, self)),
-            Element::Layer(layer) => sentences.push(image::layer(layer, &self.place)),
+            Element::Layer(layer) => sentences.push(image::layer(&layer, &self.place)),
             Element::Component(component) => sentences.push(image::component(component, &self.place)),
             Element::Vulnerability(vulnerability) => {
                 sentences.push(image::vulnerability(vulnerability, self));

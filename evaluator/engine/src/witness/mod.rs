@@ -109,7 +109,8 @@ impl Index {
         found.add(&self.always);
         let mut buffers = Buffers::default();
         let place = if self.about_workloads {
-            Where::Anywhere(Box::new(View::new(subject)))
+            // Only policies that judge as this engine does are filed so.
+            Where::Anywhere(Box::new(View::new(subject, false)))
         } else {
             Where::Event(subject)
         };

@@ -9,8 +9,8 @@ use lictor_wire::policy::{
     Scope, Section,
 };
 use lictor_wire::{
-    Container, ContainerType, FileEvent, FileOperation, FilePaths, ImageComponent, ImageFacts, ImageScan,
-    MountPropagation, PolicyId, Volume, Vulnerability,
+    Container, ContainerType, FileEvent, FileOperation, FilePaths, ImageComponent, ImageFacts, ImageLayer,
+    ImageMetadata, ImageScan, MountPropagation, PolicyId, Volume, Vulnerability,
 };
 
 use crate::fixture::{
@@ -169,6 +169,35 @@ fn d9_scopes_of_node_policies_are_asked() {
     assert_eq!(judge(set(policy("c1"))), Outcome::Violated);
     assert_eq!(judge(set(policy("c2"))), Outcome::Clean);
     assert_eq!(judge(parity_set(policy("c2"))), Outcome::Violated);
+}
+
+#[test]
+fn d11_lines_of_buildkit_are_seen_as_they_were_written() {
+    let line = |value: &str| {
+        let layer =
+            ImageLayer { instruction: "RUN".to_owned(), value: value.to_owned(), ..ImageLayer::default() };
+        let metadata = ImageMetadata { layers: vec![layer], ..ImageMetadata::default() };
+        ImageFacts { metadata: Some(metadata), ..ImageFacts::default() }
+    };
+    let policy = build_policy([section([group("Dockerfile Line", "RUN=apt-get update")])]);
+    let judged = |facts: &ImageFacts| {
+        let ask = |set: PolicySet| outcome(&Scene::unknown().judge_event(&set, Occurrence::Image(facts)));
+        (ask(set(policy.clone())), ask(parity_set(policy.clone())))
+    };
+    for recorded in ["/bin/sh -c apt-get update # buildkit", "|1 V=2 /bin/sh -c apt-get update # buildkit"] {
+        assert_eq!(judged(&line(recorded)), (Outcome::Violated, Outcome::Clean), "{recorded}");
+    }
+    assert_eq!(judged(&line("apt-get update")), (Outcome::Violated, Outcome::Violated));
+    assert_eq!(
+        judged(&line("/bin/sh -c apt-get update")),
+        (Outcome::Clean, Outcome::Clean),
+        "not BuildKit's"
+    );
+    // What was recorded still counts.
+    let recorded = build_policy([section([group("Dockerfile Line", "RUN=/bin/sh -c .*")])]);
+    let facts = line("/bin/sh -c make # buildkit");
+    let found = Scene::unknown().judge_event(&set(recorded), Occurrence::Image(&facts));
+    assert_eq!(outcome(&found), Outcome::Violated);
 }
 
 #[test]

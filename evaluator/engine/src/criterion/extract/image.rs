@@ -1,13 +1,13 @@
 //! Extractors for images: their names, what a registry says, what a scanner found.
 
 use lictor_wire::{
-    ImageComponent, ImageFacts, ImageLayer, ImageMetadata, ImageName, ImageScan, VerificationStatus,
-    Vulnerability, VulnerabilitySeverity, VulnerabilityState,
+    ImageComponent, ImageFacts, ImageMetadata, ImageName, ImageScan, VerificationStatus, Vulnerability,
+    VulnerabilitySeverity, VulnerabilityState,
 };
 
 use super::Leaf;
 use crate::truth::Fact;
-use crate::view::ContainerView;
+use crate::view::{ContainerView, LayerView};
 
 fn name<'a>(container: &ContainerView<'a>, take: impl FnOnce(&'a ImageName) -> Leaf<'a>) -> Leaf<'a> {
     match container.image_name {
@@ -85,8 +85,8 @@ pub(in crate::criterion) fn unscanned<'a>(container: &ContainerView<'a>) -> Leaf
     facts(container, |facts| Leaf::Bool(facts.scan.is_none()))
 }
 
-pub(in crate::criterion) fn layer(layer: &ImageLayer) -> Leaf<'_> {
-    Leaf::Parts { parts: vec![&layer.instruction, &layer.value], secret: false }
+pub(in crate::criterion) fn layer<'a>(layer: &LayerView<'a>) -> Leaf<'a> {
+    Leaf::Parts { parts: vec![layer.instruction, layer.value], secret: false }
 }
 
 pub(in crate::criterion) fn component(component: &ImageComponent) -> Leaf<'_> {

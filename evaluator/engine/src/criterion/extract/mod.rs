@@ -5,12 +5,10 @@ pub(super) mod event;
 pub(super) mod image;
 pub(super) mod workload;
 
-use lictor_wire::{
-    Ancestor, EnvVar, Exposure, ImageComponent, ImageLayer, Port, ProcessEvent, Volume, Vulnerability,
-};
+use lictor_wire::{Ancestor, EnvVar, Exposure, ImageComponent, Port, ProcessEvent, Volume, Vulnerability};
 
 use super::leaf::Leaf;
-use crate::view::{ContainerView, Element, Level, Root};
+use crate::view::{ContainerView, Element, LayerView, Level, Root};
 
 /// Takes a value from an element; the kind of element is the criterion's level in the tree.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +17,7 @@ pub(crate) enum Extract {
     Container(for<'a> fn(&ContainerView<'a>) -> Leaf<'a>),
     Env(for<'a> fn(&'a EnvVar) -> Leaf<'a>),
     Volume(for<'a> fn(&'a Volume) -> Leaf<'a>),
-    Layer(for<'a> fn(&'a ImageLayer) -> Leaf<'a>),
+    Layer(for<'a> fn(&LayerView<'a>) -> Leaf<'a>),
     Component(for<'a> fn(&'a ImageComponent) -> Leaf<'a>),
     Vulnerability(for<'a> fn(&'a Vulnerability) -> Leaf<'a>),
     Process(for<'a> fn(&'a ProcessEvent) -> Leaf<'a>),

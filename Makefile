@@ -49,12 +49,12 @@ FUZZ_HOST    := $(shell $(CARGO) -vV 2>/dev/null | sed -n 's/^host: //p')
 FUZZ_TARGETS := policy-json policy-yaml audit tetragon manifest
 
 fuzz: cargo ## looks for bytes from outside that break something, FUZZ_SECONDS for each format (60); needs a C++ compiler
-	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --locked -p lictor-fuzz --features libfuzzer \
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --profile fuzz --locked -p lictor-fuzz --features libfuzzer \
 	  --target $(FUZZ_HOST) --target-dir target/fuzz
 	@for name in $(FUZZ_TARGETS); do \
 	  mkdir -p target/fuzz/corpus/$$name target/fuzz/found; \
 	  seeds=; if [ -d tests/fuzz/seeds/$$name ]; then seeds=tests/fuzz/seeds/$$name; fi; \
-	  echo "== $$name"; target/fuzz/$(FUZZ_HOST)/release/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	  echo "== $$name"; target/fuzz/$(FUZZ_HOST)/fuzz/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 	    -print_final_stats=0 -verbosity=0 -artifact_prefix=target/fuzz/found/ target/fuzz/corpus/$$name $$seeds || exit 1; \
 	done
 

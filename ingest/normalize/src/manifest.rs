@@ -22,6 +22,7 @@ mod document;
 mod exposure;
 mod object;
 mod owners;
+mod permissions;
 mod pod;
 mod policies;
 mod quantity;

@@ -7,8 +7,11 @@ use lictor_wire::{ClusterId, Deployment, DeploymentId, NamespaceRecord};
 use serde::Deserialize;
 
 use super::document::Document;
+use super::permissions::Permissions;
 use super::workload::{self, Workload};
 use super::{Ignored, ManifestError, Manifests, Place, exposure, owners, policies};
+
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
 /// Every object that says something about workloads.
 #[derive(Default)]
@@ -19,6 +22,7 @@ pub(super) struct Objects {
     routes: Vec<exposure::Route>,
     network_policies: Vec<NetworkPolicy>,
     accounts: Vec<core::ServiceAccount>,
+    permissions: Permissions,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +80,10 @@ impl Objects {
             (_, "NetworkPolicy") if version.starts_with("networking.k8s.io/") => {
                 self.network_policies.push(document.read()?);
             }
+            (RBAC, "Role") => self.permissions.roles.push(document.read()?),
+            (RBAC, "ClusterRole") => self.permissions.cluster_roles.push(document.read()?),
+            (RBAC, "RoleBinding") => self.permissions.bindings.push(document.read()?),
+            (RBAC, "ClusterRoleBinding") => self.permissions.cluster_bindings.push(document.read()?),
             ("route.openshift.io/v1", "Route") => self.routes.push(document.read()?),
             // A list without items.
             (_, list) if list.ends_with("List") => {}
@@ -103,7 +111,7 @@ impl Objects {
         }
         let tops = owners::tops(&self.workloads);
         self.link_pods(&tops, manifests);
-        let Self { workloads, places, services, routes, network_policies, accounts } = self;
+        let Self { workloads, places, services, routes, network_policies, accounts, permissions } = self;
         for (i, ((mut workload, place), top)) in workloads.into_iter().zip(places).zip(tops).enumerate() {
             if workload.ended {
                 let Deployment { api_version, kind, name, .. } = workload.model;
@@ -121,6 +129,7 @@ impl Objects {
                 model.network_policies = Some(policies::applied(model, &network_policies));
             }
             policies::run_as(model, workload.token_decided, &accounts);
+            model.service_account_permission_level = permissions.level(model);
             manifests.deployments.push(workload.model);
             manifests.places.push(place);
         }

@@ -6,7 +6,8 @@ use lictor_wire::{AppliedNetworkPolicies, Deployment, NetworkPolicyRef};
 
 use super::selector::{of, selects};
 
-fn namespace(name: Option<&String>) -> &str {
+/// The namespace of an object; `default` where it names none.
+pub(super) fn namespace(name: Option<&String>) -> &str {
     name.map(String::as_str).filter(|name| !name.is_empty()).unwrap_or("default")
 }
 

@@ -14,6 +14,7 @@ mod demo;
 mod full;
 mod house;
 mod kills;
+mod offline;
 mod pack;
 mod support;
 mod twice;

@@ -1,0 +1,210 @@
+//! Judging files: the same as judging a stream, in every format, with the exit codes that scripts rely on.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use lictor::Demo;
+use serde_json::Value;
+
+use crate::support::lictor;
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    Command::new(lictor()).current_dir(folder).args(args).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn demo() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    Demo::lay_out(folder.path(), jiff::Timestamp::now()).unwrap();
+    folder
+}
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Policy, entity and how often, of a report.
+fn counted(report: &Value) -> BTreeSet<(String, String, u64)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let results = report["results"].as_array().unwrap().iter();
+    let violations = results.flat_map(|result| {
+        let violations = result["violations"].as_array().unwrap().iter();
+        violations.map(|v| (text(&v["policy"]), text(&result["name"]), v["count"].as_u64().unwrap_or(1)))
+    });
+    violations.collect()
+}
+
+#[test]
+fn files_and_streams_are_judged_alike() {
+    let folder = demo();
+    let check = run(
+        folder.path(),
+        &[
+            "check",
+            "deployment",
+            "-f",
+            "manifests",
+            "-f",
+            "late",
+            "--policies",
+            "policies.json",
+            "-o",
+            "json",
+        ],
+    );
+    assert_eq!(check.status.code(), Some(1), "violated");
+    // The log ends in the middle of a line, as a log that is being written does.
+    let log = std::fs::read_to_string(folder.path().join("audit.log")).unwrap();
+    let whole = log.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok());
+    std::fs::write(
+        folder.path().join("whole.log"),
+        whole.map(|line| format!("{line}\n")).collect::<String>(),
+    )
+    .unwrap();
+    let manifests: Vec<String> = ["manifests", "late"]
+        .iter()
+        .flat_map(|name| std::fs::read_dir(folder.path().join(name)).unwrap())
+        .map(|entry| entry.unwrap().path().display().to_string())
+        .collect();
+    let mut args = vec!["replay", "whole.log", "tetragon.json", "--policies", "policies.json", "-o", "json"];
+    args.extend(manifests.iter().map(String::as_str));
+    let replay = run(folder.path(), &args);
+    assert_eq!(replay.status.code(), Some(1), "{}", String::from_utf8_lossy(&replay.stderr));
+
+    let mut found = counted(&json(&check));
+    found.extend(counted(&json(&replay)));
+    let golden =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/golden.json")).unwrap();
+    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let streamed: BTreeSet<_> = golden["violations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| (text(&v["policy"]), text(&v["entity"]), v["count"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(found, streamed);
+    println!("{} violations, from files as from the stream", found.len());
+}
+
+#[test]
+fn a_replay_says_what_it_could_not_read() {
+    let folder = demo();
+    let replay = run(folder.path(), &["replay", "audit.log", "--policies", "policies.json", "-o", "json"]);
+    assert_eq!(replay.status.code(), Some(4), "nothing half-done passes as fine");
+    let errors = String::from_utf8_lossy(&replay.stderr).into_owned();
+    assert!(errors.contains("audit.log:132:"), "{errors}");
+    assert_eq!(json(&replay)["summary"]["unreadable"], 1);
+}
+
+const WEB: &str = "# a comment\n---\n# another\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n\
+    spec:\n  template:\n    spec:\n      hostPID: true\n      containers: [{name: web, image: nginx}]\n";
+
+#[test]
+fn a_check_is_written_for_people_and_machines() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.yaml"), WEB).unwrap();
+    let policy = project().join("store/policies/default");
+    let policies = policy.to_str().unwrap();
+    let check = |format: &str| {
+        let args = ["check", "deployment", "-f", "web.yaml", "--policies", policies, "-o", format];
+        let output = run(folder.path(), &args);
+        assert_eq!(output.status.code(), Some(1), "{format}: {}", String::from_utf8_lossy(&output.stderr));
+        output
+    };
+    let name = "Docker CIS 5.15: Ensure that the host's process namespace is not shared";
+    let report = json(&check("json"));
+    let result = &report["results"][0];
+    assert_eq!((&result["name"], &result["line"]), (&"shop/Deployment/web".into(), &4.into()));
+    let violations = result["violations"].as_array().unwrap();
+    let violated = violations.iter().find(|violated| violated["policy"] == name).unwrap();
+    assert_eq!(violated["severity"], "MEDIUM_SEVERITY");
+    assert_eq!(violated["messages"][0], "the deployment uses the node's process namespace");
+
+    let sarif = json(&check("sarif"));
+    let run_of = &sarif["runs"][0];
+    let found = run_of["results"].as_array().unwrap().iter().find(|r| r["ruleId"] == violated["id"]).unwrap();
+    let place = &found["locations"][0]["physicalLocation"];
+    assert_eq!(
+        (&place["artifactLocation"]["uri"], &place["region"]["startLine"]),
+        (&"web.yaml".into(), &4.into())
+    );
+    let rule =
+        &run_of["tool"]["driver"]["rules"][usize::try_from(found["ruleIndex"].as_u64().unwrap()).unwrap()];
+    assert_eq!(rule["name"], name);
+
+    let junit = String::from_utf8(check("junit").stdout).unwrap();
+    assert!(junit.contains("<testsuite name=\"shop/Deployment/web\""), "{junit}");
+    let case = |line: &&str| line.contains("<testcase") && line.contains("Docker CIS 5.15");
+    assert!(junit.lines().any(|line| case(&line)), "{junit}");
+
+    let table = String::from_utf8(check("table").stdout).unwrap();
+    assert!(table.contains("shop/Deployment/web  web.yaml:4") && !table.contains('\u{1b}'), "{table}");
+}
+
+#[test]
+fn exit_codes_tell_violated_from_not_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("web.yaml", WEB);
+    write("clean.yaml", &WEB.replace("hostPID: true", "hostPID: false"));
+    write("broken.yaml", "apiVersion: apps/v1\nkind: Deployment\nspec: 7\n");
+    write(
+        "policies.yaml",
+        "name: Host PID\nseverity: LOW_SEVERITY\ncategories: [Docker CIS]\nlifecycleStages: [DEPLOY]\n\
+        policySections: [{policyGroups: [{fieldName: Host PID, values: [{value: 'true'}]}]}]\n",
+    );
+    write(
+        "wrong.yaml",
+        "name: Host PID\nseverity: LOW_SEVERITY\ncategories: [Docker CIS]\nlifecycleStages: [DEPLOY]\n\
+        policySections: [{policyGroups: [{fieldName: Host Pid, values: [{value: 'yes'}]}]}]\n",
+    );
+    let check = |file: &str, policies: &str| {
+        run(folder.path(), &["check", "deployment", "-f", file, "--policies", policies]).status.code()
+    };
+    assert_eq!(check("web.yaml", "policies.yaml"), Some(1));
+    assert_eq!(check("clean.yaml", "policies.yaml"), Some(0));
+    assert_eq!(check("broken.yaml", "policies.yaml"), Some(4));
+    assert_eq!(check("web.yaml", "wrong.yaml"), Some(4));
+    assert_eq!(check("missing.yaml", "policies.yaml"), Some(4));
+    let enforced =
+        ["check", "deployment", "-f", "web.yaml", "--policies", "policies.yaml", "--fail-on", "enforced"];
+    assert_eq!(run(folder.path(), &enforced).status.code(), Some(0), "nothing is enforced");
+
+    let lint = run(folder.path(), &["policy", "lint", "wrong.yaml", "-o", "json"]);
+    assert_eq!(lint.status.code(), Some(1));
+    let finding: Value =
+        serde_json::from_slice(lint.stdout.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    assert_eq!((&finding["code"], &finding["line"]), (&"unknown-criterion".into(), &5.into()));
+    assert_eq!(finding["hint"], "did you mean `Host PID`?");
+    assert_eq!(run(folder.path(), &["policy", "lint", "policies.yaml"]).status.code(), Some(0));
+    assert_eq!(
+        run(folder.path(), &["policy", "diff", "policies.yaml", "policies.yaml"]).status.code(),
+        Some(0)
+    );
+    let explain =
+        ["policy", "explain", "--policies", "policies.yaml", "--policy", "Host PID", "--event", "clean.yaml"];
+    let told = run(folder.path(), &explain);
+    assert_eq!(told.status.code(), Some(0));
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("Host PID wants true: does not hold  <- the first that fails"), "{told}");
+}
+
+/// Every row and note of the language, in both modes.
+#[test]
+fn the_conformance_suite_holds() {
+    let cases = project().join("tests/conformance");
+    for (mode, args) in [("as lictor judges", &[][..]), ("as StackRox judges", &["--parity"][..])] {
+        let all = [&["policy", "test", cases.to_str().unwrap()], args].concat();
+        let output = run(&project(), &all);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(told.contains(mode), "{told}");
+        println!("{}", told.trim());
+    }
+}

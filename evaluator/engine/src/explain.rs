@@ -199,7 +199,7 @@ fn explain_group<'a>(
         if shown.len() < SHOWN {
             shown.push(Found {
                 at: trail.text(),
-                value: found(&group.predicate, &group.criterion.extract.leaf(element)),
+                value: found(&group.predicate, &group.criterion.leaf(element)),
                 outcome: Outcome::of(&holds, asking.view),
             });
         }

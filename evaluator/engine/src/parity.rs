@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lictor_wire::Evidence;
+use lictor_wire::{Evidence, VulnerabilityState};
 
 use crate::criterion::{Criterion, Leaf};
 use crate::evidence::Trail;
@@ -97,16 +97,23 @@ enum Query<'s> {
     Drop(&'s Group, DropRule),
     HostPath(&'s Group),
     Writable(&'s Group),
+    NotSuppressed,
+    Observed,
     Container,
 }
 
 impl<'s> Query<'s> {
     fn of(group: &'s Group) -> Vec<Self> {
         match group.criterion.name {
+            // Where the policy lists `ALL` itself, that is all that is asked.
+            "Drop Capabilities" if group.predicate.lists("ALL") => {
+                vec![Self::Drop(group, DropRule::Listed)]
+            }
             "Drop Capabilities" => {
                 vec![Self::Drop(group, DropRule::Listed), Self::Drop(group, DropRule::All)]
             }
             "Writable Host Mount" => vec![Self::HostPath(group), Self::Writable(group)],
+            _ if group.criterion.standing => vec![Self::Whole(group), Self::NotSuppressed, Self::Observed],
             _ => vec![Self::Whole(group)],
         }
     }
@@ -124,13 +131,22 @@ impl<'s> Query<'s> {
             Self::Drop(group, _) => group.criterion.name,
             Self::HostPath(_) => "Volume Type",
             Self::Writable(_) => "Volume ReadOnly",
+            Self::NotSuppressed => "Vulnerability Suppressed",
+            Self::Observed => "Vulnerability State",
             Self::Container => "Container Name",
         }
     }
 
     fn matches<'a>(self, asking: Asking<'_, 'a>, element: &Element<'a>) -> Truth<'a> {
         match self {
-            Self::Whole(group) => group.holds(asking.now, element),
+            // Whether the vulnerability stands is asked apart.
+            Self::Whole(group) => group.predicate.holds(&group.criterion.extract.leaf(element), asking.now),
+            Self::NotSuppressed => {
+                Truth::from(matches!(element, Element::Vulnerability(found) if !found.suppressed))
+            }
+            Self::Observed => Truth::from(
+                matches!(element, Element::Vulnerability(found) if found.state == VulnerabilityState::Observed),
+            ),
             Self::Drop(group, part) => match &group.predicate {
                 Predicate::NotDropped { capabilities, operator, .. } => {
                     let half = Predicate::NotDropped {

@@ -104,6 +104,11 @@ impl Predicate {
         }
     }
 
+    /// Whether a capability is among those that should have been dropped.
+    pub(crate) fn lists(&self, capability: &str) -> bool {
+        matches!(self, Self::NotDropped { capabilities, .. } if capabilities.iter().any(|listed| listed == capability))
+    }
+
     /// Whether one item of a list takes part in a match.
     pub(crate) fn is_met_by_item(&self, item: &str) -> bool {
         match self {

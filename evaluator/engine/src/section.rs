@@ -148,7 +148,7 @@ impl Node {
 impl Group {
     /// Whether the group holds for one element.
     pub(crate) fn holds<'a>(&self, now: Timestamp, element: &Element<'a>) -> Truth<'a> {
-        self.predicate.holds(&self.criterion.extract.leaf(element), now)
+        self.predicate.holds(&self.criterion.leaf(element), now)
     }
 
     /// Why it holds.
@@ -156,7 +156,7 @@ impl Group {
         Evidence {
             criterion: self.criterion.name.to_owned(),
             wanted: self.wanted.clone(),
-            found: found(&self.predicate, &self.criterion.extract.leaf(element)),
+            found: found(&self.predicate, &self.criterion.leaf(element)),
             at: trail.text(),
         }
     }

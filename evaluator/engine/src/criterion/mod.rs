@@ -12,9 +12,10 @@ pub(crate) mod reference;
 mod table;
 
 use lictor_wire::policy::{EventSource, LifecycleStage};
+use lictor_wire::{Vulnerability, VulnerabilityState};
 
 use crate::value::{EnumNames, Form};
-use crate::view::Level;
+use crate::view::{Element, Level};
 pub(crate) use extract::Extract;
 pub(crate) use leaf::Leaf;
 
@@ -36,6 +37,8 @@ pub(crate) struct Criterion {
     /// Whether it only holds for a workload with at least one container. StackRox's messages need the container's
     /// name, and without it there is no violation.
     pub(crate) needs_container: bool,
+    /// Whether only vulnerabilities count that nobody snoozed, put off or called a false positive.
+    pub(crate) standing: bool,
 }
 
 /// What a criterion is about; decides where it can be used.
@@ -135,10 +138,32 @@ impl Criterion {
         self.extract.level()
     }
 
+    /// The value it takes from an element.
+    pub(crate) fn leaf<'a>(&self, element: &Element<'a>) -> Leaf<'a> {
+        match element {
+            Element::Vulnerability(vulnerability)
+                if self.standing && !vulnerability_stands(vulnerability) =>
+            {
+                Leaf::Missing
+            }
+            _ => self.extract.leaf(element),
+        }
+    }
+
+    const fn standing(mut self) -> Self {
+        self.standing = true;
+        self
+    }
+
     const fn needs_container(mut self) -> Self {
         self.needs_container = true;
         self
     }
+}
+
+/// Whether nobody snoozed it, put it off or called it a false positive.
+fn vulnerability_stands(vulnerability: &Vulnerability) -> bool {
+    !vulnerability.suppressed && vulnerability.state == VulnerabilityState::Observed
 }
 
 impl Allows {

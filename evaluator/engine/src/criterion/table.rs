@@ -44,9 +44,10 @@ pub(crate) static CRITERIA: [Criterion; 79] = [
     // Image scanning
     row("Image Scan Age", Image, Container(image::scan_time), Operator::Age, Form::Digits, One),
     row("Unscanned Image", Image, Container(image::unscanned), Operator::Bool, Form::GoBool, One),
-    row("CVE", Image, Vulnerability(image::cve), Operator::Regex, Form::Text, NegatedMany),
-    row("CVSS", Image, Vulnerability(image::cvss), Operator::Float, Form::Comparison, Many),
-    row("NVD CVSS", Image, Vulnerability(image::nvd_cvss), Operator::Float, Form::Comparison, Many),
+    row("CVE", Image, Vulnerability(image::cve), Operator::Regex, Form::Text, NegatedMany).standing(),
+    row("CVSS", Image, Vulnerability(image::cvss), Operator::Float, Form::Comparison, Many).standing(),
+    row("NVD CVSS", Image, Vulnerability(image::nvd_cvss), Operator::Float, Form::Comparison, Many)
+        .standing(),
     row(
         "Severity",
         Image,
@@ -54,9 +55,11 @@ pub(crate) static CRITERIA: [Criterion; 79] = [
         Operator::Enum(names::SEVERITIES),
         Form::NameComparison(names::SEVERITIES),
         Many,
-    ),
-    row("Fixable", Image, Vulnerability(image::fixable), Operator::Bool, Form::GoBool, One),
-    row("Fixed By", Image, Vulnerability(image::fixed_by), Operator::RegexSome, Form::Text, NegatedMany),
+    )
+    .standing(),
+    row("Fixable", Image, Vulnerability(image::fixable), Operator::Bool, Form::GoBool, One).standing(),
+    row("Fixed By", Image, Vulnerability(image::fixed_by), Operator::RegexSome, Form::Text, NegatedMany)
+        .standing(),
     row(
         "Days Since CVE Was Published",
         Image,
@@ -443,5 +446,5 @@ const fn row(
     form: Form,
     allows: Allows,
 ) -> Criterion {
-    Criterion { name, family, extract, operator, form, allows, needs_container: false }
+    Criterion { name, family, extract, operator, form, allows, needs_container: false, standing: false }
 }

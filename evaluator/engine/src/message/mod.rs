@@ -161,7 +161,7 @@ impl<'a> Found<'_, 'a> {
     }
 
     fn leaf(&self, group: &Group) -> Leaf<'a> {
-        group.criterion.extract.leaf(&self.element)
+        group.criterion.leaf(&self.element)
     }
 
     fn asks(&self, criterion: &str) -> bool {

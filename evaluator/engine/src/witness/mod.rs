@@ -137,7 +137,7 @@ enum Where<'s, 'a> {
 impl<'a> Where<'_, 'a> {
     /// Hands on the values that a criterion takes; `false` when it cannot be asked, or not of everything.
     fn leaves(&self, criterion: &Criterion, mut each: impl FnMut(&Leaf<'a>)) -> bool {
-        let mut take = |element: Element<'a>| each(&criterion.extract.leaf(&element));
+        let mut take = |element: Element<'a>| each(&criterion.leaf(&element));
         match self {
             Self::Event(subject) => of_event(criterion.level(), subject, &mut take),
             Self::Anywhere(view) => at_level(view, criterion.level(), &mut take),

@@ -14,8 +14,8 @@ use lictor_wire::{
 };
 
 use crate::fixture::{
-    Outcome, Scene, build_policy, container, deploy_policy, deployment, group, outcome, parity_set, process,
-    runtime_policy, section, set,
+    Outcome, Scene, all, build_policy, container, deploy_policy, deployment, group, outcome, parity_set,
+    process, runtime_policy, section, set,
 };
 
 /// The outcome here, and under parity.
@@ -90,6 +90,30 @@ fn d1_a_writable_host_mount_is_of_the_type_asked_for() {
     let scene =
         Scene::of(deployment([mounts("a", vec![volume("x", "HostPath", false), volume("y", "NFS", false)])]));
     mended(&scene, section([group("Writable Host Mount", "true"), group("Volume Type", "NFS")]));
+}
+
+#[test]
+fn d1_where_all_is_listed_nothing_else_is_asked_about_it() {
+    let drops = |name: &str, dropped: &[&str]| {
+        let mut container = container(name, "x:1");
+        container.security_context.drop_capabilities = dropped.iter().map(|c| (*c).to_owned()).collect();
+        container
+    };
+    // The only container that misses one is not ready for want of nothing: no leak ties it to the other.
+    let (mut a, b) = (drops("a", &["NET_RAW"]), drops("b", &["ALL", "NET_RAW"]));
+    a.readiness_probe.defined = true;
+    let wanted =
+        section([all("Drop Capabilities", &["ALL", "NET_RAW"]), group("Readiness Probe Defined", "false")]);
+    let scene = Scene::of(deployment([a, b]));
+    assert_eq!(both(&scene, &deploy_policy([wanted])), (Outcome::Clean, Outcome::Clean));
+}
+
+#[test]
+fn d1_whether_a_vulnerability_stands_is_asked_apart() {
+    let snoozed = Vulnerability { suppressed: true, ..vulnerability(1.0, Some("")) };
+    let scene = Scene::of(deployment([container("a", "x:1")]))
+        .images([image(vec![snoozed, vulnerability(1.0, Some("1.2"))])]);
+    mended(&scene, section([group("Fixable", "false"), group("Fixed By", ".*")]));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use lictor_wire::{
     ImageComponent, ImageFacts, ImageMetadata, ImageName, ImageScan, VerificationStatus, Vulnerability,
-    VulnerabilitySeverity, VulnerabilityState,
+    VulnerabilitySeverity,
 };
 
 use super::Leaf;
@@ -93,49 +93,37 @@ pub(in crate::criterion) fn component(component: &ImageComponent) -> Leaf<'_> {
     Leaf::Parts { parts: vec![&component.name, &component.version], secret: false }
 }
 
-/// StackRox asks two more things of the vulnerability under most criteria: that nobody snoozed it and that nobody
-/// put it off or called it a false positive. Otherwise it counts as not there.
-fn observed<'a>(
-    vulnerability: &'a Vulnerability,
-    take: impl FnOnce(&'a Vulnerability) -> Leaf<'a>,
-) -> Leaf<'a> {
-    let counts = !vulnerability.suppressed && vulnerability.state == VulnerabilityState::Observed;
-    if counts { take(vulnerability) } else { Leaf::Missing }
-}
-
 pub(in crate::criterion) fn cve(vulnerability: &Vulnerability) -> Leaf<'_> {
-    observed(vulnerability, |vulnerability| Leaf::Text(&vulnerability.cve))
+    Leaf::Text(&vulnerability.cve)
 }
 
 pub(in crate::criterion) fn cvss(vulnerability: &Vulnerability) -> Leaf<'_> {
-    observed(vulnerability, |vulnerability| Leaf::Float(vulnerability.cvss))
+    Leaf::Float(vulnerability.cvss)
 }
 
 pub(in crate::criterion) fn nvd_cvss(vulnerability: &Vulnerability) -> Leaf<'_> {
-    observed(vulnerability, |vulnerability| Leaf::Float(vulnerability.nvd_cvss))
+    Leaf::Float(vulnerability.nvd_cvss)
 }
 
 pub(in crate::criterion) fn severity(vulnerability: &Vulnerability) -> Leaf<'_> {
-    observed(vulnerability, |vulnerability| match vulnerability.severity {
+    match vulnerability.severity {
         VulnerabilitySeverity::Unknown => Leaf::Enum(0, "UNKNOWN"),
         VulnerabilitySeverity::Low => Leaf::Enum(1, "LOW"),
         VulnerabilitySeverity::Moderate => Leaf::Enum(2, "MODERATE"),
         VulnerabilitySeverity::Important => Leaf::Enum(3, "IMPORTANT"),
         VulnerabilitySeverity::Critical => Leaf::Enum(4, "CRITICAL"),
-    })
+    }
 }
 
 pub(in crate::criterion) fn fixable(vulnerability: &Vulnerability) -> Leaf<'_> {
-    observed(vulnerability, |vulnerability| match &vulnerability.fixed_by {
+    match &vulnerability.fixed_by {
         Some(version) => Leaf::Bool(!version.is_empty()),
         None => Leaf::Missing,
-    })
+    }
 }
 
 pub(in crate::criterion) fn fixed_by(vulnerability: &Vulnerability) -> Leaf<'_> {
-    observed(vulnerability, |vulnerability| {
-        vulnerability.fixed_by.as_deref().map_or(Leaf::Missing, Leaf::Text)
-    })
+    vulnerability.fixed_by.as_deref().map_or(Leaf::Missing, Leaf::Text)
 }
 
 pub(in crate::criterion) fn published(vulnerability: &Vulnerability) -> Leaf<'_> {

@@ -19,17 +19,19 @@ use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tempfile::TempDir;
 
 pub use kubelet::Kubelet;
 use pki::Authority;
-use programs::{Program, program};
+use programs::{Folder, Program, program};
 
 /// How long a control plane may take until it serves: seconds, but on a machine that compiles beside it, not.
 const START_WITHIN: Duration = Duration::from_secs(90);
 
 /// How often a starting control plane is asked whether it serves.
 const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// How often other ports are tried when somebody else took one that was free a moment ago.
+const PORTS_TRIED: usize = 3;
 
 /// Controllers that need a cloud, a network or disks.
 const CONTROLLERS: &str = "*,-node-ipam-controller,-node-lifecycle-controller,\
@@ -48,15 +50,24 @@ pub struct ControlPlaneOptions {
     pub audit_webhook: Option<String>,
 }
 
-/// A running control plane; ended, and its files removed, on drop and when the process of the test ends.
+/// A running control plane; ended, and its files removed, on drop and when the process of the test ends, however.
 #[derive(Debug)]
 pub struct ControlPlane {
-    // Ended in this order.
+    // Ended in this order; the folder goes when the last of them has ended.
     controllers: Option<Program>,
-    _api: Program,
-    _etcd: Program,
-    directory: TempDir,
+    api: Program,
+    etcd: Program,
+    directory: Folder,
     port: u16,
+}
+
+/// Where the programs of one control plane listen.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    etcd_clients: u16,
+    etcd_peers: u16,
+    api: u16,
+    controllers: u16,
 }
 
 /// What kubectl answered.
@@ -84,18 +95,29 @@ impl ControlPlane {
     /// # Panics
     /// As [`ControlPlane::start`].
     pub async fn start_with(options: ControlPlaneOptions) -> Self {
-        let starting = tokio::task::spawn_blocking(move || Self::start_blocking(&options));
+        let starting = tokio::task::spawn_blocking(move || Self::start_on(Ports::free, &options));
         starting.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
-    fn start_blocking(options: &ControlPlaneOptions) -> Self {
-        let directory = TempDir::with_prefix("lictor-control-plane-")
-            .unwrap_or_else(|error| stop(&format!("no temporary directory for a control plane: {error}")));
-        let [client, peer, port, controllers] = std::array::from_fn(|_| free_port());
-        let folder = directory.path();
-        write_files(folder, port, options);
+    /// Starts a control plane on the first ports that nobody takes away meanwhile.
+    fn start_on(mut ports: impl FnMut() -> Ports, options: &ControlPlaneOptions) -> Self {
+        let mut problem = String::new();
+        for _ in 0..PORTS_TRIED {
+            match Self::try_start(ports(), options) {
+                Ok(plane) => return plane,
+                Err(another) => problem = another,
+            }
+        }
+        stop(&format!("no control plane on any of {PORTS_TRIED} sets of free ports: {problem}"))
+    }
+
+    /// Starts a control plane; the error says which program ended by itself, as for want of a port, and its last words.
+    fn try_start(ports: Ports, options: &ControlPlaneOptions) -> Result<Self, String> {
+        let directory = Folder::new("lictor-control-plane-");
+        let Ports { etcd_clients: client, etcd_peers: peer, api: port, controllers } = ports;
+        write_files(directory.path(), port, options);
         let etcd = Program::start(
-            folder,
+            &directory,
             "etcd",
             &[
                 "--data-dir=etcd".to_owned(),
@@ -107,12 +129,12 @@ impl ControlPlane {
                 format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
             ],
         );
-        let api = Program::start(folder, "kube-apiserver", &api_arguments(client, port, options));
-        let mut plane = Self { controllers: None, _api: api, _etcd: etcd, directory, port };
-        plane.wait(&["get", "--raw", "/readyz"]);
+        let api = Program::start(&directory, "kube-apiserver", &api_arguments(client, port, options));
+        let mut plane = Self { controllers: None, api, etcd, directory, port };
+        plane.wait(&["get", "--raw", "/readyz"])?;
         // It gives up when there is no API server.
         plane.controllers = Some(Program::start(
-            plane.directory.path(),
+            &plane.directory,
             "kube-controller-manager",
             &[
                 "--kubeconfig=controllers.kubeconfig".to_owned(),
@@ -129,18 +151,22 @@ impl ControlPlane {
             ],
         ));
         // Once namespaces have their service accounts everything else works too.
-        plane.wait(&["-n", "default", "get", "serviceaccount", "default"]);
-        plane
+        plane.wait(&["-n", "default", "get", "serviceaccount", "default"])?;
+        Ok(plane)
     }
 
-    /// Waits until kubectl is answered.
-    fn wait(&self, args: &[&str]) {
+    /// Waits until kubectl is answered; the error says which program ended by itself.
+    fn wait(&mut self, args: &[&str]) -> Result<(), String> {
         let deadline = Instant::now() + START_WITHIN;
         let mut last = String::new();
         while Instant::now() < deadline {
             let answered = self.run_kubectl(args, "");
+            // First of all: an API server whose own etcd found its port taken talks to somebody else's.
+            if let Some(name) = self.ended() {
+                return Err(format!("{name} ended: {}", programs::last_lines(self.directory.path(), name)));
+            }
             if answered.ok {
-                return;
+                return Ok(());
             }
             last = answered.err;
             std::thread::sleep(ASK_EVERY);
@@ -150,6 +176,19 @@ impl ControlPlane {
             let _ = write!(logs, "\n{name}: {}", programs::last_lines(self.directory.path(), name));
         }
         stop(&format!("the control plane did not serve within {START_WITHIN:?}: {last}{logs}"));
+    }
+
+    /// A program that ended by itself.
+    fn ended(&mut self) -> Option<&'static str> {
+        if self.etcd.ended() {
+            Some("etcd")
+        } else if self.api.ended() {
+            Some("kube-apiserver")
+        } else if self.controllers.as_mut().is_some_and(Program::ended) {
+            Some("kube-controller-manager")
+        } else {
+            None
+        }
     }
 
     /// Where the API server listens.
@@ -208,6 +247,14 @@ impl ControlPlane {
     #[must_use]
     pub fn kubelet(&self, node: &str) -> Kubelet {
         Kubelet::start(self.kubeconfig(), node)
+    }
+}
+
+impl Ports {
+    /// Ports that are free at the moment.
+    fn free() -> Self {
+        let [etcd_clients, etcd_peers, api, controllers] = free_ports();
+        Self { etcd_clients, etcd_peers, api, controllers }
     }
 }
 
@@ -328,11 +375,17 @@ fn kubeconfig(url: &str, identity: Option<(&Path, &str)>) -> String {
     .to_string()
 }
 
-/// A port nobody listens on right now.
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_or_else(|error| stop(&format!("no free port: {error}")), |address| address.port())
+/// Different ports nobody listens on right now.
+fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until the last is known, or one could come twice.
+    let listeners: [TcpListener; N] = std::array::from_fn(|_| {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap_or_else(|error| stop(&format!("no free port: {error}")))
+    });
+    listeners.each_ref().map(|listener| {
+        let address = listener.local_addr();
+        address.map_or_else(|error| stop(&format!("no free port: {error}")), |address| address.port())
+    })
 }
 
 #[expect(clippy::panic, reason = "a harness fails its test by panicking, with a message for people")]
@@ -362,8 +415,33 @@ mod tests {
         drop(kubelet);
         let port = plane.port;
         let directory = plane.directory.path().to_owned();
+        let running = processes_in(&directory);
+        assert!(running.len() >= 3, "{running:?}");
         drop(plane);
         assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
         assert!(!directory.exists());
+        assert!(running.iter().all(|process| !process.exists()), "{running:?}");
+    }
+
+    #[test]
+    fn a_port_taken_meanwhile_is_noticed_and_others_are_tried() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let ports = Ports { etcd_clients: taken.local_addr().unwrap().port(), ..Ports::free() };
+        let options = ControlPlaneOptions::default();
+        let problem = ControlPlane::try_start(ports, &options).unwrap_err();
+        assert!(
+            problem.starts_with("etcd ended: ") && problem.contains("address already in use"),
+            "{problem}"
+        );
+        let mut first = Some(ports);
+        let mut plane = ControlPlane::start_on(|| first.take().unwrap_or_else(Ports::free), &options);
+        assert_eq!((first.is_some(), plane.ended()), (false, None));
+        assert!(plane.run_kubectl(&["get", "namespaces"], "").ok);
+    }
+
+    /// The processes that work in a folder.
+    fn processes_in(folder: &Path) -> Vec<PathBuf> {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        processes.filter(|path| path.join("cwd").read_link().is_ok_and(|cwd| cwd == folder)).collect()
     }
 }

@@ -410,6 +410,9 @@ mod tests {
         };
         ask("create deployment web --image=shop/web:1 --replicas=2");
         ask("rollout status deployment/web --timeout=60s");
+        let images = ask("get pods -l app=web -o jsonpath={.items[*].status.containerStatuses[*].imageID}");
+        assert_eq!(images.matches("shop/web:1@sha256:").count(), 2, "{images}");
+        ask("wait --for=create lease/node-1 -n kube-node-lease --timeout=60s");
         ask("delete deployment web --wait=true --timeout=60s");
         ask("wait --for=delete pod -l app=web --timeout=60s");
         drop(kubelet);

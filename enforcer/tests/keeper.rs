@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,13 +17,10 @@ use lictor_enforcer::admission::rotation::Lifetimes;
 use lictor_enforcer::admission::settings::KeeperConfig;
 use lictor_enforcer::cluster::Cluster;
 use lictor_serve::tls::{Certificates, TlsOptions, run_tls};
-use lictor_tests::ControlPlane;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::{TcpListener, TcpStream};
+use lictor_tests::{ControlPlane, connect_trusting};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "lictor";
@@ -153,21 +149,10 @@ async fn a_rotation_is_not_noticed() {
     while told.len() < 3 {
         assert!(Instant::now() < deadline, "{} authorities in a minute", told.len());
         let found = webhooks.get(NAME).await.unwrap();
-        let bundle = certificates(published(&found).unwrap());
-        told.extend(bundle.iter().map(|(der, _)| der.clone()));
-        let mut roots = RootCertStore::empty();
-        for (der, _) in bundle {
-            roots.add(CertificateDer::from(der)).unwrap();
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let stream = TcpStream::connect(address).await.unwrap();
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        let authorities = certificates(published(&found).unwrap()).into_iter().map(|(der, _)| der);
+        let authorities: Vec<Vec<u8>> = authorities.collect();
+        told.extend(authorities.iter().cloned());
+        let stream = connect_trusting(address, authorities).await;
         let stream = stream.unwrap_or_else(|error| panic!("handshake {handshakes} failed: {error}"));
         let certificate = stream.get_ref().1.peer_certificates().unwrap().first().unwrap().to_vec();
         served.insert(certificate);

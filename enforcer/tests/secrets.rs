@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,12 +20,9 @@ use lictor_enforcer::admission::rotation::Lifetimes;
 use lictor_enforcer::admission::settings::KeeperConfig;
 use lictor_enforcer::cluster::{Cluster, bytes};
 use lictor_serve::tls::{Certificates, TlsOptions, run_tls};
-use lictor_tests::ControlPlane;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::{TcpListener, TcpStream};
+use lictor_tests::{ControlPlane, connect_trusting};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
-use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 const NAMESPACE: &str = "lictor";
@@ -48,23 +44,6 @@ fn keeper(client: &Client, url: &str, certificates: &Certificates) -> Keeper {
     let excluded = BTreeSet::from(["kube-system".to_owned()]);
     let cluster = Cluster::new(client.clone());
     Keeper::new(cluster, config, excluded, certificates.clone(), "a").with_lifetimes(LIFETIMES)
-}
-
-/// Connects trusting what is published alone.
-async fn connect(address: std::net::SocketAddr, published: &[u8]) -> std::io::Result<()> {
-    let mut roots = RootCertStore::empty();
-    for (der, _) in certificates(published) {
-        roots.add(CertificateDer::from(der)).unwrap();
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("127.0.0.1").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(drop)
 }
 
 /// A Secret that somebody made by hand is taken over as it is; when it is deleted, or spoilt, clients notice nothing.
@@ -114,10 +93,12 @@ async fn a_lost_secret_is_not_noticed() {
         loop {
             let found = webhooks.get("lictor").await.unwrap();
             let bundle = published(&found).unwrap();
-            told.insert(certificates(bundle).len());
-            connect(address, bundle).await.unwrap();
+            let authorities: Vec<Vec<u8>> = certificates(bundle).into_iter().map(|(der, _)| der).collect();
+            let trusted = authorities.len();
+            told.insert(trusted);
+            connect_trusting(address, authorities).await.unwrap();
             let changed = presented.current().unwrap().certificate() != served.der();
-            if changed && certificates(bundle).len() == 1 {
+            if changed && trusted == 1 {
                 break;
             }
             assert!(Instant::now() < deadline, "it is not replaced");

@@ -17,7 +17,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use lictor_bus::{Bucket, Bus, BusOptions, ReadFrom, Stream};
 use lictor_ingest::{Config, run};
-use lictor_tests::NatsServer;
+use lictor_tests::{NatsServer, free_port};
 use lictor_wire::topology::Topology;
 use lictor_wire::{ClusterId, Deployment, Kind, NamespaceRecord, PodRecord};
 
@@ -201,10 +201,6 @@ async fn until(bus: &Bus, sequence: u64) {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Every audit event of the stream, in order.

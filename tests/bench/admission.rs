@@ -17,6 +17,7 @@
 mod allow;
 #[path = "admission/load.rs"]
 mod load;
+mod process;
 #[path = "admission/reviews.rs"]
 mod reviews;
 #[path = "admission/webhook.rs"]
@@ -25,6 +26,7 @@ mod webhook;
 use std::time::Duration;
 
 use load::{Client, Latencies};
+use process::Memory;
 use webhook::{Always, Lictor};
 
 const SEED: u64 = 0x11c8;
@@ -81,7 +83,7 @@ fn tell(
     latencies: &[Vec<Latencies>; 2],
     rates: &[Vec<f64>; 2],
     bytes: usize,
-    [idle, working, memory]: [webhook::Memory; 3],
+    [idle, working, memory]: [Memory; 3],
     said: &str,
 ) {
     println!(

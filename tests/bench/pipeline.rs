@@ -16,6 +16,7 @@
 mod drain;
 mod evaluator;
 mod fill;
+mod process;
 mod world;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ use lictor_wire::topology::Topology;
 use drain::Drainer;
 use evaluator::Evaluator;
 use fill::Filled;
+use process::Memory;
 use world::World;
 
 const SEED: u64 = 0x11c7;
@@ -105,7 +107,7 @@ async fn connect(server: &NatsServer) -> Bus {
     Bus::connect(options).await.expect("a server with the streams of the table")
 }
 
-fn tell(scenarios: &[Scenario], memory: evaluator::Memory, after_first: evaluator::Memory) {
+fn tell(scenarios: &[Scenario], memory: Memory, after_first: Memory) {
     println!(
         "\n{POLICIES} policies, {WORKLOADS} workloads in {NAMESPACES} namespaces, {ROUNDS} rounds each, medians \
          (lowest to highest), thousand events a second\n"

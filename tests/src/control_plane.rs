@@ -12,7 +12,6 @@ mod programs;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +22,8 @@ use kube::{Client, Config};
 pub use kubelet::Kubelet;
 use pki::Authority;
 use programs::{Folder, Program, program};
+
+use crate::processes::{free_ports, stop};
 
 /// How long a control plane may take until it serves: seconds, but on a machine that compiles beside it, not.
 const START_WITHIN: Duration = Duration::from_secs(90);
@@ -318,10 +319,10 @@ fn write_files(folder: &Path, port: u16, options: &ControlPlaneOptions) {
         let (certificate, key) = authority.sign(user, group);
         write(&format!("{name}.crt"), &certificate);
         write(&format!("{name}.key"), &key);
-        write(
-            &format!("{name}.kubeconfig"),
-            &kubeconfig(&format!("https://127.0.0.1:{port}"), Some((folder, name))),
-        );
+    }
+    let url = format!("https://127.0.0.1:{port}");
+    for name in ["admin", "controllers"] {
+        write(&format!("{name}.kubeconfig"), &kubeconfig(&url, Some((folder, name))));
     }
     write("admission.json", &admission_configuration(folder));
     write("webhooks.kubeconfig", &webhook_identity(folder));
@@ -375,26 +376,10 @@ fn kubeconfig(url: &str, identity: Option<(&Path, &str)>) -> String {
     .to_string()
 }
 
-/// Different ports nobody listens on right now.
-fn free_ports<const N: usize>() -> [u16; N] {
-    // All are held until the last is known, or one could come twice.
-    let listeners: [TcpListener; N] = std::array::from_fn(|_| {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap_or_else(|error| stop(&format!("no free port: {error}")))
-    });
-    listeners.each_ref().map(|listener| {
-        let address = listener.local_addr();
-        address.map_or_else(|error| stop(&format!("no free port: {error}")), |address| address.port())
-    })
-}
-
-#[expect(clippy::panic, reason = "a harness fails its test by panicking, with a message for people")]
-fn stop(message: &str) -> ! {
-    panic!("{message}")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,14 @@
 //! A real nats-server per test.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::processes::{end, free_port, stop};
 
 /// Names the nats-server to run; without it the one on the search path is taken.
 const SERVER_VARIABLE: &str = "LICTOR_NATS_SERVER";
@@ -87,9 +89,7 @@ impl NatsServer {
     /// Ends the server at once (SIGKILL), as a crash would: nothing is flushed, nobody is told.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Both fail only for a process that is gone already.
-            let _ = child.kill();
-            let _ = child.wait();
+            end(&mut child);
         }
     }
 
@@ -171,13 +171,6 @@ fn write_configuration(directory: &Path, port: u16, options: &NatsOptions) {
     }
 }
 
-/// A port nobody listens on right now.
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_or_else(|error| stop(&format!("no free port: {error}")), |address| address.port())
-}
-
 /// Whether a server says `INFO` and has JetStream.
 fn greets(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -190,11 +183,6 @@ fn greets(port: u16) -> bool {
     let read = connection.read(&mut greeting).unwrap_or_default();
     let text = String::from_utf8_lossy(greeting.get(..read).unwrap_or_default()).into_owned();
     text.starts_with("INFO ") && text.contains("\"jetstream\":true")
-}
-
-#[expect(clippy::panic, reason = "a harness fails its test by panicking, with a message for people")]
-fn stop(message: &str) -> ! {
-    panic!("{message}")
 }
 
 #[cfg(test)]

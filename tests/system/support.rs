@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lictor_bus::{Bus, BusOptions};
 use lictor_store::{AlertFilter, Ledger};
-use lictor_tests::NatsServer;
+use lictor_tests::{NatsServer, end, free_address};
 use lictor_wire::topology::{Sizes, Topology};
 use lictor_wire::{
     ClusterId, Deployment, DeploymentId, Entity, Event, EventData, EventId, PodId, PodRef, PolicyId,
@@ -51,8 +51,7 @@ impl Process {
 
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 
     /// Sends a signal by name.
@@ -247,11 +246,6 @@ impl Cluster {
         }
         text
     }
-}
-
-/// An address nobody listens on at the moment.
-pub(crate) fn free_address() -> std::net::SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A policy that matches every process event, as a person writes it.

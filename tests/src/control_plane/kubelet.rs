@@ -18,7 +18,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::stop;
+use crate::processes::stop;
 
 /// How long it may take to say goodbye.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ impl Kubelet {
         let node = node.to_owned();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.unwrap_or_else(|error| super::stop(&format!("no runtime: {error}")));
+            let runtime = runtime.unwrap_or_else(|error| crate::processes::stop(&format!("no runtime: {error}")));
             runtime.block_on(async {
                 let client = super::client(&kubeconfig).await;
                 tokio::select! {

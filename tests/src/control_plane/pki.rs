@@ -7,7 +7,7 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-use super::stop;
+use crate::processes::stop;
 
 /// Signs for one control plane.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);

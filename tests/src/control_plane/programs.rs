@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::stop;
+use crate::processes::stop;
 
 /// Names the folder that holds the programs, as Kubernetes' own test tools have it.
 const FOLDER_VARIABLE: &str = "KUBEBUILDER_ASSETS";

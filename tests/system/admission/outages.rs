@@ -1,21 +1,16 @@
 //! Admission as a victim, and parts that are away (catalogue of bypasses, 25–30 and 38–40).
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use rustls::crypto::ring;
+use lictor_tests::{connect_trusting, free_address};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use super::world::{FINE, World, pod, workload};
 use super::{Case, case};
-use crate::support::free_address;
 
 pub(super) const CASES: &[Case] = &[
     case("25 an object of some megabytes", "", large),
@@ -54,18 +49,8 @@ fn strangers(world: &World) -> Result<(), String> {
 }
 
 async fn ask_without_certificate(address: SocketAddr, bundle: &[u8]) -> std::io::Result<String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(bundle) {
-        roots.add(certificate.unwrap()).unwrap();
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("127.0.0.1").unwrap();
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    let authorities = CertificateDer::pem_slice_iter(bundle).map(|certificate| certificate.unwrap().to_vec());
+    let mut stream = connect_trusting(address, authorities).await?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use lictor_tests::{ControlPlane, ControlPlaneOptions, Kubelet};
+use lictor_tests::{ControlPlane, ControlPlaneOptions, Kubelet, free_address};
 use serde_json::Value;
 
-use crate::support::{Cluster, Process, free_address};
+use crate::support::{Cluster, Process};
 
 /// How long something that follows by itself may take.
 const EVENTUALLY: Duration = Duration::from_secs(30);

@@ -16,8 +16,7 @@ use lictor_engine::{Findings, Occurrence, PolicySet, Subject};
 use lictor_wire::policy::LifecycleStage;
 use lictor_wire::{
     AuditEvent, Baseline, Cause, ClusterId, Deployment, DeploymentChange, DeploymentEvent, DeploymentId,
-    Entity, Event, EventData, EventRef, FileEvent, ImageFacts, Kind, PodRef, Revisions, Verdict, Violation,
-    ViolationId,
+    Entity, Event, EventData, EventRef, FileEvent, ImageFacts, Kind, PodRef, Revisions, Verdict,
 };
 
 use crate::views::{Known, Views};
@@ -381,27 +380,10 @@ fn verdict(
     revisions: Revisions,
     findings: Findings,
 ) -> Verdict {
-    let key = entity.key();
-    let violations = findings.violations.into_iter().map(|finding| Violation {
-        id: ViolationId::of(&event.id, &key, &finding.policy.id),
-        policy: finding.policy,
-        sections: finding.sections,
-        enforcement: finding.enforcement,
-    });
+    let Occasion { cause, now, traceparent, .. } = occasion;
     Verdict {
-        id: Verdict::id_of(&event.id, &entity, occasion.cause, revisions),
-        violations: violations.collect(),
-        event,
-        cause: occasion.cause,
-        stage: findings.stage,
-        entity,
-        revisions,
-        judged_at: occasion.now,
-        undecided: findings.undecided,
-        failures: findings.failures,
-        gone: false,
-        asked: None,
-        traceparent: occasion.traceparent.map(ToOwned::to_owned),
+        traceparent: traceparent.map(ToOwned::to_owned),
+        ..findings.into_verdict(event, cause, entity, revisions, now)
     }
 }
 

@@ -13,7 +13,7 @@ use lictor_normalize::Origin;
 use lictor_normalize::admission::{self, Review, ReviewError, Scale};
 use lictor_wire::{
     Asked, Cause, ClusterId, Deployment, Entity, EventRef, ImageFacts, Kind, PodRef, RequestAnswer,
-    RequestEvent, RequestOperation, Revisions, Verdict, Violation, ViolationId,
+    RequestEvent, RequestOperation, Revisions, Verdict,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -350,35 +350,14 @@ fn verdict(
     revisions: Revisions,
     now: Timestamp,
 ) -> Verdict {
-    let (entity, event) = (entity(cluster, request), admission::id(request, cluster));
-    let key = entity.key();
-    let violations = judged.violations.into_iter().map(|finding| Violation {
-        id: ViolationId::of(&event, &key, &finding.policy.id),
-        policy: finding.policy,
-        sections: finding.sections,
-        enforcement: finding.enforcement,
-    });
-    Verdict {
-        id: Verdict::id_of(&event, &entity, Cause::Observed, revisions),
-        event: EventRef {
-            id: event.clone(),
-            kind: Kind::Request,
-            time: request.received.unwrap_or(now),
-            stream: String::new(),
-            sequence: 0,
-        },
-        cause: Cause::Observed,
-        stage: judged.stage,
-        entity,
-        revisions,
-        judged_at: now,
-        violations: violations.collect(),
-        undecided: judged.undecided,
-        failures: judged.failures,
-        gone: false,
-        asked: None,
-        traceparent: None,
-    }
+    let event = EventRef {
+        id: admission::id(request, cluster),
+        kind: Kind::Request,
+        time: request.received.unwrap_or(now),
+        stream: String::new(),
+        sequence: 0,
+    };
+    judged.into_verdict(event, Cause::Observed, entity(cluster, request), revisions, now)
 }
 
 /// The entity of a request. A create is asked for under a new UID each time it is tried; the alert about it is one.

@@ -1,7 +1,11 @@
 //! What judging yields.
 
+use jiff::Timestamp;
 use lictor_wire::policy::{EnforcementAction, LifecycleStage};
-use lictor_wire::{PolicyFailure, PolicyRef, SectionMatch, Undecided};
+use lictor_wire::{
+    Cause, Entity, EventRef, PolicyFailure, PolicyRef, Revisions, SectionMatch, Undecided, Verdict,
+    Violation, ViolationId,
+};
 
 /// What the policies of one stage say about one subject. Each list is sorted by policy id.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,4 +29,40 @@ pub struct Finding {
     pub sections: Vec<SectionMatch>,
     /// What the policy asks to be done at this stage, in its own order.
     pub enforcement: Vec<EnforcementAction>,
+}
+
+impl Findings {
+    /// The verdict these findings make about an entity, judged at `now` because of an event.
+    #[must_use]
+    pub fn into_verdict(
+        self,
+        event: EventRef,
+        cause: Cause,
+        entity: Entity,
+        revisions: Revisions,
+        now: Timestamp,
+    ) -> Verdict {
+        let key = entity.key();
+        let violations = self.violations.into_iter().map(|finding| Violation {
+            id: ViolationId::of(&event.id, &key, &finding.policy.id),
+            policy: finding.policy,
+            sections: finding.sections,
+            enforcement: finding.enforcement,
+        });
+        Verdict {
+            id: Verdict::id_of(&event.id, &entity, cause, revisions),
+            violations: violations.collect(),
+            event,
+            cause,
+            stage: self.stage,
+            entity,
+            revisions,
+            judged_at: now,
+            undecided: self.undecided,
+            failures: self.failures,
+            gone: false,
+            asked: None,
+            traceparent: None,
+        }
+    }
 }

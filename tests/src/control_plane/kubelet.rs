@@ -41,7 +41,8 @@ impl Kubelet {
         let node = node.to_owned();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.unwrap_or_else(|error| crate::processes::stop(&format!("no runtime: {error}")));
+            let runtime =
+                runtime.unwrap_or_else(|error| crate::processes::stop(&format!("no runtime: {error}")));
             runtime.block_on(async {
                 let client = super::client(&kubeconfig).await;
                 tokio::select! {

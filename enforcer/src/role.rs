@@ -1,16 +1,18 @@
 //! The role: takes verdicts, plans, guards, and writes receipts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
-use lictor_bus::{Bus, BusError, Delivery, Feed, FeedItem, IntakeOptions, Line, LineOutcome, ReadFrom};
+use lictor_bus::{
+    Bus, BusError, Delivery, Feed, FeedItem, IntakeOptions, Line, LineOutcome, ReadFrom, introduce,
+};
 use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
-    Decision, Fingerprint, Outcome, Policy, PolicyChange, PolicyDocument, PolicyId, Receipt, ReceiptStep,
+    Decision, Outcome, Policy, PolicyChange, PolicyDocument, PolicyId, Presence, Receipt, ReceiptStep,
     Verdict,
 };
 use tokio::sync::watch;
@@ -82,6 +84,8 @@ struct Enforcer {
 struct State {
     recent: Recent,
     policies: HashMap<PolicyId, Policy>,
+    /// The last sequence of the policy log that was read.
+    policies_revision: u64,
     summary: Summary,
 }
 
@@ -111,16 +115,9 @@ pub async fn run(
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
     let started = Timestamp::now();
-    let name = Fingerprint::new("instance")
-        .number(u64::from(std::process::id()))
-        .part(started.as_nanosecond().to_le_bytes())
-        .finish();
-    let enforcer = Arc::new(Enforcer {
-        limits: config.limits(),
-        name: name.chars().take(8).collect(),
-        state: Mutex::default(),
-        bus,
-    });
+    let limits = config.limits();
+    let who = Presence { settings: settings(&limits), ..introduce("enforcer") };
+    let enforcer = Arc::new(Enforcer { limits, name: who.instance.clone(), state: Mutex::default(), bus });
     let (ready, mut is_ready) = watch::channel((false, false));
     let ready = Arc::new(ready);
     let mut tasks = tokio::task::JoinSet::new();
@@ -134,10 +131,17 @@ pub async fn run(
     }
     tracing::info!("enforcer is ready");
     let pulling = tokio::spawn(enforcer.clone().pull(stop.clone()));
+    let presenting = tokio::spawn(enforcer.clone().present(who, stop.clone()));
     shutdown.await;
     stop.cancel();
-    let _ = pulling.await;
+    let _ = tokio::join!(pulling, presenting);
     Ok(enforcer.state().summary)
+}
+
+/// What people may want to know who ask why nothing happened.
+fn settings(limits: &Limits) -> BTreeMap<String, Vec<String>> {
+    let namespaces = limits.protected_namespaces.iter().cloned().collect();
+    BTreeMap::from([("protected namespaces".to_owned(), namespaces)])
 }
 
 impl Enforcer {
@@ -149,26 +153,30 @@ impl Enforcer {
     async fn follow_policies(self: Arc<Self>, mut feed: Feed, ready: Arc<watch::Sender<(bool, bool)>>) {
         while let Some(item) = feed.next().await {
             match item {
-                FeedItem::Put { value, .. } => match serde_json::from_slice::<PolicyDocument>(&value) {
-                    Ok(document) => {
-                        let mut state = self.state();
-                        match document.change {
-                            PolicyChange::Put { policy } => {
-                                state.policies.insert(policy.id.clone(), *policy);
-                            }
-                            PolicyChange::Delete { id } => {
-                                state.policies.remove(&id);
-                            }
+                FeedItem::Put { value, revision, .. } => {
+                    let mut state = self.state();
+                    state.policies_revision = revision;
+                    match serde_json::from_slice::<PolicyDocument>(&value).map(|document| document.change) {
+                        Ok(PolicyChange::Put { policy }) => {
+                            state.policies.insert(policy.id.clone(), *policy);
                         }
+                        Ok(PolicyChange::Delete { id }) => {
+                            state.policies.remove(&id);
+                        }
+                        // The last good one goes on counting, as it does for evaluators.
+                        Err(error) => tracing::warn!(%error, "a policy document cannot be read"),
                     }
-                    // The last good one goes on counting, as it does for evaluators.
-                    Err(error) => tracing::warn!(%error, "a policy document cannot be read"),
-                },
-                FeedItem::Removed { .. } => {}
-                FeedItem::Complete { .. } => {
+                }
+                FeedItem::Removed { revision, .. } => self.state().policies_revision = revision,
+                FeedItem::Complete { revision } => {
+                    self.state().policies_revision = revision;
                     ready.send_modify(|ready| ready.0 = true);
                 }
-                FeedItem::Reset => self.state().policies.clear(),
+                FeedItem::Reset => {
+                    let mut state = self.state();
+                    state.policies.clear();
+                    state.policies_revision = 0;
+                }
             }
         }
     }
@@ -239,6 +247,20 @@ impl Enforcer {
             }
             self.state().recent.forget(self.limits.window, Timestamp::now());
         }
+    }
+
+    /// Says that this enforcer runs, and with which policies.
+    async fn present(self: Arc<Self>, who: Presence, stop: CancellationToken) {
+        let refresh = |who: &mut Presence| {
+            let state = self.state();
+            let Summary { verdicts, decided, refused } = state.summary;
+            who.policies = state.policies_revision;
+            who.counts = [("verdicts", verdicts), ("decided", decided), ("refused", refused)]
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect();
+        };
+        self.bus.present(who, refresh, stop.cancelled()).await;
     }
 
     /// Answers one message: receipts first, then it is let go.

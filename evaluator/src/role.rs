@@ -1,6 +1,5 @@
 //! The role: pulls, judges, settles, until told to stop.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +9,12 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use lictor_bus::{Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome};
-use lictor_wire::topology::{Bucket, Consumer, Stream};
+use lictor_bus::{Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, introduce};
+use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
     Cause, Command, CommandAction, Deployment, Event, EventId, Fingerprint, Kind, Presence, Verdict,
 };
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::follow::{Knowledge, NotUpToDate};
@@ -24,8 +23,6 @@ use crate::judge::{Judge, Occasion, change_ref};
 /// Deliveries judged and not yet settled, per puller. Settling is one round trip; at 64 events a delivery this keeps
 /// a connection busy without holding much that another evaluator could do.
 const SETTLING: usize = 64;
-/// How often presence is refreshed.
-const PRESENT_EVERY: Duration = Duration::from_secs(5);
 /// How long settling may take once told to stop; what is left is delivered to somebody else.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Wait before a puller that failed pulls again.
@@ -90,8 +87,6 @@ struct Evaluator {
     knowledge: Knowledge,
     counts: Counts,
     abort_on: Option<String>,
-    instance: String,
-    started: Timestamp,
 }
 
 /// Runs an evaluator until `shutdown`, then settles what it has judged.
@@ -111,18 +106,9 @@ pub async fn run(
         () = knowledge.complete() => {}
         () = &mut shutdown => return Ok(Summary::default()),
     }
-    let started = Timestamp::now();
-    let instance = Fingerprint::new("instance").number(u64::from(std::process::id()));
-    let instance =
-        instance.part(started.as_nanosecond().to_le_bytes()).part(format!("{:p}", &raw const stop));
-    let evaluator = Arc::new(Evaluator {
-        bus,
-        knowledge,
-        counts: Counts::default(),
-        abort_on: config.abort_on,
-        instance: instance.finish().chars().take(8).collect(),
-        started,
-    });
+    let who = introduce("evaluator");
+    let evaluator =
+        Arc::new(Evaluator { bus, knowledge, counts: Counts::default(), abort_on: config.abort_on });
     tracing::info!(policies = evaluator.knowledge.policies().set.len(), "evaluator is ready");
 
     let mut tasks = tokio::task::JoinSet::new();
@@ -132,7 +118,7 @@ pub async fn run(
     {
         tasks.spawn(evaluator.clone().pull(consumer, stop.clone()));
     }
-    tasks.spawn(evaluator.clone().present(stop.clone()));
+    tasks.spawn(evaluator.clone().present(who, stop.clone()));
     shutdown.await;
     stop.cancel();
     if timeout(DRAIN_WITHIN, tasks.join_all()).await.is_err() {
@@ -292,38 +278,17 @@ impl Evaluator {
     }
 
     /// Says that this evaluator runs, and with which policies.
-    async fn present(self: Arc<Self>, stop: CancellationToken) {
-        let mut beat = interval(PRESENT_EVERY);
-        let key = format!("role.evaluator.{}", self.instance);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                _ = beat.tick() => {}
-            }
-            let mut counts = self.knowledge.views.counts();
+    async fn present(self: Arc<Self>, who: Presence, stop: CancellationToken) {
+        let refresh = |who: &mut Presence| {
             let summary = self.counts.summary();
-            counts.extend(
+            who.policies = self.knowledge.policies().revision;
+            who.counts = self.knowledge.views.counts();
+            who.counts.extend(
                 [("judged", summary.judged), ("parked", summary.parked), ("dead", summary.dead)]
                     .map(|(name, count)| (name.to_owned(), count)),
             );
-            let presence = Presence {
-                role: "evaluator".to_owned(),
-                instance: self.instance.clone(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                started: self.started,
-                seen: Timestamp::now(),
-                policies: self.knowledge.policies().revision,
-                counts,
-                settings: BTreeMap::new(),
-            };
-            let began = Instant::now();
-            if let Err(error) = self.bus.put(Bucket::Presence, &key, &presence).await {
-                tracing::debug!(%error, waited = ?began.elapsed(), "presence was not written");
-            }
-        }
-        if let Err(error) = self.bus.delete(Bucket::Presence, &key).await {
-            tracing::debug!(%error, "presence was not taken back; it ages out");
-        }
+        };
+        self.bus.present(who, refresh, stop.cancelled()).await;
     }
 }
 

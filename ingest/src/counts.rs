@@ -27,6 +27,20 @@ impl Summary {
         self.published.values().sum()
     }
 
+    /// Everything in one number each, by name.
+    pub(crate) fn totals(&self) -> BTreeMap<String, u64> {
+        [
+            ("published", self.events()),
+            ("folded", self.folded.values().sum()),
+            ("dead", self.dead_letters),
+            ("ignored", self.ignored),
+            ("facts", self.facts),
+        ]
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
+    }
+
     /// Gaps that sources told of.
     #[must_use]
     pub fn coverage(&self) -> u64 {

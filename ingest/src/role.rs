@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use lictor_bus::{Bus, Publisher};
+use lictor_bus::{Bus, Publisher, introduce};
 use lictor_serve::Handles;
+use lictor_wire::Presence;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,8 +37,16 @@ pub async fn run(
         what: "a publisher".to_owned(),
         reason: error.to_string(),
     })?;
-    let forward = Forward::new(BusOutlet::new(bus, publisher.clone()));
-    let summary = read_all(config, forward, shutdown).await;
+    let forward = Forward::new(BusOutlet::new(bus.clone(), publisher.clone()));
+    let counts = forward.counts.clone();
+    let refresh = move |who: &mut Presence| who.counts = counts.summary().totals();
+    let ended = CancellationToken::new();
+    let reading = async {
+        let summary = read_all(config, forward, shutdown).await;
+        ended.cancel();
+        summary
+    };
+    let (summary, ()) = tokio::join!(reading, bus.present(introduce("ingest"), refresh, ended.cancelled()));
     publisher.close().await;
     summary
 }

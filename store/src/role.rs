@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lictor_bus::Bus;
+use lictor_bus::{Bus, introduce};
 use lictor_serve::{DRAIN, Drained, readiness};
+use lictor_wire::Presence;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -56,8 +57,9 @@ pub async fn run(
         let caught_up = handles.handle(log.as_str());
         tasks.spawn(async move { follower.run(caught_up).await.map(|()| None) });
     }
-    let watching = watch_streams(bus, ledger.clone(), Arc::clone(&health), stopped.clone());
+    let watching = watch_streams(bus.clone(), ledger.clone(), Arc::clone(&health), stopped.clone());
     tasks.spawn(async move { watching.await.map(|()| None) });
+    tasks.spawn(present(bus, Arc::clone(&health), stopped.clone()));
     drop(handles);
     let routes = router(ledger.clone(), Arc::clone(&health), ready);
     let mut server_stop = stopped;
@@ -75,6 +77,16 @@ pub async fn run(
     health.close();
     failure.and(first_failure(&mut tasks, &mut api).await)?;
     summary(&ledger, &health, api)
+}
+
+/// Says that this store runs, and how far it has applied each log.
+async fn present(bus: Bus, health: Arc<Health>, mut stopped: Stop) -> Result<Option<Drained>, StoreError> {
+    let refresh = |who: &mut Presence| {
+        let logs = health.report().logs.into_iter();
+        who.counts = logs.map(|(log, of)| (log.as_str().to_owned(), of.checkpoint)).collect();
+    };
+    bus.present(introduce("store"), refresh, stopped.asked()).await;
+    Ok(None)
 }
 
 async fn open(config: &Config) -> Result<Ledger, StoreError> {

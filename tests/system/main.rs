@@ -16,6 +16,7 @@ mod house;
 mod kills;
 mod offline;
 mod pack;
+mod present;
 mod support;
 mod twice;
 

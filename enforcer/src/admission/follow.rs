@@ -142,6 +142,7 @@ pub async fn cluster_labels(
     }
 }
 
-async fn ready(bus: &mut watch::Receiver<Option<Bus>>) -> Option<Bus> {
+/// The bus, once it is there; `None` when it never will be.
+pub(super) async fn ready(bus: &mut watch::Receiver<Option<Bus>>) -> Option<Bus> {
     bus.wait_for(Option::is_some).await.ok()?.clone()
 }

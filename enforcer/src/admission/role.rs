@@ -7,17 +7,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config as KubeConfig};
-use lictor_bus::{Bus, BusOptions};
+use lictor_bus::{Bus, BusOptions, introduce};
 use lictor_serve::tls::{Certificates, ClientTrust, TlsOptions, run_tls};
 use lictor_serve::{BindError, Handle, bind, probes, readiness};
-use lictor_wire::topology::Bucket;
-use lictor_wire::{ClusterId, Fingerprint, Presence};
+use lictor_wire::{ClusterId, Presence};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::decide::WhenUnknown;
@@ -32,9 +30,6 @@ use super::reviewer::{Counts, Reviewer, Rules, Summary};
 use super::settings::KeeperConfig;
 use super::{follow, http};
 use crate::cluster::Cluster;
-
-/// How often presence is refreshed.
-const PRESENT_EVERY: Duration = Duration::from_secs(5);
 
 /// How long what was judged may take to be published once the last answer is given.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
@@ -143,8 +138,8 @@ pub async fn run(
     let (connected, bus_there) = watch::channel(None);
     let (in_force, policies) = watch::channel(None);
     let (labels, cluster_labels) = watch::channel(None);
-    let instance = instance();
-    let (recorder, recording) = recorder(cluster.clone(), &instance);
+    let who = Presence { settings: config.settings(), ..introduce("admission") };
+    let (recorder, recording) = recorder(cluster.clone(), &who.instance);
     let reviewer = Arc::new(Reviewer {
         rules: config.rules(),
         policies: policies.clone(),
@@ -165,10 +160,15 @@ pub async fn run(
     tasks.spawn(let_go_once_present(handles.handle("certificate"), certificates.clone()));
     drop(handles);
     let excluded = config.exclusions.namespaces().into_iter().map(ToOwned::to_owned).collect();
-    let keeper =
-        Keeper::new(Cluster::new(client), config.keeper.clone(), excluded, certificates.clone(), &instance);
+    let keeper = Keeper::new(
+        Cluster::new(client),
+        config.keeper.clone(),
+        excluded,
+        certificates.clone(),
+        &who.instance,
+    );
     let keeping = tokio::spawn(keeper.keep(stop.clone()));
-    tasks.spawn(present(bus_there.clone(), config.exclusions.clone(), instance, reviewer.clone()));
+    let presenting = tokio::spawn(present(bus_there.clone(), who, reviewer.clone(), stop.clone()));
     let (give_up, deadline) = watch::channel(None);
     let recording = tokio::spawn(recording.run(bus_there, deadline));
 
@@ -196,7 +196,7 @@ pub async fn run(
         run_tls(listener, router, certificates, leaving, TlsOptions { clients, ..TlsOptions::default() })
             .await;
     stop.cancel();
-    let _ = keeping.await;
+    let _ = tokio::join!(keeping, presenting);
     tasks.shutdown().await;
     let summary = reviewer.counts.summary();
     // The last holder of the recorder: when it goes, what waits is published.
@@ -214,6 +214,18 @@ impl Config {
             when_unknown: self.when_unknown,
             break_glass_longest: Duration::from_secs(self.break_glass_longest.saturating_mul(3600)),
         }
+    }
+
+    /// What people may want to know who ask why nothing happened.
+    fn settings(&self) -> BTreeMap<String, Vec<String>> {
+        let Exclusions { exempt_users, exempt_groups, .. } = &self.exclusions;
+        let namespaces = self.exclusions.namespaces().into_iter().map(ToOwned::to_owned).collect();
+        BTreeMap::from([
+            ("excluded namespaces".to_owned(), namespaces),
+            ("exempt users".to_owned(), exempt_users.clone()),
+            ("exempt groups".to_owned(), exempt_groups.clone()),
+            ("when unknown".to_owned(), vec![format!("{:?}", self.when_unknown).to_lowercase()]),
+        ])
     }
 }
 
@@ -253,12 +265,6 @@ async fn cluster(client: &Client, given: Option<&str>) -> ClusterId {
     }
 }
 
-fn instance() -> String {
-    let instance = Fingerprint::new("instance").number(u64::from(std::process::id()));
-    let started = Timestamp::now().as_nanosecond().to_le_bytes();
-    instance.part(started).finish().chars().take(8).collect()
-}
-
 async fn let_go(handle: Handle, mut policies: watch::Receiver<Option<Arc<Policies>>>) {
     let _ = policies.wait_for(Option::is_some).await;
     drop(handle);
@@ -272,42 +278,16 @@ async fn let_go_once_present(handle: Handle, certificates: Certificates) {
 /// Says that it is there, by which policies it judges, and what it leaves alone.
 async fn present(
     mut bus: watch::Receiver<Option<Bus>>,
-    exclusions: Exclusions,
-    instance: String,
+    who: Presence,
     reviewer: Arc<Reviewer>,
+    stop: CancellationToken,
 ) {
-    let Some(bus) = bus.wait_for(Option::is_some).await.ok().and_then(|bus| bus.clone()) else { return };
-    let mut beat = interval(PRESENT_EVERY);
-    let key = format!("role.admission.{instance}");
-    let started = Timestamp::now();
-    let owned = |names: &[String]| names.to_vec();
-    let settings = BTreeMap::from([
-        (
-            "excluded namespaces".to_owned(),
-            exclusions.namespaces().into_iter().map(ToOwned::to_owned).collect(),
-        ),
-        ("exempt users".to_owned(), owned(&exclusions.exempt_users)),
-        ("exempt groups".to_owned(), owned(&exclusions.exempt_groups)),
-        ("when unknown".to_owned(), vec![format!("{:?}", reviewer.rules.when_unknown).to_lowercase()]),
-    ]);
-    loop {
-        beat.tick().await;
+    let Some(bus) = stop.run_until_cancelled(follow::ready(&mut bus)).await.flatten() else { return };
+    let refresh = |who: &mut Presence| {
         let summary = reviewer.counts.summary();
-        let presence = Presence {
-            role: "admission".to_owned(),
-            instance: instance.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started,
-            seen: Timestamp::now(),
-            policies: reviewer.policies.borrow().as_ref().map_or(0, |policies| policies.revision),
-            counts: BTreeMap::from([
-                ("reviews".to_owned(), summary.reviews),
-                ("denied".to_owned(), summary.denied),
-            ]),
-            settings: settings.clone(),
-        };
-        if let Err(error) = bus.put(Bucket::Presence, &key, &presence).await {
-            tracing::debug!(%error, "presence was not written");
-        }
-    }
+        who.policies = reviewer.policies.borrow().as_ref().map_or(0, |policies| policies.revision);
+        who.counts =
+            BTreeMap::from([("reviews".to_owned(), summary.reviews), ("denied".to_owned(), summary.denied)]);
+    };
+    bus.present(who, refresh, stop.cancelled()).await;
 }

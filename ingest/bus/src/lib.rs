@@ -10,6 +10,7 @@
 //! - [`LogReader`] reads a stream in order, from wherever the reader likes, without touching anybody's progress.
 //! - [`PolicyLog`] and [`GuardedLog`] write to a log only what is valid at the very sequence it is written at.
 //! - [`Continuity`] finds messages that were acknowledged and are not there.
+//! - [`Bus::present`] says who runs, for as long as it runs.
 //!
 //! # Why the losses are none
 //!
@@ -60,6 +61,7 @@ mod large;
 mod log;
 mod pack;
 mod policy_log;
+mod presence;
 mod pressure;
 mod publisher;
 mod time;
@@ -79,6 +81,7 @@ pub use lictor_wire::topology::{Bucket, Consumer, Stream};
 pub use log::{LogEntry, LogReader, ReadFrom};
 pub use pack::{UnpackError, decode_payload, unpack};
 pub use policy_log::{PolicyLog, PolicyState, Revision};
+pub use presence::introduce;
 pub use pressure::{Pressure, Sample};
 pub use publisher::{PreparedLine, PublishError, Publishable, Published, Publisher};
 pub use topology::{ConsumerReport, Difference, StreamReport, TopologyReport};

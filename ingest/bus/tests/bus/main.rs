@@ -16,6 +16,7 @@ mod continuity;
 mod feed;
 mod intake;
 mod log;
+mod presence;
 mod pressure;
 mod publisher;
 mod topology;

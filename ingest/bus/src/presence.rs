@@ -1,0 +1,77 @@
+//! Who runs: said in a bucket while it lives, and taken back when it stops.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lictor_wire::topology::Bucket;
+use lictor_wire::{Fingerprint, Presence};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::Bus;
+
+/// How often presence is refreshed.
+const PRESENT_EVERY: Duration = Duration::from_secs(5);
+
+/// How long taking it back may hold up a role that stops.
+const TAKE_BACK_WITHIN: Duration = Duration::from_secs(2);
+
+/// Tells apart the roles that one process starts at the same moment.
+static INTRODUCED: AtomicU64 = AtomicU64::new(0);
+
+/// What a role that starts now says of itself: an instance of its own, and nothing loaded or counted yet.
+#[must_use]
+pub fn introduce(role: &str) -> Presence {
+    let started = Timestamp::now();
+    let instance = Fingerprint::new("instance")
+        .number(u64::from(std::process::id()))
+        .part(started.as_nanosecond().to_le_bytes())
+        .number(INTRODUCED.fetch_add(1, Ordering::Relaxed));
+    Presence {
+        role: role.to_owned(),
+        instance: instance.finish().chars().take(8).collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        seen: started,
+        policies: 0,
+        counts: BTreeMap::new(),
+        settings: BTreeMap::new(),
+    }
+}
+
+impl Bus {
+    /// Says every five seconds who runs, under `role.<role>.<instance>`, until `stopped`; then takes it back.
+    ///
+    /// `refresh` brings up to date what changes meanwhile, policies and counts. What cannot be written is written the
+    /// next time; what cannot be taken back grows old.
+    pub async fn present(
+        &self,
+        mut who: Presence,
+        mut refresh: impl FnMut(&mut Presence),
+        stopped: impl Future<Output = ()>,
+    ) {
+        let key = format!("role.{}.{}", who.role, who.instance);
+        let mut stopped = std::pin::pin!(stopped);
+        let mut beat = interval(PRESENT_EVERY);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stopped => break,
+                _ = beat.tick() => {}
+            }
+            refresh(&mut who);
+            who.seen = Timestamp::now();
+            tokio::select! {
+                () = &mut stopped => break,
+                written = self.put(Bucket::Presence, &key, &who) => if let Err(error) = written {
+                    tracing::debug!(%error, "presence was not written");
+                }
+            }
+        }
+        let taken_back = timeout(TAKE_BACK_WITHIN, self.delete(Bucket::Presence, &key)).await;
+        if !matches!(taken_back, Ok(Ok(()))) {
+            tracing::debug!(key, "presence was not taken back; it grows old");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Who runs: every role says so while it does, and `lictor doctor` lists it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Cluster, lictor};
+
+/// The roles that doctor lists, sorted.
+fn listed(cluster: &Cluster) -> Vec<String> {
+    let doctor = ["doctor", "--output", "json", "--nats-url", &cluster.nats.url()];
+    let output = Command::new(lictor()).args(doctor).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let roles = said["presence"].as_array().unwrap().iter();
+    roles.map(|who| who["role"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_lists_every_role_while_it_runs() {
+    let cluster = Cluster::start(Cluster::quick()).await;
+    let events = cluster.path("events.ndjson");
+    std::fs::write(&events, "").unwrap();
+    let follow = ["ingest", "--cluster", "test", "--follow", "--events", events.to_str().unwrap()];
+    let mut roles =
+        [cluster.store(), cluster.evaluator(), cluster.enforcer(), cluster.role("ingest", &follow)];
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while listed(&cluster) != ["enforcer", "evaluator", "ingest", "store"] {
+        assert!(Instant::now() < deadline, "{:?}; logs: {}", listed(&cluster), cluster.logs());
+        sleep(Duration::from_millis(100)).await;
+    }
+    for role in &mut roles {
+        role.signal("TERM");
+        assert_eq!(role.ended(Duration::from_secs(20)).await, Some(0), "{}", cluster.logs());
+    }
+    assert_eq!(listed(&cluster), Vec::<String>::new());
+}

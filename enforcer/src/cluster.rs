@@ -8,21 +8,19 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{ByteString, NamespaceResourceScope};
 use kube::api::PostParams;
-use kube::runtime::watcher;
 use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-
-use futures_util::{Stream, StreamExt};
-use kube::runtime::WatchStreamExt;
 
 /// How long the API server may take for one call: these are small objects.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

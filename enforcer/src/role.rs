@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::guard::{Limits, Progress, Recent, decide};
+use crate::guard::{Limits, Progress, Protected, Recent, decide};
 use crate::plan::{Intent, plan};
 
 /// Wait before pulling again after a failure.
@@ -30,12 +30,9 @@ const PULL_AGAIN_AFTER: Duration = Duration::from_millis(500);
 #[group(id = "enforcer")]
 #[command(next_help_heading = "Enforcement")]
 pub struct Config {
-    /// Namespaces that are judged and never acted on, by exact name.
-    #[arg(long, value_delimiter = ',', default_values = crate::guard::PROTECTED_NAMESPACES, value_name = "NAMESPACE")]
-    pub protected_namespaces: Vec<String>,
-    /// The namespace lictor itself runs in; never acted on.
-    #[arg(long, env = "LICTOR_NAMESPACE", default_value = "lictor", value_name = "NAMESPACE")]
-    pub own_namespace: String,
+    /// What is left alone.
+    #[command(flatten)]
+    pub protected: Protected,
     /// Actions per namespace within the window; after that violations are only told.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub blast_radius: usize,
@@ -91,14 +88,13 @@ struct State {
 
 impl Config {
     fn limits(&self) -> Limits {
-        let mut limits = Limits::usual(&self.own_namespace);
-        limits.protected_namespaces.retain(|name| *name == self.own_namespace);
-        limits.protected_namespaces.extend(self.protected_namespaces.iter().cloned());
+        let names = self.protected.names().into_iter();
         Limits {
+            protected_namespaces: names.filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect(),
             blast_radius: self.blast_radius,
             window: Duration::from_secs(self.blast_window),
             stale_after: Duration::from_secs(self.stale_after),
-            ..limits
+            ..Limits::usual("")
         }
     }
 }

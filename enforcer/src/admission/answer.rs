@@ -113,8 +113,8 @@ pub fn denial(
     for violation in &findings.enforced {
         write_violation(&mut text, violation, policies);
     }
-    for (policy, message) in &findings.failed {
-        let _ = write!(text, "\n- {}: could not be evaluated: {message}", policy.name);
+    for failure in &findings.failed {
+        let _ = write!(text, "\n- {}: could not be evaluated: {}", failure.policy.name, failure.message);
     }
     for undecided in &findings.unknown {
         let _ = write!(text, "\n- {}: not known: {}", undecided.policy.name, undecided.missing.join(", "));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::ValueEnum;
-use lictor_wire::{PolicyRef, Undecided, Verdict, Violation};
+use lictor_wire::{PolicyFailure, Undecided, Verdict, Violation};
 
 use super::policies::Policies;
 
@@ -27,7 +27,7 @@ pub struct Findings<'a> {
     /// Policies that ask for a denial and could not be decided: with the facts that are missing.
     pub unknown: Vec<&'a Undecided>,
     /// Policies that ask for a denial and whose evaluation failed.
-    pub failed: Vec<(&'a PolicyRef, &'a str)>,
+    pub failed: Vec<&'a PolicyFailure>,
 }
 
 impl<'a> Findings<'a> {
@@ -38,12 +38,7 @@ impl<'a> Findings<'a> {
             verdict.violations.iter().partition(|violation| !violation.enforcement.is_empty());
         let unknown = verdict.undecided.iter().filter(|undecided| policies.denies(&undecided.policy.id));
         let failed = verdict.failures.iter().filter(|failure| policies.denies(&failure.policy.id));
-        Self {
-            enforced,
-            told,
-            unknown: unknown.collect(),
-            failed: failed.map(|failure| (&failure.policy, failure.message.as_str())).collect(),
-        }
+        Self { enforced, told, unknown: unknown.collect(), failed: failed.collect() }
     }
 
     /// Whether the request is denied. A policy whose evaluation failed denies: whoever can make it fail could

@@ -4,13 +4,14 @@
 //! request of the control plane makes is still judged where it is seen, by the watch, and told; it is only never
 //! stopped, because a control plane that cannot work repairs nothing.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use clap::Args;
 use lictor_wire::RequestEvent;
 
+#[cfg(test)]
 use crate::guard::PROTECTED_NAMESPACES;
+use crate::guard::Protected;
 
 /// Users of the control plane that are no service accounts.
 pub const CONTROL_PLANE_USERS: [&str; 4] =
@@ -23,12 +24,9 @@ pub const CONTROL_PLANE_GROUPS: [&str; 1] = ["system:nodes"];
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Exclusions")]
 pub struct Exclusions {
-    /// Namespaces that are excluded from enforcement, and whose service accounts are not held up, by exact name.
-    #[arg(long, value_delimiter = ',', default_values = PROTECTED_NAMESPACES, value_name = "NAMESPACE")]
-    pub protected_namespaces: Vec<String>,
-    /// The namespace lictor itself runs in; never acted on.
-    #[arg(long, env = "LICTOR_NAMESPACE", default_value = "lictor", value_name = "NAMESPACE")]
-    pub own_namespace: String,
+    /// Whole namespaces.
+    #[command(flatten)]
+    pub protected: Protected,
     /// Users who are not held up, by exact name.
     #[arg(long, value_delimiter = ',', default_values = CONTROL_PLANE_USERS, value_name = "USER")]
     pub exempt_users: Vec<String>,
@@ -51,24 +49,12 @@ pub enum Exemption {
 }
 
 impl Exclusions {
-    /// The excluded namespaces, lictor's own among them.
-    #[must_use]
-    pub fn namespaces(&self) -> BTreeSet<&str> {
-        self.protected_namespaces.iter().chain([&self.own_namespace]).map(String::as_str).collect()
-    }
-
-    /// Whether a namespace is excluded from enforcement.
-    #[must_use]
-    pub fn covers(&self, namespace: &str) -> bool {
-        namespace == self.own_namespace || self.protected_namespaces.iter().any(|name| name == namespace)
-    }
-
     /// Whether the one who asks is not to be held up.
     #[must_use]
     pub fn of_user(&self, request: &RequestEvent) -> Option<Exemption> {
         let user = &request.user;
         if let Some(namespace) = service_account_namespace(&user.username, &user.groups)
-            && self.covers(namespace)
+            && self.protected.covers(namespace)
         {
             return Some(Exemption::ServiceAccount(user.username.clone()));
         }
@@ -83,7 +69,7 @@ impl Exclusions {
     #[must_use]
     pub fn of_namespace(&self, request: &RequestEvent) -> Option<Exemption> {
         let namespace = &request.object_ref.namespace;
-        self.covers(namespace).then(|| Exemption::Namespace(namespace.clone()))
+        self.protected.covers(namespace).then(|| Exemption::Namespace(namespace.clone()))
     }
 }
 
@@ -112,8 +98,10 @@ impl Default for Exclusions {
     fn default() -> Self {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
-            protected_namespaces: owned(&PROTECTED_NAMESPACES),
-            own_namespace: "lictor".to_owned(),
+            protected: Protected {
+                protected_namespaces: owned(&PROTECTED_NAMESPACES),
+                own_namespace: "lictor".to_owned(),
+            },
             exempt_users: owned(&CONTROL_PLANE_USERS),
             exempt_groups: owned(&CONTROL_PLANE_GROUPS),
         }

@@ -106,7 +106,6 @@ mod tests {
                 old_deployment: Some(Box::new(old)),
                 ..RequestEvent::default()
             },
-            kind: ("apps/v1".to_owned(), "Deployment".to_owned()),
             scale: None,
         })
     }
@@ -149,8 +148,7 @@ mod tests {
     fn scales_go_down_freely() {
         let scale = |replicas, before| {
             let request = RequestEvent { operation: RequestOperation::Update, ..RequestEvent::default() };
-            let kind = ("autoscaling/v1".to_owned(), "Scale".to_owned());
-            harmless(&Review { request, kind, scale: Some(Scale { replicas, before }) })
+            harmless(&Review { request, scale: Some(Scale { replicas, before }) })
         };
         assert_eq!(scale(1, 3), Some(Harmless::ScaleDown));
         assert_eq!(scale(3, 3), Some(Harmless::ScaleDown));
@@ -164,6 +162,6 @@ mod tests {
             deployment: Some(Box::new(workload("a", 1))),
             ..RequestEvent::default()
         };
-        assert_eq!(harmless(&Review { request, kind: Default::default(), scale: None }), None);
+        assert_eq!(harmless(&Review { request, scale: None }), None);
     }
 }

@@ -5,6 +5,7 @@
 //! reviews need them; one that is not known yet is asked for.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -130,11 +131,8 @@ impl Lookup {
         }
         let what = || format!("namespace {name}");
         let api = Api::<Namespace>::all(self.client.clone());
-        match timeout_at(deadline, api.get(name)).await {
-            Ok(Ok(namespace)) => Ok(namespace.metadata.labels.unwrap_or_default()),
-            Ok(Err(error)) => Err(LookupError::Refused { what: what(), message: error.to_string() }),
-            Err(_) => Err(LookupError::Late { what: what() }),
-        }
+        let namespace = answer(api.get(name), deadline, what).await?;
+        Ok(namespace.metadata.labels.unwrap_or_default())
     }
 
     /// The workload that a request for one of its subresources is about; `None` when its kind is no workload, or
@@ -225,13 +223,9 @@ impl Lookup {
             .header("content-type", "application/json")
             .body(question.to_string().into_bytes());
         let what = || format!("whether {} may break glass", user.username);
-        let refused = |message: String| LookupError::Refused { what: what(), message };
-        let request = request.map_err(|error| refused(error.to_string()))?;
-        match timeout_at(deadline, self.client.request::<SubjectAccessReview>(request)).await {
-            Ok(Ok(answer)) => Ok(answer.status.is_some_and(|status| status.allowed)),
-            Ok(Err(error)) => Err(refused(error.to_string())),
-            Err(_) => Err(LookupError::Late { what: what() }),
-        }
+        let request = request.map_err(|error| LookupError::refused(what(), &error))?;
+        let asked = self.client.request::<SubjectAccessReview>(request);
+        Ok(answer(asked, deadline, what).await?.status.is_some_and(|status| status.allowed))
     }
 
     fn remembered(&self, uid: &str) -> Option<Arc<Deployment>> {
@@ -248,21 +242,40 @@ impl Lookup {
         deadline: Instant,
     ) -> Result<Option<Deployment>, LookupError> {
         let what = || format!("{kind} {namespace}/{name}");
-        let refused = |message: String| LookupError::Refused { what: what(), message };
         // A name out of an owner reference is whatever its author liked to write.
         if !is_name(namespace) || !is_name(name) {
             return Ok(None);
         }
         let prefix = if api_version.contains('/') { "apis" } else { "api" };
         let path = format!("/{prefix}/{api_version}/namespaces/{namespace}/{resource}/{name}");
-        let request = Request::get(path).body(Vec::new()).map_err(|error| refused(error.to_string()))?;
-        let text = match timeout_at(deadline, self.client.request_text(request)).await {
-            Ok(Ok(text)) => text,
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(None),
-            Ok(Err(error)) => return Err(refused(error.to_string())),
-            Err(_) => return Err(LookupError::Late { what: what() }),
+        let request = Request::get(path).body(Vec::new());
+        let request = request.map_err(|error| LookupError::refused(what(), &error))?;
+        let asked = async {
+            match self.client.request_text(request).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                answered => answered.map(Some),
+            }
         };
-        one(&text, api_version, kind, &self.cluster).map_err(|problem| refused(problem.to_string()))
+        let Some(text) = answer(asked, deadline, what).await? else { return Ok(None) };
+        one(&text, api_version, kind, &self.cluster).map_err(|problem| LookupError::refused(what(), &problem))
+    }
+}
+
+impl LookupError {
+    fn refused(what: String, problem: &dyn fmt::Display) -> Self {
+        Self::Refused { what, message: problem.to_string() }
+    }
+}
+
+/// Waits for an answer about `what`, until `deadline`.
+async fn answer<T>(
+    asked: impl Future<Output = Result<T, kube::Error>>,
+    deadline: Instant,
+    what: impl Fn() -> String,
+) -> Result<T, LookupError> {
+    match timeout_at(deadline, asked).await {
+        Ok(answered) => answered.map_err(|error| LookupError::refused(what(), &error)),
+        Err(_) => Err(LookupError::Late { what: what() }),
     }
 }
 

@@ -4,14 +4,8 @@
 //! is there under that UID, controls the pod, and its template is what the pod runs: then judging the owner was
 //! judging the pod.
 
-use lictor_normalize::manifest::{controller, is_controller};
+use lictor_normalize::manifest::is_controller;
 use lictor_wire::{Container, Deployment, OwnerReference, Volume};
-
-/// The owner whose judgement may stand for an object's own; `None` when it names none, and is judged by itself.
-#[must_use]
-pub fn claimed(owned: &Deployment) -> Option<&OwnerReference> {
-    controller(owned)
-}
 
 /// Whether `owner`, found under the name the reference gives, stands for `owned`.
 #[must_use]
@@ -61,7 +55,7 @@ fn is_account_token(volume: &Volume) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use lictor_normalize::manifest::one;
+    use lictor_normalize::manifest::{controller, one};
     use lictor_wire::ClusterId;
 
     use super::*;
@@ -87,7 +81,7 @@ mod tests {
     }
 
     fn stands(owner: &Deployment, pod: &Deployment) -> bool {
-        stands_for(owner, claimed(pod).unwrap(), pod)
+        stands_for(owner, controller(pod).unwrap(), pod)
     }
 
     #[test]

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use lictor_engine::{Findings as Judged, Occurrence, Subject};
 use lictor_normalize::Origin;
 use lictor_normalize::admission::{self, Review, ReviewError, Scale};
+use lictor_normalize::manifest::controller;
 use lictor_wire::{
     Asked, Cause, ClusterId, Deployment, Entity, EventRef, ImageFacts, Kind, PodRef, RequestAnswer,
     RequestEvent, RequestOperation, Revisions, Verdict,
@@ -25,7 +26,7 @@ use super::exempt::Exclusions;
 use super::harmless::{Harmless, harmless};
 use super::images::Images;
 use super::lookup::{Lookup, LookupError};
-use super::owner::{claimed, stands_for};
+use super::owner::stands_for;
 use super::policies::Policies;
 use super::recorder::{Record, Recorder};
 
@@ -171,7 +172,7 @@ impl Reviewer {
 
     /// Whether the judgement of its owner stands for an object's own. What is not known exempts nobody.
     async fn is_owned(&self, workload: &Deployment, deadline: Instant) -> bool {
-        let Some(reference) = claimed(workload) else { return false };
+        let Some(reference) = controller(workload) else { return false };
         match self.lookup.owner(reference, &workload.namespace, deadline).await {
             Ok(Some(owner)) => stands_for(&owner, reference, workload),
             Ok(None) => false,

@@ -23,9 +23,7 @@ use super::exempt::Exclusions;
 use super::images::Images;
 use super::keeper::Keeper;
 use super::lookup::{Lookup, cluster_id};
-use super::policies::Policies;
 use super::recorder::recorder;
-
 use super::reviewer::{Counts, Reviewer, Rules, Summary};
 use super::settings::KeeperConfig;
 use super::{follow, http};
@@ -136,7 +134,7 @@ pub async fn run(
     };
 
     let (connected, bus_there) = watch::channel(None);
-    let (in_force, policies) = watch::channel(None);
+    let (in_force, mut policies) = watch::channel(None);
     let (labels, cluster_labels) = watch::channel(None);
     let who = Presence { settings: config.settings(), ..introduce("admission") };
     let (recorder, recording) = recorder(cluster.clone(), &who.instance);
@@ -156,10 +154,15 @@ pub async fn run(
     tasks.spawn(follow::connect(bus, connected));
     tasks.spawn(follow::policies(bus_there.clone(), config.policy_copy.clone(), in_force));
     tasks.spawn(follow::cluster_labels(bus_there.clone(), cluster, labels));
-    tasks.spawn(let_go(handles.handle("policies"), policies));
-    tasks.spawn(let_go_once_present(handles.handle("certificate"), certificates.clone()));
+    tasks.spawn(let_go(handles.handle("policies"), async move {
+        let _ = policies.wait_for(Option::is_some).await;
+    }));
+    tasks.spawn(let_go(handles.handle("certificate"), {
+        let certificates = certificates.clone();
+        async move { certificates.present().await }
+    }));
     drop(handles);
-    let excluded = config.exclusions.namespaces().into_iter().map(ToOwned::to_owned).collect();
+    let excluded = config.exclusions.protected.names().into_iter().map(ToOwned::to_owned).collect();
     let keeper = Keeper::new(
         Cluster::new(client),
         config.keeper.clone(),
@@ -219,7 +222,7 @@ impl Config {
     /// What people may want to know who ask why nothing happened.
     fn settings(&self) -> BTreeMap<String, Vec<String>> {
         let Exclusions { exempt_users, exempt_groups, .. } = &self.exclusions;
-        let namespaces = self.exclusions.namespaces().into_iter().map(ToOwned::to_owned).collect();
+        let namespaces = self.exclusions.protected.names().into_iter().map(ToOwned::to_owned).collect();
         BTreeMap::from([
             ("excluded namespaces".to_owned(), namespaces),
             ("exempt users".to_owned(), exempt_users.clone()),
@@ -265,13 +268,9 @@ async fn cluster(client: &Client, given: Option<&str>) -> ClusterId {
     }
 }
 
-async fn let_go(handle: Handle, mut policies: watch::Receiver<Option<Arc<Policies>>>) {
-    let _ = policies.wait_for(Option::is_some).await;
-    drop(handle);
-}
-
-async fn let_go_once_present(handle: Handle, certificates: Certificates) {
-    certificates.present().await;
+/// Holds a handle until something has come about.
+async fn let_go(handle: Handle, come_about: impl Future<Output = ()>) {
+    come_about.await;
     drop(handle);
 }
 

@@ -113,7 +113,7 @@ impl fmt::Display for Difference {
 /// Makes what is missing and reads everything back: what is there and different, worst first.
 pub(crate) async fn ensure(jetstream: &Context, topology: &Topology) -> Result<Vec<Difference>, BusError> {
     let mut differences = Vec::new();
-    let (streams, _purposes): (Vec<_>, Vec<_>) = wanted_streams(topology).into_iter().unzip();
+    let streams: Vec<_> = wanted_streams(topology).into_iter().map(|(config, _)| config).collect();
     let found: Vec<_> = futures_util::stream::iter(streams)
         .map(|config| async move {
             let found = ensure_stream(jetstream, &config).await?;

@@ -22,8 +22,6 @@ pub const API_VERSION: &str = "admission.k8s.io/v1";
 pub struct Review {
     /// The request, with workloads as they would become and as they are.
     pub request: RequestEvent,
-    /// The object's API group and version, and its kind.
-    pub kind: (String, String),
     /// Present when a scale is asked about: the workload itself is not in the review.
     pub scale: Option<Scale>,
 }
@@ -82,7 +80,6 @@ pub fn read(text: &str, cluster: &ClusterId, received: Timestamp) -> Result<Revi
             received: Some(received),
             ..RequestEvent::default()
         },
-        kind: (request.kind.api_version(), request.kind.kind.clone()),
         scale: None,
     };
     let filled = request.fill(&mut review, cluster);

@@ -8,12 +8,12 @@ use std::path::Path;
 use jiff::Timestamp;
 use lictor_wire::policy::{Group, PolicyValue, Section};
 use lictor_wire::{
-    Ancestor, AuditEvent, AuditStage, ClusterId, Command, Container, ContainerConfig, ContainerImage,
-    ContainerRef, CoverageEvent, CoverageNotice, DeadLetter, Deployment, DeploymentChange, DeploymentEvent,
-    DeploymentId, EnvSource, EnvVar, Envelope, Event, EventData, EventId, FileEvent, FileOperation,
-    FilePaths, ImageEvent, ImageName, Kind, NetworkEntity, NetworkEvent, NetworkProtocol, ObjectReference,
-    PodId, PodRef, Policy, PolicyDocument, PolicyId, ProcessAction, ProcessEvent, RawJson, Receipt,
-    RequestEvent, RequestOperation, Resources, UserInfo, Verdict, WorkloadRef,
+    Ancestor, AuditEvent, AuditStage, Baseline, ClusterId, Command, Container, ContainerConfig,
+    ContainerImage, ContainerRef, CoverageEvent, CoverageNotice, DeadLetter, Deployment, DeploymentChange,
+    DeploymentEvent, DeploymentId, EnvSource, EnvVar, Envelope, Event, EventData, EventId, FileEvent,
+    FileOperation, FilePaths, ImageEvent, ImageName, Kind, NetworkEntity, NetworkEvent, NetworkProtocol,
+    ObjectReference, PodId, PodRef, Policy, PolicyDocument, PolicyId, ProcessAction, ProcessEvent, RawJson,
+    Receipt, RequestEvent, RequestOperation, Resources, UserInfo, Verdict, WorkloadRef,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -49,6 +49,7 @@ fn version_1_is_read_for_ever() {
     assert_eq!(stays::<PolicyDocument>("policy-documents.ndjson"), 2);
     assert_eq!(stays::<Command>("commands.ndjson"), 2);
     assert_eq!(stays::<DeadLetter>("dead-letters.ndjson"), 1);
+    assert_eq!(stays::<Baseline>("baselines.ndjson"), 1);
 }
 
 #[test]

@@ -78,7 +78,9 @@ fn judge(
     let event = seen(model.clone(), now);
     world.subjects(&event, &mut |subject, entity| {
         let findings = findings(set, subject, now);
-        let violations = findings.violations.iter().map(|found| Violated::of(found, findings.stage, rules));
+        let violations = findings.violations.iter().map(|found| {
+            Violated::of(&found.policy, &found.sections, &found.enforcement, findings.stage, rules)
+        });
         results.push(EntityResult {
             name: entity.display_name(),
             entity,

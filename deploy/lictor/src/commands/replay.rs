@@ -149,8 +149,10 @@ impl Replayed {
         if let EventData::Request(_) = &event.data {
             world.subjects(event, &mut |subject, entity| {
                 let found = findings(&loaded.set, subject, now);
-                for violation in &found.violations {
-                    self.violated(&entity, Violated::of(violation, found.stage, rules), now);
+                for of in &found.violations {
+                    let violated =
+                        Violated::of(&of.policy, &of.sections, &of.enforcement, found.stage, rules);
+                    self.violated(&entity, violated, now);
                 }
                 found.undecided.iter().for_each(|undecided| self.open(&entity, undecided));
             });
@@ -166,13 +168,9 @@ impl Replayed {
         };
         let judge: Judge<'_> = world.judge(loaded);
         for verdict in judge.event(event, occasion).verdicts {
-            for violation in verdict.violations {
-                let found = lictor_engine::Finding {
-                    policy: violation.policy,
-                    sections: violation.sections,
-                    enforcement: violation.enforcement,
-                };
-                self.violated(&verdict.entity, Violated::of(&found, verdict.stage, rules), now);
+            for of in &verdict.violations {
+                let violated = Violated::of(&of.policy, &of.sections, &of.enforcement, verdict.stage, rules);
+                self.violated(&verdict.entity, violated, now);
             }
             // What hangs on facts about images hangs on them at every event; it is said once for each workload.
             verdict.undecided.iter().for_each(|undecided| self.open(&verdict.entity, undecided));

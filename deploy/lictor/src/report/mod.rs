@@ -7,9 +7,8 @@ mod table;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use lictor_engine::Finding;
 use lictor_wire::policy::{EnforcementAction, LifecycleStage, Policy, Severity};
-use lictor_wire::{Entity, Evidence, PolicyFailure, SectionMatch, Undecided};
+use lictor_wire::{Entity, Evidence, PolicyFailure, PolicyRef, SectionMatch, Undecided};
 use serde::Serialize;
 
 use crate::cli::ReportFormat;
@@ -122,19 +121,25 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Violated {
-    /// A violation as the engine found it.
-    pub(crate) fn of(finding: &Finding, stage: LifecycleStage, rules: &[Policy]) -> Self {
-        let rule = rules.iter().find(|policy| policy.id == finding.policy.id);
+    /// A violation as it was found.
+    pub(crate) fn of(
+        policy: &PolicyRef,
+        sections: &[SectionMatch],
+        actions: &[EnforcementAction],
+        stage: LifecycleStage,
+        rules: &[Policy],
+    ) -> Self {
+        let rule = rules.iter().find(|rule| rule.id == policy.id);
         Self {
-            policy: finding.policy.name.clone(),
-            id: finding.policy.id.to_string(),
-            severity: finding.policy.severity,
+            policy: policy.name.clone(),
+            id: policy.id.to_string(),
+            severity: policy.severity,
             stage,
-            enforced: !finding.enforcement.is_empty(),
-            actions: finding.enforcement.clone(),
-            evidence: evidence(&finding.sections),
-            messages: messages(&finding.sections),
-            remediation: rule.map(|policy| policy.remediation.clone()).unwrap_or_default(),
+            enforced: !actions.is_empty(),
+            actions: actions.to_vec(),
+            evidence: evidence(sections),
+            messages: messages(sections),
+            remediation: rule.map(|rule| rule.remediation.clone()).unwrap_or_default(),
             times: None,
         }
     }

@@ -10,6 +10,7 @@
 
 pub mod follow;
 pub mod judge;
+mod packed;
 pub mod role;
 pub mod views;
 

@@ -1,6 +1,6 @@
 //! What an evaluator knows of the cluster: views of the buckets, rebuilt from NATS at every start.
 //!
-//! Models are kept as the bytes they arrived in and read when an event needs them, the recent ones remembered: ten
+//! Models are kept as the bytes they arrived in, packed, and read when an event needs them, the recent ones remembered: ten
 //! thousand workloads are then some megabytes, not some hundred. Every view says up to which revision it has read,
 //! so a judgement can wait until it has seen what was there when it began.
 
@@ -14,6 +14,8 @@ use lictor_wire::{
     Baseline, ClusterRecord, Deployment, DeploymentId, ImageFacts, NamespaceRecord, PodRecord, PodRef,
 };
 use lru::LruCache;
+
+use crate::packed::{Packed, Packer};
 
 /// Workloads and image facts kept parsed. A busy node set touches some hundred workloads a second; a parsed model
 /// is a few kilobytes, so this stays below 10 MB.
@@ -36,13 +38,14 @@ struct State {
     baselines: HashMap<Box<str>, Arc<Baseline>>,
     parsed_deployments: LruCache<DeploymentId, Arc<Deployment>>,
     parsed_images: LruCache<Box<str>, Arc<ImageFacts>>,
+    packer: Packer,
 }
 
 /// A value as it arrived.
 #[derive(Debug, Clone)]
 struct Held {
     revision: u64,
-    bytes: Box<[u8]>,
+    value: Packed,
 }
 
 #[derive(Debug, Clone)]
@@ -97,6 +100,7 @@ impl Default for Views {
             baselines: HashMap::new(),
             parsed_deployments: LruCache::new(PARSED),
             parsed_images: LruCache::new(PARSED),
+            packer: Packer::default(),
         }))
     }
 }
@@ -115,7 +119,8 @@ impl Views {
             Bucket::Deployments => {
                 let deployment: Deployment = serde_json::from_slice(value).map_err(unreadable)?;
                 state.remove_deployment(&deployment.id);
-                state.put_deployment(&deployment, Held { revision, bytes: value.as_ref().into() });
+                let held = Held { revision, value: state.packer.pack(value) };
+                state.put_deployment(&deployment, held);
             }
             Bucket::Pods => {
                 let pod: PodRecord = serde_json::from_slice(value).map_err(unreadable)?;
@@ -124,7 +129,8 @@ impl Views {
             Bucket::Images => {
                 let _: ImageFacts = serde_json::from_slice(value).map_err(unreadable)?;
                 state.parsed_images.pop(key);
-                state.images.insert(key.into(), Held { revision, bytes: value.as_ref().into() });
+                let held = Held { revision, value: state.packer.pack(value) };
+                state.images.insert(key.into(), held);
             }
             Bucket::Namespaces => {
                 let record = serde_json::from_slice(value).map_err(unreadable)?;
@@ -214,7 +220,8 @@ impl State {
     fn remove_deployment(&mut self, id: &DeploymentId) {
         self.parsed_deployments.pop(id);
         let Some(held) = self.deployments.remove(id) else { return };
-        let Ok(deployment) = serde_json::from_slice::<Deployment>(&held.bytes) else { return };
+        let Some(value) = self.packer.unpack(&held.value) else { return };
+        let Ok(deployment) = serde_json::from_slice::<Deployment>(&value) else { return };
         let key = workload_key(&deployment);
         // A workload deleted and made again under its name has a new id, which may have arrived first.
         if self.by_workload.get(&key) == Some(id) {
@@ -368,7 +375,8 @@ impl State {
             return Some(Known { revision, value: value.clone() });
         }
         // It was read once when it came in.
-        let value = Arc::new(serde_json::from_slice::<Deployment>(&held.bytes).ok()?);
+        let value = self.packer.unpack(&held.value)?;
+        let value = Arc::new(serde_json::from_slice::<Deployment>(&value).ok()?);
         self.parsed_deployments.put(id.clone(), value.clone());
         Some(Known { revision, value })
     }
@@ -383,7 +391,8 @@ impl State {
         if let Some(value) = self.parsed_images.get(&*key) {
             return Some(Known { revision, value: value.clone() });
         }
-        let value = Arc::new(serde_json::from_slice::<ImageFacts>(&held.bytes).ok()?);
+        let value = self.packer.unpack(&held.value)?;
+        let value = Arc::new(serde_json::from_slice::<ImageFacts>(&value).ok()?);
         self.parsed_images.put(key.into(), value.clone());
         Some(Known { revision, value })
     }

@@ -127,7 +127,8 @@ fn pure_crates_touch_nothing() {
 fn roles_do_not_know_each_other() {
     let house = House::look();
     for (name, dependencies) in house.dependencies() {
-        if name == "lictor" || name == "lictor-tests" {
+        // The executable wires roles together; the fuzz targets judge what they read.
+        if name == "lictor" || name == "lictor-fuzz" {
             continue;
         }
         for role in ROLES {

@@ -195,10 +195,25 @@ fn exit_codes_tell_violated_from_not_understood() {
     assert!(told.contains("Host PID wants true: does not hold  <- the first that fails"), "{told}");
 }
 
+/// The folder of a criterion: its name in lower case, what is no letter or digit a dash.
+fn folder_of(criterion: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    criterion.chars().map(plain).collect()
+}
+
 /// Every row and note of the language, in both modes.
 #[test]
 fn the_conformance_suite_holds() {
     let cases = project().join("tests/conformance");
+    for criterion in lictor_engine::criteria() {
+        let folder = cases.join(folder_of(criterion.name));
+        assert!(
+            folder.join("cases.yaml").is_file(),
+            "`{}` has no cases in {}",
+            criterion.name,
+            folder.display()
+        );
+    }
     for (mode, args) in [("as lictor judges", &[][..]), ("as StackRox judges", &["--parity"][..])] {
         let all = [&["policy", "test", "--covered", cases.to_str().unwrap()], args].concat();
         let output = run(&project(), &all);

@@ -195,6 +195,24 @@ fn exit_codes_tell_violated_from_not_understood() {
     assert!(told.contains("Host PID wants true: does not hold  <- the first that fails"), "{told}");
 }
 
+/// All that ships comes back from either form, and a second conversion gives the same bytes.
+#[test]
+fn policies_are_converted_without_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    for form in ["json", "resource"] {
+        let convert = |from: &str| {
+            let output = run(folder.path(), &["policy", "convert", from, "--to", form]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        };
+        let once = convert("default");
+        std::fs::write(folder.path().join("once.yaml"), &once).unwrap();
+        assert_eq!(convert("once.yaml"), once, "{form}");
+        let diff = run(folder.path(), &["policy", "diff", "default", "once.yaml"]);
+        assert_eq!(diff.status.code(), Some(0), "{}", String::from_utf8_lossy(&diff.stdout));
+    }
+}
+
 /// The folder of a criterion: its name in lower case, what is no letter or digit a dash.
 fn folder_of(criterion: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };

@@ -284,6 +284,8 @@ pub(crate) enum Policy {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Writes policies in another form: an export, or SecurityPolicy resources.
+    Convert(PolicyConvert),
     /// Says everything that is wrong with policy files; 1 when there is something.
     Lint(PolicyLint),
     /// Tries policies on cases written in YAML; 1 when one fails.
@@ -308,6 +310,27 @@ pub(crate) enum Policy {
         #[command(flatten)]
         nats: Nats,
     },
+}
+
+/// `lictor policy convert`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyConvert {
+    /// Files and folders, or sets that ship: default, pod-security-baseline, pod-security-restricted.
+    #[arg(required = true, value_name = "POLICIES")]
+    pub(crate) policies: Vec<String>,
+    /// The form.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) to: PolicyForm,
+}
+
+/// A form of policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum PolicyForm {
+    /// StackRox's export: JSON.
+    #[default]
+    Json,
+    /// SecurityPolicy resources: YAML, a document for each.
+    Resource,
 }
 
 /// `lictor policy lint`.

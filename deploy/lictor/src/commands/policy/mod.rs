@@ -1,5 +1,6 @@
 //! `lictor policy`: puts policies in force and shows them; reads, tries and compares those in files.
 
+mod convert;
 mod criteria;
 mod diff;
 mod explain;
@@ -32,6 +33,7 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
             let bus = super::connect(&nats, "lictor-policy").await?;
             list(&bus, output).await
         }
+        cli::Policy::Convert(options) => convert::run(&options),
         cli::Policy::Lint(options) => lint::run(&options),
         cli::Policy::Test(options) => test::run(&options),
         cli::Policy::Explain(options) => explain::run(&options),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use lictor_wire::Evidence;
 use lictor_wire::policy::FilteredContainerType;
 
-use crate::criterion::Criterion;
+use crate::criterion::{Criterion, Family};
 use crate::evidence::{Trail, found};
 use crate::predicate::Predicate;
 use crate::truth::Truth;
@@ -77,6 +77,16 @@ impl Section {
         self.root.satisfied_by(asking, asking.view.root())
     }
 
+    /// Whether what the section says about the process itself may hold, whatever container it is in.
+    pub(crate) fn process_may_hold(&self, view: &View<'_>, now: Timestamp) -> bool {
+        let about_process =
+            |group: &&Arc<Group>| matches!(group.criterion.family, Family::Process | Family::ProcessBaseline);
+        let groups = self.root.all_groups().into_iter().filter(about_process).cloned().collect();
+        let alone = View::of_process(view);
+        let asking = Asking { view: &alone, skipped: &[], now };
+        !Self::new(self.index, String::new(), groups, false).truth(asking).is_false()
+    }
+
     /// What makes the section hold: every value of every element that takes part.
     pub(crate) fn evidence(&self, asking: Asking<'_, '_>) -> Vec<Evidence> {
         let mut evidence = Vec::new();
@@ -103,6 +113,11 @@ impl Node {
         });
         #[expect(clippy::indexing_slicing, reason = "the position was just found or made")]
         &mut parent.children[position]
+    }
+
+    /// Every group here and below.
+    pub(crate) fn all_groups(&self) -> Vec<&Arc<Group>> {
+        self.groups.iter().chain(self.children.iter().flat_map(Self::all_groups)).collect()
     }
 
     pub(crate) fn satisfied_by<'a>(&self, asking: Asking<'_, 'a>, element: Element<'a>) -> Truth<'a> {

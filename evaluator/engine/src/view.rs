@@ -161,6 +161,11 @@ impl<'a> View<'a> {
         Self { root, parity, containers, stray_process }
     }
 
+    /// The tree of the process alone, as if nothing were known of its workload.
+    pub(crate) fn of_process(view: &Self) -> Self {
+        Self::new(&Subject { deployment: None, images: &[], ..view.root.subject }, view.parity)
+    }
+
     /// The tree with only the containers that `keep` wants; `None` when it wants none.
     pub(crate) fn retaining(&self, keep: impl Fn(&ContainerView<'a>) -> bool) -> Option<Self> {
         let mut view = self.clone();

@@ -11,7 +11,7 @@ use super::literal::{MIN_LITERAL, Needed, needed};
 use crate::go_regex::Pattern;
 use crate::policy::Class;
 use crate::predicate::{Predicate, Test};
-use crate::section::{Group, Node, Section};
+use crate::section::{Group, Section};
 use crate::value::{Comparator, TextMatcher, TextTest};
 use crate::view::Level;
 
@@ -39,14 +39,10 @@ pub(super) fn event_groups(section: &Section, class: Class) -> Vec<&Arc<Group>> 
         Class::Audit | Class::File | Class::NodeFile => {
             root.groups.iter().filter(|group| group.criterion.family.is_runtime()).collect()
         }
-        Class::Deploy => all_groups(root),
+        // Each needs some element of its level.
+        Class::Deploy => root.all_groups(),
         Class::Build | Class::Network | Class::PodCommand => Vec::new(),
     }
-}
-
-/// Every group of a section: each needs some element of its level.
-fn all_groups(node: &Node) -> Vec<&Arc<Group>> {
-    node.groups.iter().chain(node.children.iter().flat_map(all_groups)).collect()
 }
 
 impl Condition {

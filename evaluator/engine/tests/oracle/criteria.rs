@@ -33,7 +33,7 @@ const VULN: [&str; 6] = [CONTAINER, "image", "scan", "components", "vulns", ""];
 
 /// The queries of a section: those of its groups, and those that only fetch what messages name.
 pub(crate) fn queries(section: &Section, mode: Mode) -> Vec<Query> {
-    let mut all: Vec<Query> = section.policy_groups.iter().flat_map(|group| of_group(group, mode)).collect();
+    let mut all = own_queries(section, mode);
     for context in section.policy_groups.iter().flat_map(|group| contexts(&group.field_name, mode.about)) {
         let path = place(&context, mode.about);
         if !all.iter().any(|query| query.path == path) {
@@ -41,6 +41,11 @@ pub(crate) fn queries(section: &Section, mode: Mode) -> Vec<Query> {
         }
     }
     all
+}
+
+/// The queries of a section's own groups.
+pub(crate) fn own_queries(section: &Section, mode: Mode) -> Vec<Query> {
+    section.policy_groups.iter().flat_map(|group| of_group(group, mode)).collect()
 }
 
 /// Where a field is: an image by itself has no containers; the process of a file event is the event's.

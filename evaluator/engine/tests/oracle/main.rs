@@ -77,13 +77,25 @@ fn by_oracle(policy: &Policy, subject: &Subject<'_>, mode: Mode) -> Outcome {
         return Outcome::Clean;
     }
     let skipped = policy.evaluation_filter.as_ref().map_or(&[][..], |filter| &filter.skip_container_types);
-    let Ok(tree) = tree::of(subject, skipped) else { return Outcome::Failed };
+    let Ok(tree) = tree::of(subject, skipped) else { return without_container(policy, subject, mode) };
     let asked = policy.policy_sections.iter().filter(|section| is_asked(section, mode.about));
     let holds = |section: &Section| {
         let queries = criteria::queries(section, mode);
         if mode.parity { linking::merged(&tree, &queries) } else { linking::exact(&tree, &queries) }
     };
     if asked.into_iter().any(holds) { Outcome::Violated } else { Outcome::Clean }
+}
+
+/// A process whose container is not there is an error, once the process by itself is what some section means.
+fn without_container(policy: &Policy, subject: &Subject<'_>, mode: Mode) -> Outcome {
+    let tree = tree::of_process(subject);
+    let asked = policy.policy_sections.iter().filter(|section| is_asked(section, mode.about));
+    let means = |section: &Section| {
+        let groups = section.policy_groups.iter().filter(|group| group.field_name.contains("Process"));
+        let alone = Section { section_name: String::new(), policy_groups: groups.cloned().collect() };
+        linking::exact(&tree, &criteria::own_queries(&alone, mode))
+    };
+    if asked.into_iter().any(means) { Outcome::Failed } else { Outcome::Clean }
 }
 
 /// A runtime policy's section without a criterion of its kind is not asked.

@@ -71,6 +71,15 @@ pub(crate) fn of(subject: &Subject<'_>, skipped: &[FilteredContainerType]) -> Re
     })
 }
 
+/// The tree of a process without its container's model.
+pub(crate) fn of_process(subject: &Subject<'_>) -> Node {
+    let Occurrence::Process(event) = subject.occurrence else { return Node::Null };
+    let mut process = running(event);
+    process.push(("deviates", boolean(subject.deviates.expect("every fact is known"))));
+    let container = Node::Struct(vec![("process", Node::Struct(process))]);
+    Node::Struct(vec![("containers", Node::List(vec![container]))])
+}
+
 fn text(text: &str) -> Node {
     Node::Leaf(Leaf::Text(text.to_owned()))
 }

@@ -4,6 +4,7 @@ use lictor_wire::policy::{BooleanOperator, Group};
 
 use crate::criterion::Leaf;
 use crate::predicate::Predicate;
+use crate::section::Way;
 use crate::view::Element;
 
 /// How many entries of a map are shown when none of them is what was looked for.
@@ -20,6 +21,11 @@ impl Trail {
     /// The root.
     pub(crate) const fn start() -> Self {
         Self(Vec::new())
+    }
+
+    /// The way to an element.
+    pub(crate) fn along(way: &Way<'_, '_>) -> Self {
+        way.above.map_or_else(Self::start, |above| Self::along(above).to(&way.element))
     }
 
     /// One element further. What is found says enough of a process, an ancestor, an environment variable and a line

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use lictor_wire::{PolicyRef, SectionMatch};
 
 use crate::evidence::{Trail, found};
-use crate::message;
 use crate::policy::{AskedPolicy, Class};
 use crate::scope::Place;
 use crate::section::{Asking, Group, Node, Section};
@@ -143,12 +142,7 @@ impl AskedPolicy {
             outcome: Outcome::of(truth, asking.view),
             first_failing: criteria.iter().position(|found| found.outcome == Outcome::DoesNotHold),
             criteria,
-            matched: truth.is_true().then(|| SectionMatch {
-                section: section.index,
-                name: section.name.clone(),
-                evidence: self.section_evidence(section, asking),
-                messages: message::of_section(section, asking),
-            }),
+            matched: truth.is_true().then(|| self.section_match(section, asking)),
         }
     }
 }

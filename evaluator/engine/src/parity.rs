@@ -13,9 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lictor_wire::{Evidence, VulnerabilityState};
 
 use crate::criterion::{Criterion, Leaf};
-use crate::evidence::Trail;
 use crate::predicate::{DropRule, Predicate};
-use crate::section::{Asking, Group, Node, Section};
+use crate::section::{Asking, Group, Node, Section, Way};
 use crate::truth::Truth;
 use crate::view::{Element, Elements, Level};
 
@@ -39,8 +38,8 @@ pub(crate) fn truth<'a>(section: &Section, asking: Asking<'_, 'a>) -> Truth<'a> 
         // Exact linking could decide; what this one lacks are the facts of the groups one by one.
         Truth::True | Truth::False => {
             let mut missing = Vec::new();
-            section.root.walk(asking, asking.view.root(), &mut |group, element| {
-                if let Truth::Unknown(facts) = group.holds(asking.now, element) {
+            walk(section, asking, |group, way| {
+                if let Truth::Unknown(facts) = group.holds(asking.now, &way.element) {
                     missing.extend(facts);
                 }
             });
@@ -52,19 +51,23 @@ pub(crate) fn truth<'a>(section: &Section, asking: Asking<'_, 'a>) -> Truth<'a> 
 /// What each group found by itself: linking did not tie it to the others.
 pub(crate) fn evidence(section: &Section, asking: Asking<'_, '_>) -> Vec<Evidence> {
     let mut evidence = Vec::new();
-    section.root.walk_with_trail(
-        asking,
-        asking.view.root(),
-        &Trail::start(),
-        &mut |group, element, trail| {
-            if group.holds(asking.now, element).is_true() {
-                evidence.push(group.evidence(element, trail));
-            }
-        },
-    );
+    walk(section, asking, |group, way| {
+        if group.holds(asking.now, &way.element).is_true() {
+            evidence.push(group.evidence(way));
+        }
+    });
     evidence.sort();
     evidence.dedup();
     evidence
+}
+
+/// Visits every group with every element it may look at.
+fn walk<'a>(section: &Section, asking: Asking<'_, 'a>, mut visit: impl FnMut(&Group, &Way<'_, 'a>)) {
+    section.walk(
+        asking,
+        |_, element| !asking.admits(&element).is_false(),
+        |groups, way| groups.iter().for_each(|group| visit(group, way)),
+    );
 }
 
 /// What an unknown is taken for.
@@ -221,37 +224,6 @@ impl Node {
             levels.push(child.level);
             child.queries(levels, ask);
             levels.pop();
-        }
-    }
-
-    fn walk<'a>(
-        &self,
-        asking: Asking<'_, 'a>,
-        element: Element<'a>,
-        visit: &mut impl FnMut(&Group, &Element<'a>),
-    ) {
-        self.walk_with_trail(asking, element, &Trail::start(), &mut |group, element, _| {
-            visit(group, element);
-        });
-    }
-
-    fn walk_with_trail<'a>(
-        &self,
-        asking: Asking<'_, 'a>,
-        element: Element<'a>,
-        trail: &Trail,
-        visit: &mut impl FnMut(&Group, &Element<'a>, &Trail),
-    ) {
-        for group in &self.groups {
-            visit(group, &element, trail);
-        }
-        for child in &self.children {
-            let Elements::Known(elements) = asking.view.below(element, child.level) else { continue };
-            for element in elements {
-                if !asking.admits(&element).is_false() {
-                    child.walk_with_trail(asking, element, &trail.to(&element), visit);
-                }
-            }
         }
     }
 }

@@ -134,12 +134,7 @@ impl AskedPolicy {
             }
         }
         let matched = truths.into_iter().filter(|(_, truth)| truth.is_true());
-        let sections = matched.map(|(section, _)| SectionMatch {
-            section: section.index,
-            name: section.name.clone(),
-            evidence: self.section_evidence(section, asking),
-            messages: message::of_section(section, asking),
-        });
+        let sections = matched.map(|(section, _)| self.section_match(section, asking));
         findings.violations.push(Finding {
             policy: self.reference.clone(),
             sections: sections.collect(),
@@ -151,15 +146,16 @@ impl AskedPolicy {
         if self.parity { parity::truth(section, asking) } else { section.truth(asking) }
     }
 
-    pub(crate) fn section_evidence(
-        &self,
-        section: &Section,
-        asking: Asking<'_, '_>,
-    ) -> Vec<lictor_wire::Evidence> {
-        if self.parity && !section.truth(asking).is_true() {
-            return parity::evidence(section, asking);
+    /// What is told of a section that holds.
+    pub(crate) fn section_match(&self, section: &Section, asking: Asking<'_, '_>) -> SectionMatch {
+        // Exact linking need not agree with StackRox's that the section holds.
+        let exact = !self.parity || section.truth(asking).is_true();
+        SectionMatch {
+            section: section.index,
+            name: section.name.clone(),
+            evidence: if exact { section.evidence(asking) } else { parity::evidence(section, asking) },
+            messages: message::of_section(section, asking, exact),
         }
-        section.evidence(asking)
     }
 
     fn undecided(&self, missing: Vec<Fact<'_>>, view: &View<'_>) -> Undecided {

@@ -50,6 +50,13 @@ pub(crate) struct Group {
     pub(crate) wanted: String,
 }
 
+/// An element and what it lies in, up to the root.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way<'w, 'a> {
+    pub(crate) element: Element<'a>,
+    pub(crate) above: Option<&'w Self>,
+}
+
 /// What a section is asked with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asking<'v, 'a> {
@@ -90,10 +97,26 @@ impl Section {
     /// What makes the section hold: every value of every element that takes part.
     pub(crate) fn evidence(&self, asking: Asking<'_, '_>) -> Vec<Evidence> {
         let mut evidence = Vec::new();
-        self.root.collect(asking, asking.view.root(), &Trail::start(), &mut evidence);
+        self.walk(
+            asking,
+            |node, element| node.takes_part(asking, element).is_true(),
+            |groups, way| evidence.extend(groups.iter().map(|group| group.evidence(way))),
+        );
         evidence.sort();
         evidence.dedup();
         evidence
+    }
+
+    /// Visits the subject itself and, from each element down, every known element that `enters` lets through, with
+    /// the groups that look at it.
+    pub(crate) fn walk<'a>(
+        &self,
+        asking: Asking<'_, 'a>,
+        enters: impl Fn(&Node, Element<'a>) -> bool,
+        mut visit: impl FnMut(&[Arc<Group>], &Way<'_, 'a>),
+    ) {
+        let start = Way { element: asking.view.root(), above: None };
+        self.root.walk(asking, &start, &enters, &mut visit);
     }
 }
 
@@ -120,7 +143,7 @@ impl Node {
         self.groups.iter().chain(self.children.iter().flat_map(Self::all_groups)).collect()
     }
 
-    pub(crate) fn satisfied_by<'a>(&self, asking: Asking<'_, 'a>, element: Element<'a>) -> Truth<'a> {
+    fn satisfied_by<'a>(&self, asking: Asking<'_, 'a>, element: Element<'a>) -> Truth<'a> {
         let here = self.groups.iter().map(|group| group.holds(asking.now, &element));
         let below = self.children.iter().map(|child| child.exists_below(asking, element));
         Truth::all(here.chain(below))
@@ -130,30 +153,32 @@ impl Node {
         match asking.view.below(parent, self.level) {
             Elements::Unknown(fact) => Truth::unknown(fact),
             Elements::Known(elements) => {
-                Truth::any(elements.into_iter().map(|element| match asking.admits(&element) {
-                    Truth::False => Truth::False,
-                    admitted => admitted.and(self.satisfied_by(asking, element)),
-                }))
+                Truth::any(elements.into_iter().map(|element| self.takes_part(asking, element)))
             }
         }
     }
 
-    fn collect<'a>(
+    /// Whether an element of this node's level is looked at and satisfies the node.
+    pub(crate) fn takes_part<'a>(&self, asking: Asking<'_, 'a>, element: Element<'a>) -> Truth<'a> {
+        match asking.admits(&element) {
+            Truth::False => Truth::False,
+            admitted => admitted.and(self.satisfied_by(asking, element)),
+        }
+    }
+
+    fn walk<'a>(
         &self,
         asking: Asking<'_, 'a>,
-        element: Element<'a>,
-        trail: &Trail,
-        evidence: &mut Vec<Evidence>,
+        way: &Way<'_, 'a>,
+        enters: &impl Fn(&Self, Element<'a>) -> bool,
+        visit: &mut impl FnMut(&[Arc<Group>], &Way<'_, 'a>),
     ) {
-        for group in &self.groups {
-            evidence.push(group.evidence(&element, trail));
-        }
+        visit(&self.groups, way);
         for child in &self.children {
-            let Elements::Known(elements) = asking.view.below(element, child.level) else { continue };
+            let Elements::Known(elements) = asking.view.below(way.element, child.level) else { continue };
             for element in elements {
-                let takes_part = asking.admits(&element).and(child.satisfied_by(asking, element));
-                if takes_part.is_true() {
-                    child.collect(asking, element, &trail.to(&element), evidence);
+                if enters(child, element) {
+                    child.walk(asking, &Way { element, above: Some(way) }, enters, visit);
                 }
             }
         }
@@ -166,13 +191,13 @@ impl Group {
         self.predicate.holds(&self.criterion.leaf(element), now)
     }
 
-    /// Why it holds.
-    pub(crate) fn evidence(&self, element: &Element<'_>, trail: &Trail) -> Evidence {
+    /// Why it holds for the element at the end of a way.
+    pub(crate) fn evidence(&self, way: &Way<'_, '_>) -> Evidence {
         Evidence {
             criterion: self.criterion.name.to_owned(),
             wanted: self.wanted.clone(),
-            found: found(&self.predicate, &self.criterion.leaf(element)),
-            at: trail.text(),
+            found: found(&self.predicate, &self.criterion.leaf(&way.element)),
+            at: Trail::along(way).text(),
         }
     }
 }

@@ -13,19 +13,25 @@ mod workload;
 use lictor_wire::{ImageComponent, Port};
 
 use crate::criterion::Leaf;
-use crate::section::{Asking, Group, Node, Section};
-use crate::view::{ContainerView, Element, Elements};
+use crate::section::{Asking, Group, Section, Way};
+use crate::view::{ContainerView, Element};
 
-/// The sentences of a section that holds.
-pub(crate) fn of_section(section: &Section, asking: Asking<'_, '_>) -> Vec<String> {
+/// The sentences of a section that holds. Where only linking as StackRox does it lets it hold (not `exact`), each
+/// criterion speaks for itself.
+pub(crate) fn of_section(section: &Section, asking: Asking<'_, '_>, exact: bool) -> Vec<String> {
     let mut sentences = Vec::new();
-    let place = Place::default();
-    if section.truth(asking).is_true() {
-        section.root.tell(asking, asking.view.root(), place, &mut sentences);
-    } else {
-        // Linking as StackRox does it let the section hold; each criterion speaks for itself.
-        section.root.tell_apart(asking, asking.view.root(), place, &mut sentences);
-    }
+    section.walk(
+        asking,
+        |node, element| {
+            let part = if exact { node.takes_part(asking, element) } else { asking.admits(&element) };
+            part.is_true()
+        },
+        |groups, way| {
+            let meets = |group: &&Group| exact || group.holds(asking.now, &way.element).is_true();
+            let groups: Vec<&Group> = groups.iter().map(AsRef::as_ref).filter(meets).collect();
+            Found { groups: &groups, element: way.element, place: Place::of(way) }.tell(&mut sentences);
+        },
+    );
     sentences.sort();
     sentences.dedup();
     sentences.extend(event::sentence(&asking.view.root.subject));
@@ -47,60 +53,14 @@ struct Found<'s, 'a> {
     place: Place<'a>,
 }
 
-impl Node {
-    fn tell<'a>(
-        &self,
-        asking: Asking<'_, 'a>,
-        element: Element<'a>,
-        place: Place<'a>,
-        sentences: &mut Vec<String>,
-    ) {
-        let place = place.with(element);
-        let groups: Vec<&Group> = self.groups.iter().map(AsRef::as_ref).collect();
-        Found { groups: &groups, element, place }.tell(sentences);
-        for child in &self.children {
-            let Elements::Known(elements) = asking.view.below(element, child.level) else { continue };
-            for element in elements {
-                if asking.admits(&element).and(child.satisfied_by(asking, element)).is_true() {
-                    child.tell(asking, element, place, sentences);
-                }
-            }
-        }
-    }
-
-    fn tell_apart<'a>(
-        &self,
-        asking: Asking<'_, 'a>,
-        element: Element<'a>,
-        place: Place<'a>,
-        sentences: &mut Vec<String>,
-    ) {
-        let place = place.with(element);
-        let groups: Vec<&Group> = self
-            .groups
-            .iter()
-            .map(AsRef::as_ref)
-            .filter(|group| group.holds(asking.now, &element).is_true())
-            .collect();
-        Found { groups: &groups, element, place }.tell(sentences);
-        for child in &self.children {
-            let Elements::Known(elements) = asking.view.below(element, child.level) else { continue };
-            for element in elements {
-                if asking.admits(&element).is_true() {
-                    child.tell_apart(asking, element, place, sentences);
-                }
-            }
-        }
-    }
-}
-
 impl<'a> Place<'a> {
-    fn with(self, element: Element<'a>) -> Self {
-        match element {
-            Element::Container(container) => Self { container: Some(container), ..self },
-            Element::Component(component) => Self { component: Some(component), ..self },
-            Element::Port(port) => Self { port: Some(port), ..self },
-            _ => self,
+    fn of(way: &Way<'_, 'a>) -> Self {
+        let above = way.above.map(Self::of).unwrap_or_default();
+        match way.element {
+            Element::Container(container) => Self { container: Some(container), ..above },
+            Element::Component(component) => Self { component: Some(component), ..above },
+            Element::Port(port) => Self { port: Some(port), ..above },
+            _ => above,
         }
     }
 

@@ -235,11 +235,24 @@ proptest! {
     }
 
     #[test]
-    fn damaged_lines_do_not_panic(event in event(), at in any::<prop::sample::Index>(), by in any::<char>()) {
+    fn damaged_lines_are_read_at_once_as_step_by_step(
+        event in event(), at in any::<prop::sample::Index>(), by in any::<char>()
+    ) {
         let mut line: Vec<char> = event.to_line().unwrap().chars().collect();
         let at = at.index(line.len());
         line[at] = by;
-        let _ = Event::parse(&line.into_iter().collect::<String>());
+        let line: String = line.into_iter().collect();
+        let at_once = Event::parse(&line).map_err(|error| error.to_string());
+        let step_by_step = Envelope::parse(&line).and_then(Envelope::decode).map_err(|error| error.to_string());
+        prop_assert_eq!(at_once, step_by_step);
+    }
+
+    #[test]
+    fn a_body_may_stand_before_its_type(event in event()) {
+        let line = event.to_line().unwrap();
+        let (before, body) = line.split_once(r#","datacontenttype":"application/json","data":"#).unwrap();
+        let (attributes, body) = (before.strip_prefix('{').unwrap(), body.strip_suffix('}').unwrap());
+        prop_assert_eq!(Event::parse(&format!(r#"{{"data":{body},{attributes}}}"#)).unwrap(), event);
     }
 
     #[test]

@@ -1,0 +1,194 @@
+//! The attributes of an event: read, with its body in whatever way is wanted, and written.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serializer};
+
+use super::Kind;
+use crate::json::TextVisitor;
+use crate::{ClusterId, EventId};
+
+/// The attributes of an event, checked, with a body of some sort.
+pub(super) struct Attributes<B> {
+    pub(super) id: EventId,
+    pub(super) source: String,
+    pub(super) kind: Kind,
+    pub(super) time: Timestamp,
+    pub(super) cluster: ClusterId,
+    pub(super) traceparent: Option<String>,
+    pub(super) dataref: Option<String>,
+    /// Absent only where there is a `dataref`.
+    pub(super) body: Option<B>,
+    pub(super) extensions: BTreeMap<String, serde_json::Value>,
+}
+
+/// The attributes of an event that is written.
+pub(super) struct Written<'a> {
+    pub(super) id: &'a EventId,
+    pub(super) source: &'a str,
+    pub(super) kind: Kind,
+    pub(super) time: &'a Timestamp,
+    pub(super) cluster: &'a ClusterId,
+    pub(super) traceparent: Option<&'a str>,
+    pub(super) extensions: &'a BTreeMap<String, serde_json::Value>,
+}
+
+impl Written<'_> {
+    /// Begins an event; its body, or where that lies, is to follow.
+    pub(super) fn begin<S: Serializer>(&self, serializer: S) -> Result<S::SerializeMap, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("specversion", "1.0")?;
+        map.serialize_entry("id", self.id)?;
+        map.serialize_entry("source", self.source)?;
+        map.serialize_entry("type", self.kind.event_type())?;
+        map.serialize_entry("time", self.time)?;
+        map.serialize_entry("cluster", self.cluster)?;
+        if let Some(traceparent) = self.traceparent {
+            map.serialize_entry("traceparent", traceparent)?;
+        }
+        for (name, value) in self.extensions {
+            map.serialize_entry(name, value)?;
+        }
+        Ok(map)
+    }
+}
+
+/// What is made of the body when it is met.
+pub(super) trait ReadBody<'de>: Sized {
+    /// Reads it; the kind is not known where the body stands before the type.
+    fn read<A: MapAccess<'de>>(kind: Option<Kind>, map: &mut A) -> Result<Self, A::Error>;
+}
+
+impl<'de, B: ReadBody<'de>> Deserialize<'de> for Attributes<B> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AttributesVisitor(PhantomData))
+    }
+}
+
+/// Written by hand because a derived `flatten` would make a copy of every value on its way, the body included.
+struct AttributesVisitor<B>(PhantomData<B>);
+
+impl<'de, B: ReadBody<'de>> Visitor<'de> for AttributesVisitor<B> {
+    type Value = Attributes<B>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object with specversion, id, source, type, time, cluster and data")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes<B>, A::Error> {
+        let (mut specversion, mut event_type) = (None::<SpecVersion>, None::<EventType>);
+        let (mut id, mut source, mut time, mut cluster) = (None, None, None, None);
+        let (mut traceparent, mut dataref, mut body) = (None, None, None);
+        let mut extensions = BTreeMap::new();
+        // A repeated attribute is refused: two readers might choose differently, and one of them would be fooled.
+        macro_rules! once {
+            ($slot:ident, $name:literal, $value:expr) => {{
+                if $slot.is_some() {
+                    return Err(A::Error::duplicate_field($name));
+                }
+                $slot = Some($value);
+            }};
+        }
+        while let Some(attribute) = map.next_key()? {
+            match attribute {
+                Attribute::SpecVersion => once!(specversion, "specversion", map.next_value()?),
+                Attribute::Id => once!(id, "id", map.next_value()?),
+                Attribute::Source => once!(source, "source", map.next_value()?),
+                Attribute::Type => once!(event_type, "type", map.next_value()?),
+                Attribute::Time => once!(time, "time", map.next_value()?),
+                Attribute::Cluster => once!(cluster, "cluster", map.next_value()?),
+                Attribute::TraceParent => once!(traceparent, "traceparent", map.next_value()?),
+                Attribute::DataRef => once!(dataref, "dataref", map.next_value()?),
+                Attribute::Data => {
+                    let kind = event_type.as_ref().and_then(|it| it.0.as_ref().ok().copied());
+                    once!(body, "data", B::read(kind, &mut map)?);
+                }
+                Attribute::DataContentType => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Attribute::Other(name) => {
+                    extensions.insert(name, map.next_value()?);
+                }
+            }
+        }
+        match specversion.ok_or_else(|| A::Error::missing_field("specversion"))?.0 {
+            Ok(()) => {}
+            Err(other) => return Err(A::Error::custom(format!("specversion is `{other}`, not `1.0`"))),
+        }
+        let kind = event_type.ok_or_else(|| A::Error::missing_field("type"))?.0;
+        let kind = kind.map_err(|other| A::Error::custom(format!("type `{other}` is none of lictor's")))?;
+        if body.is_none() && dataref.is_none() {
+            return Err(A::Error::missing_field("data"));
+        }
+        Ok(Attributes {
+            id: id.ok_or_else(|| A::Error::missing_field("id"))?,
+            source: source.ok_or_else(|| A::Error::missing_field("source"))?,
+            kind,
+            time: time.ok_or_else(|| A::Error::missing_field("time"))?,
+            cluster: cluster.ok_or_else(|| A::Error::missing_field("cluster"))?,
+            traceparent,
+            dataref,
+            body,
+            extensions,
+        })
+    }
+}
+
+/// The name of an attribute.
+enum Attribute {
+    SpecVersion,
+    Id,
+    Source,
+    Type,
+    Time,
+    Cluster,
+    TraceParent,
+    DataContentType,
+    DataRef,
+    Data,
+    Other(String),
+}
+
+/// The one that is understood, or what stands there.
+struct SpecVersion(Result<(), String>);
+
+/// A kind of ours, or what stands there.
+struct EventType(Result<Kind, String>);
+
+impl<'de> Deserialize<'de> for Attribute {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(TextVisitor(|name| match name {
+            "specversion" => Self::SpecVersion,
+            "id" => Self::Id,
+            "source" => Self::Source,
+            "type" => Self::Type,
+            "time" => Self::Time,
+            "cluster" => Self::Cluster,
+            "traceparent" => Self::TraceParent,
+            "datacontenttype" => Self::DataContentType,
+            "dataref" => Self::DataRef,
+            "data" => Self::Data,
+            other => Self::Other(other.to_owned()),
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for SpecVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor(|text| {
+            Self(if text == "1.0" { Ok(()) } else { Err(text.to_owned()) })
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for EventType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_str(TextVisitor(|text| Self(Kind::of_type(text).ok_or_else(|| text.to_owned()))))
+    }
+}

@@ -1,0 +1,124 @@
+//! An event whose body is not read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::de::MapAccess;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::attributes::{Attributes, ReadBody, Written};
+use super::{Event, EventData, EventError, Kind};
+use crate::{ClusterId, EventId};
+
+/// The attributes of an event with its body still as text: what moving events takes.
+#[derive(Debug, Clone)]
+pub struct Envelope<'a> {
+    /// See [`Event::id`].
+    pub id: EventId,
+    /// See [`Event::source`].
+    pub source: String,
+    /// The kind its `type` names.
+    pub kind: Kind,
+    /// See [`Event::time`].
+    pub time: Timestamp,
+    /// See [`Event::cluster`].
+    pub cluster: ClusterId,
+    /// See [`Event::traceparent`].
+    pub traceparent: Option<String>,
+    /// Where the body lies when it was too large for a message.
+    pub dataref: Option<String>,
+    /// The body's text; absent when it lies elsewhere.
+    pub data: Option<&'a RawValue>,
+    /// See [`Event::extensions`].
+    pub extensions: BTreeMap<String, serde_json::Value>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the attributes of one line.
+    ///
+    /// # Errors
+    /// [`EventError::Envelope`] when it is no CloudEvents 1.0 object of a known type.
+    pub fn parse(line: &'a str) -> Result<Self, EventError> {
+        serde_json::from_str(line).map_err(EventError::Envelope)
+    }
+
+    /// Reads the body too.
+    ///
+    /// # Errors
+    /// [`EventError::Body`] when the body does not fit, [`EventError::Elsewhere`] when it is not in the line.
+    pub fn decode(self) -> Result<Event, EventError> {
+        let Some(data) = self.data else {
+            let dataref = self.dataref.unwrap_or_default();
+            return Err(EventError::Elsewhere { id: self.id, dataref });
+        };
+        let body = match EventData::decode(self.kind, data.get()) {
+            Ok(body) => body,
+            Err(source) => return Err(EventError::Body { id: self.id, kind: self.kind, source }),
+        };
+        Ok(Event {
+            id: self.id,
+            source: self.source,
+            time: self.time,
+            cluster: self.cluster,
+            traceparent: self.traceparent,
+            extensions: self.extensions,
+            data: body,
+        })
+    }
+
+    /// The same event with its body elsewhere, as one line.
+    ///
+    /// # Errors
+    /// When an extension cannot be written as JSON; none that was read from JSON is of that sort.
+    pub fn to_line_with_dataref(&self, dataref: &str) -> Result<String, serde_json::Error> {
+        self.write(None, Some(dataref))
+    }
+
+    /// The same event with the body in the line.
+    ///
+    /// # Errors
+    /// As for [`Envelope::to_line_with_dataref`].
+    pub fn to_line_with_data(&self, data: &RawValue) -> Result<String, serde_json::Error> {
+        self.write(Some(data), None)
+    }
+
+    fn write(&self, data: Option<&RawValue>, dataref: Option<&str>) -> Result<String, serde_json::Error> {
+        let mut out = Vec::with_capacity(512);
+        let mut serializer = serde_json::Serializer::new(&mut out);
+        let written = Written {
+            id: &self.id,
+            source: &self.source,
+            kind: self.kind,
+            time: &self.time,
+            cluster: &self.cluster,
+            traceparent: self.traceparent.as_deref(),
+            extensions: &self.extensions,
+        };
+        let mut map = written.begin(&mut serializer)?;
+        if let Some(dataref) = dataref {
+            map.serialize_entry("dataref", dataref)?;
+        }
+        if let Some(data) = data {
+            map.serialize_entry("datacontenttype", "application/json")?;
+            map.serialize_entry("data", data)?;
+        }
+        map.end()?;
+        String::from_utf8(out).map_err(serde::de::Error::custom)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Attributes { id, source, kind, time, cluster, traceparent, dataref, body, extensions } =
+            Attributes::<&'de RawValue>::deserialize(deserializer)?;
+        Ok(Self { id, source, kind, time, cluster, traceparent, dataref, data: body, extensions })
+    }
+}
+
+impl<'de> ReadBody<'de> for &'de RawValue {
+    fn read<A: MapAccess<'de>>(_: Option<Kind>, map: &mut A) -> Result<Self, A::Error> {
+        map.next_value()
+    }
+}

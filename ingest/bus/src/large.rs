@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use lictor_wire::Envelope;
+use memchr::memmem;
 use serde_json::value::RawValue;
 use tokio::io::AsyncReadExt;
 
@@ -39,10 +40,10 @@ impl Bus {
     /// The line with its body, wherever that lies. A line that is no event, or has its body, comes back as it is.
     pub(crate) async fn with_body(&self, line: Bytes) -> Result<Fetched, BusError> {
         // Almost no line has a reference; looking for the word costs nothing beside parsing.
-        let Ok(text) = std::str::from_utf8(&line) else { return Ok(Fetched::Line(line)) };
-        if !text.contains("\"dataref\"") {
+        if memmem::find(&line, b"\"dataref\"").is_none() {
             return Ok(Fetched::Line(line));
         }
+        let Ok(text) = std::str::from_utf8(&line) else { return Ok(Fetched::Line(line)) };
         let Ok(envelope) = Envelope::parse(text) else { return Ok(Fetched::Line(line)) };
         let (None, Some(reference)) = (envelope.data, envelope.dataref.as_deref()) else {
             return Ok(Fetched::Line(line));

@@ -3,11 +3,13 @@
 //! A message's payload is one event, or several with a line each, compressed where that helps. What is frozen here
 //! is repeated byte for byte until the stream has it.
 
+use std::cell::RefCell;
 use std::io::Read;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use zstd::bulk::Decompressor;
 
 use crate::headers::{
     ACKED, CONTENT_ENCODING, CONTENT_TYPE, EVENT_LINES, EVENT_LIST, EVENTS, Headers, MESSAGE_ID, ONE_EVENT,
@@ -97,19 +99,46 @@ pub(crate) fn compress(payload: &[u8]) -> Option<Bytes> {
 pub fn decode_payload(headers: &Headers, payload: &Bytes) -> Result<Bytes, UnpackError> {
     match headers.get(CONTENT_ENCODING) {
         None | Some("" | "identity") => Ok(payload.clone()),
-        Some(ZSTD) => {
-            let damaged = |error: std::io::Error| UnpackError::Damaged { reason: error.to_string() };
-            let mut decoder = zstd::stream::read::Decoder::new(payload.as_ref()).map_err(damaged)?;
-            let mut plain = Vec::new();
-            let limit = MAX_UNPACKED as u64 + 1;
-            decoder.by_ref().take(limit).read_to_end(&mut plain).map_err(damaged)?;
-            if plain.len() > MAX_UNPACKED {
-                return Err(UnpackError::TooLarge { limit: MAX_UNPACKED });
-            }
-            Ok(Bytes::from(plain))
-        }
+        Some(ZSTD) => match decompress_at_once(payload) {
+            Some(plain) => Ok(plain),
+            None => decompress(payload),
+        },
         Some(other) => Err(UnpackError::UnknownEncoding { encoding: other.to_owned() }),
     }
+}
+
+thread_local! {
+    /// Making a decompressor costs as much as using it on a pack.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// The payload decompressed into a buffer of the size it says itself, as ours do. `None` when it does not say, or
+/// says something else than is true, or anything is wrong.
+fn decompress_at_once(payload: &[u8]) -> Option<Bytes> {
+    let size = usize::try_from(zstd::zstd_safe::get_frame_content_size(payload).ok()??).ok()?;
+    if size > MAX_UNPACKED {
+        return None;
+    }
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        let decompressor = match decompressor {
+            Some(decompressor) => decompressor,
+            None => decompressor.insert(Decompressor::new().ok()?),
+        };
+        decompressor.decompress(payload, size).ok().map(Bytes::from)
+    })
+}
+
+/// The payload decompressed, however it was compressed.
+fn decompress(payload: &[u8]) -> Result<Bytes, UnpackError> {
+    let damaged = |error: std::io::Error| UnpackError::Damaged { reason: error.to_string() };
+    let mut decoder = zstd::stream::read::Decoder::new(payload).map_err(damaged)?;
+    let mut plain = Vec::new();
+    let limit = MAX_UNPACKED as u64 + 1;
+    decoder.by_ref().take(limit).read_to_end(&mut plain).map_err(damaged)?;
+    if plain.len() > MAX_UNPACKED {
+        return Err(UnpackError::TooLarge { limit: MAX_UNPACKED });
+    }
+    Ok(Bytes::from(plain))
 }
 
 /// The lines of an event message, as they were published: not parsed, bodies that lie elsewhere not fetched.
@@ -134,10 +163,10 @@ pub fn unpack(headers: &Headers, payload: &Bytes) -> Result<Vec<Bytes>, UnpackEr
 }
 
 fn lines(plain: &Bytes) -> Vec<Bytes> {
-    plain
-        .split(|byte| *byte == b'\n')
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', plain).chain([plain.len()]);
+    ends.map(|end| plain.slice(std::mem::replace(&mut start, end + 1)..end))
         .filter(|line| !line.iter().all(u8::is_ascii_whitespace))
-        .map(|line| plain.slice_ref(line))
         .collect()
 }
 
@@ -181,6 +210,17 @@ mod tests {
         let lines = unpack(&headers, &Bytes::from_static(b"[{\"a\":1}, {\"b\":2}]")).unwrap();
         assert_eq!(lines, [&b"{\"a\":1}"[..], &b"{\"b\":2}"[..]]);
         assert!(unpack(&headers, &Bytes::from_static(b"{}")).is_err());
+    }
+
+    #[test]
+    fn whatever_another_compressor_makes_is_read() {
+        let headers: Headers = [(CONTENT_TYPE, EVENT_LINES), (CONTENT_ENCODING, ZSTD)].into_iter().collect();
+        let says_no_size = zstd::stream::encode_all(&b"{\"a\":1}\n\n{\"b\":2}"[..], 1).unwrap();
+        let frames = [compress(b"{\"a\":1}\n").unwrap(), compress(b"{\"b\":2}").unwrap()].concat();
+        for payload in [says_no_size, frames] {
+            let lines = unpack(&headers, &Bytes::from(payload)).unwrap();
+            assert_eq!(lines, [&b"{\"a\":1}"[..], &b"{\"b\":2}"[..]]);
+        }
     }
 
     #[test]

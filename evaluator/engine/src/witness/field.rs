@@ -19,6 +19,8 @@ pub(super) struct Field {
     criterion: &'static Criterion,
     /// By the whole text.
     keys: HashMap<String, Vec<usize>>,
+    /// The length of the longest of them, in bytes: longer texts need not be hashed.
+    longest_key: usize,
     /// By parts of the text.
     literals: Literals,
     /// Everyone.
@@ -81,7 +83,8 @@ impl FieldBuilder {
 
     pub(super) fn build(self) -> Field {
         let Self { criterion, keys, literals, all } = self;
-        Field { criterion, keys, literals: Literals::new(literals), all }
+        let longest_key = keys.keys().map(String::len).max().unwrap_or(0);
+        Field { criterion, keys, longest_key, literals: Literals::new(literals), all }
     }
 }
 
@@ -149,7 +152,9 @@ impl Field {
     fn search_text(&self, text: &str, buffer: &mut String, found: &mut Candidates) {
         buffer.clear();
         fold_into(text, buffer);
-        if let Some(policies) = self.keys.get(buffer.as_str()) {
+        if buffer.len() <= self.longest_key
+            && let Some(policies) = self.keys.get(buffer.as_str())
+        {
             found.add(policies);
         }
         self.literals.search(buffer, found);

@@ -26,7 +26,11 @@ fn fold_char(c: char) -> char {
 /// Adds a text, folded.
 pub(super) fn fold_into(text: &str, folded: &mut String) {
     if text.is_ascii() {
-        folded.extend(text.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
+        let start = folded.len();
+        folded.push_str(text);
+        if let Some(added) = folded.get_mut(start..) {
+            added.make_ascii_lowercase();
+        }
     } else {
         folded.extend(text.chars().map(fold_char));
     }

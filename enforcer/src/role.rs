@@ -261,16 +261,26 @@ impl Enforcer {
 
     /// Answers one message: receipts first, then it is let go.
     async fn handle(&self, delivery: Delivery) -> Result<(), BusError> {
+        let mut outcomes = Vec::with_capacity(delivery.lines.len());
         for line in &delivery.lines {
-            // What is no verdict goes to the dead letters when the message is settled.
-            let Line::Verdict(verdict) = line else { continue };
-            for receipt in self.receipts(verdict, Timestamp::now()) {
+            let verdict = match line.read() {
+                Ok(Line::Verdict(verdict)) => verdict,
+                Ok(_) => {
+                    outcomes.push(LineOutcome::dead("not a verdict"));
+                    continue;
+                }
+                Err(bad) => {
+                    outcomes.push(bad.into());
+                    continue;
+                }
+            };
+            for receipt in self.receipts(&verdict, Timestamp::now()) {
                 self.bus.publish_receipt(&receipt).await?;
                 self.state().recent.note(&receipt);
             }
             self.state().summary.verdicts += 1;
+            outcomes.push(LineOutcome::judged(Vec::new()));
         }
-        let outcomes = delivery.lines.iter().map(|_| LineOutcome::judged(Vec::new())).collect();
         delivery.settle(outcomes).await
     }
 

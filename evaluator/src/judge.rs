@@ -16,7 +16,7 @@ use lictor_engine::{Findings, Occurrence, PolicySet, Subject};
 use lictor_wire::policy::LifecycleStage;
 use lictor_wire::{
     AuditEvent, Baseline, Cause, ClusterId, Deployment, DeploymentChange, DeploymentEvent, DeploymentId,
-    Entity, Event, EventData, EventRef, FileEvent, ImageFacts, Kind, PodRef, Revisions, Verdict,
+    Entity, Event, EventData, EventRef, FileEvent, Glance, ImageFacts, Kind, PodRef, Revisions, Verdict,
 };
 
 use crate::views::{Known, Views};
@@ -88,6 +88,23 @@ impl Judge<'_> {
             // Requests are judged where they were asked, and a gap cannot be judged; neither has a consumer here.
             EventData::Request(_) | EventData::Coverage(_) => judged(),
         }
+    }
+
+    /// Whether no policy has anything to say about an event that was only looked at: judging all of it would end
+    /// without a verdict, whatever its workload is. Most events are so, and nothing more is read or looked up for them.
+    #[must_use]
+    pub fn concerns_nobody(&self, glance: &Glance, now: Timestamp) -> bool {
+        let Some(occurrence) = Occurrence::of(&glance.data) else { return false };
+        let subject = Subject {
+            cluster: &glance.cluster,
+            occurrence,
+            deployment: None,
+            images: &[],
+            cluster_labels: None,
+            namespace_labels: None,
+            deviates: None,
+        };
+        !self.policies.set.may_concern(&subject, now)
     }
 
     /// Hands on what an event is about, joined with everything that is known: one subject for most events, one for
@@ -208,10 +225,6 @@ impl Judge<'_> {
         occurrence: Occurrence<'_>,
         occasion: Occasion<'_>,
     ) -> LineOutcome {
-        // Most events concern no policy: for them nothing is looked up.
-        if !self.may_concern(&event.cluster, occurrence, occasion.now) {
-            return judged();
-        }
         let known = self.views.deployment_of(event.cluster.as_str(), pod);
         let read = self.read(known.as_ref(), &event.cluster, &pod.namespace);
         let findings = read.judge(self.policies, occurrence, occasion.now);
@@ -244,9 +257,6 @@ impl Judge<'_> {
     }
 
     fn audit(&self, event: &Event, body: &AuditEvent, occasion: Occasion<'_>) -> LineOutcome {
-        if !self.may_concern(&event.cluster, Occurrence::Audit(body), occasion.now) {
-            return judged();
-        }
         let namespace = body.object_ref.as_ref().map_or("", |object| &*object.namespace);
         let read = self.read(None, &event.cluster, namespace);
         let findings = read.judge(self.policies, Occurrence::Audit(body), occasion.now);
@@ -267,19 +277,6 @@ impl Judge<'_> {
         }
         let revisions = Revisions { policies: self.policies.revision, ..revisions };
         done(vec![verdict(event_ref(event, occasion), occasion, entity, revisions, findings)])
-    }
-
-    fn may_concern(&self, cluster: &ClusterId, occurrence: Occurrence<'_>, now: Timestamp) -> bool {
-        let subject = Subject {
-            cluster,
-            occurrence,
-            deployment: None,
-            images: &[],
-            cluster_labels: None,
-            namespace_labels: None,
-            deviates: None,
-        };
-        self.policies.set.may_concern(&subject, now)
     }
 
     fn read<'b>(

@@ -9,20 +9,26 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use lictor_bus::{Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, introduce};
+use lictor_bus::{
+    BadLine, Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, LineText, introduce,
+};
 use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
-    Cause, Command, CommandAction, Deployment, Event, EventId, Fingerprint, Kind, Presence, Verdict,
+    Cause, Command, CommandAction, Deployment, Event, EventId, Fingerprint, Glance, Kind, Presence, Verdict,
 };
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::follow::{Knowledge, NotUpToDate};
-use crate::judge::{Judge, Occasion, change_ref};
+use crate::judge::{Judge, Loaded, Occasion, change_ref};
 
 /// Deliveries judged and not yet settled, per puller. Settling is one round trip; at 64 events a delivery this keeps
 /// a connection busy without holding much that another evaluator could do.
 const SETTLING: usize = 64;
+/// From so many lines on judging takes longer than handing the work to another thread.
+const LINES_WORTH_A_TASK: usize = 8;
 /// How long settling may take once told to stop; what is left is delivered to somebody else.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Wait before a puller that failed pulls again.
@@ -111,7 +117,7 @@ pub async fn run(
         Arc::new(Evaluator { bus, knowledge, counts: Counts::default(), abort_on: config.abort_on });
     tracing::info!(policies = evaluator.knowledge.policies().set.len(), "evaluator is ready");
 
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     let consumers = Kind::JUDGED.map(Consumer::Judge);
     for consumer in
         consumers.into_iter().chain([Consumer::Retry, Consumer::PolicyChanges, Consumer::EvaluatorCommands])
@@ -164,48 +170,81 @@ impl Evaluator {
         ended
     }
 
-    /// Judges one delivery and settles it. A failure leaves it unacknowledged: it is delivered again.
+    /// Judges one delivery and settles it; a pack in a task of its own, so that the packs of one kind keep as many
+    /// cores busy as there are.
     async fn handle(self: Arc<Self>, delivery: Delivery) {
-        if let Err(error) = self.judge_and_settle(delivery).await {
+        let worth_a_task = delivery.lines.len() >= LINES_WORTH_A_TASK;
+        let work = self.judge_and_settle(delivery);
+        let settled = if worth_a_task {
+            match AbortOnDropHandle::new(tokio::spawn(work)).await {
+                Ok(settled) => settled,
+                Err(error) => {
+                    return tracing::error!(%error, "judging ended early; the message is delivered again");
+                }
+            }
+        } else {
+            work.await
+        };
+        if let Err(error) = settled {
             tracing::warn!(%error, "a message was not settled and is delivered again");
         }
     }
 
-    async fn judge_and_settle(&self, delivery: Delivery) -> Result<(), HandleError> {
+    /// Judges one delivery and settles it. A failure leaves it unacknowledged: it is delivered again.
+    async fn judge_and_settle(self: Arc<Self>, delivery: Delivery) -> Result<(), HandleError> {
+        let policies = self.knowledge.policies();
+        let lines: Vec<_> =
+            delivery.lines.iter().map(|line| self.read(line, delivery.consumer, &policies)).collect();
         // What changes how others are judged is judged with everything there is by now, so that of two changes that
         // cross, one has seen the other.
-        let must_be_current = delivery.lines.iter().any(|line| match line {
+        let must_be_current = lines.iter().flatten().flatten().any(|line| match line {
             Line::Event(event) => matches!(event.kind(), Kind::Deployment | Kind::Image),
             Line::Policy(_) | Line::Command(_) => true,
-            Line::Verdict(_) | Line::Document(_) | Line::Bad { .. } => false,
+            Line::Verdict(_) | Line::Document(_) => false,
         });
         if must_be_current {
             self.knowledge.bring_up(&self.bus).await?;
         }
-        let mut outcomes = Vec::with_capacity(delivery.lines.len());
+        // Bringing up may have brought other policies.
+        let policies = if must_be_current { self.knowledge.policies() } else { policies };
+        let mut outcomes = Vec::with_capacity(lines.len());
         let mut last_policy_change = None;
-        for line in &delivery.lines {
+        for line in lines {
             outcomes.push(match line {
-                Line::Event(event) => self.judge(event, &delivery),
-                Line::Policy(_) => {
+                Ok(Some(Line::Event(event))) => self.judge(&event, &delivery, &policies),
+                Ok(Some(Line::Policy(_))) => {
                     let last = match last_policy_change {
                         Some(last) => last,
                         None => *last_policy_change.insert(self.bus.last_sequence(Stream::Policies).await?),
                     };
                     self.policy_changed(last, &delivery)
                 }
-                Line::Command(command) => self.commanded(command, &delivery),
-                Line::Verdict(_) | Line::Document(_) | Line::Bad { .. } => LineOutcome::judged(Vec::new()),
+                Ok(Some(Line::Command(command))) => self.commanded(&command, &delivery),
+                Ok(Some(Line::Verdict(_) | Line::Document(_)) | None) => LineOutcome::judged(Vec::new()),
+                Err(bad) => bad.into(),
             });
         }
-        self.counts.note(&delivery.lines, &outcomes);
+        self.counts.note(&outcomes);
         Ok(delivery.settle(outcomes).await?)
     }
 
-    fn judge(&self, event: &Event, delivery: &Delivery) -> LineOutcome {
-        self.abort_if_told(event);
-        let policies = self.knowledge.policies();
-        let judge = Judge { views: &self.knowledge.views, policies: &policies };
+    /// Reads a line; no more than a look for an event that concerns nobody, which leaves nothing to judge.
+    fn read(&self, line: &LineText, consumer: Consumer, policies: &Loaded) -> Result<Option<Line>, BadLine> {
+        let judge = Judge { views: &self.knowledge.views, policies };
+        if matches!(consumer, Consumer::Judge(Kind::Process | Kind::Network | Kind::File | Kind::Audit))
+            && let Some(glance) = Glance::of(line.text()?)
+        {
+            self.abort_if_told(&glance.id);
+            if judge.concerns_nobody(&glance, Timestamp::now()) {
+                return Ok(None);
+            }
+        }
+        line.read().map(Some)
+    }
+
+    fn judge(&self, event: &Event, delivery: &Delivery, policies: &Loaded) -> LineOutcome {
+        self.abort_if_told(&event.id);
+        let judge = Judge { views: &self.knowledge.views, policies };
         let now = Timestamp::now();
         let waited = delivery.consumer == Consumer::Retry;
         let (stream, sequence) = delivery.origin();
@@ -220,9 +259,9 @@ impl Evaluator {
         judge.event(event, occasion)
     }
 
-    fn abort_if_told(&self, event: &Event) {
-        if self.abort_on.as_deref() == Some(event.id.as_str()) {
-            tracing::error!(event = %event.id, "aborting, as told");
+    fn abort_if_told(&self, event: &EventId) {
+        if self.abort_on.as_deref() == Some(event.as_str()) {
+            tracing::error!(%event, "aborting, as told");
             std::process::abort();
         }
     }
@@ -293,16 +332,20 @@ impl Evaluator {
 }
 
 impl Counts {
-    fn note(&self, lines: &[Line], outcomes: &[LineOutcome]) {
-        for (line, outcome) in lines.iter().zip(outcomes) {
-            let counter = match (line, &outcome.fate) {
-                (Line::Bad { .. }, _) | (_, Fate::Dead { .. }) => &self.dead,
-                (_, Fate::Judged) => &self.judged,
-                (_, Fate::Parked { .. }) => &self.parked,
-            };
-            counter.fetch_add(1, Ordering::Relaxed);
-            self.verdicts.fetch_add(outcome.verdicts.len() as u64, Ordering::Relaxed);
+    fn note(&self, outcomes: &[LineOutcome]) {
+        let mut sum = Summary::default();
+        for outcome in outcomes {
+            match outcome.fate {
+                Fate::Judged => sum.judged += 1,
+                Fate::Parked { .. } => sum.parked += 1,
+                Fate::Dead { .. } => sum.dead += 1,
+            }
+            sum.verdicts += outcome.verdicts.len() as u64;
         }
+        self.judged.fetch_add(sum.judged, Ordering::Relaxed);
+        self.parked.fetch_add(sum.parked, Ordering::Relaxed);
+        self.dead.fetch_add(sum.dead, Ordering::Relaxed);
+        self.verdicts.fetch_add(sum.verdicts, Ordering::Relaxed);
     }
 
     fn summary(&self) -> Summary {

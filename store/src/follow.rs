@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_bus::{Bus, Line, LogEntry, LogReader, ReadFrom};
+use lictor_bus::{BadLine, Bus, LogEntry, LogReader, ReadFrom};
 use lictor_serve::Handle;
+use lictor_wire::Event;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use crate::stop::Stop;
@@ -130,14 +131,11 @@ impl Follower {
         let (log, sequence, time) = (self.log, entry.sequence, entry.time);
         if log == Log::Coverage {
             let lines = self.lines(entry).await?;
-            let read = |(line, number): (Line, u32)| {
-                let (raw, reason) = match line {
-                    Line::Event(event) => match Record::coverage(*event) {
-                        Ok(record) => return record,
-                        Err(reason) => (Vec::new(), reason),
-                    },
-                    Line::Bad { raw, reason } => (raw.to_vec(), reason),
-                    _ => (Vec::new(), "not an event".to_owned()),
+            let read = |(event, number): (Result<Event, BadLine>, u32)| {
+                let (raw, reason) = match event.map(Record::coverage) {
+                    Ok(Ok(record)) => return record,
+                    Ok(Err(reason)) => (Vec::new(), reason),
+                    Err(BadLine { raw, reason }) => (raw.to_vec(), reason),
                 };
                 Record::unread(log, sequence, time, number, &raw, reason)
             };
@@ -150,7 +148,7 @@ impl Follower {
     }
 
     /// The events of a message, their bodies fetched from wherever they lie.
-    async fn lines(&mut self, entry: &LogEntry) -> Option<Vec<Line>> {
+    async fn lines(&mut self, entry: &LogEntry) -> Option<Vec<Result<Event, BadLine>>> {
         loop {
             match self.bus.events(entry).await {
                 Ok(lines) => return Some(lines),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lictor_wire::{
-    AuditEvent, ClusterId, Deployment, FileEvent, ImageFacts, NetworkEvent, PodRef, ProcessEvent,
+    AuditEvent, ClusterId, Deployment, EventData, FileEvent, ImageFacts, NetworkEvent, PodRef, ProcessEvent,
     RequestEvent,
 };
 
@@ -46,6 +46,21 @@ pub enum Occurrence<'a> {
     Request(&'a RequestEvent),
     /// An image is judged by itself, before it is deployed.
     Image(&'a ImageFacts),
+}
+
+impl<'a> Occurrence<'a> {
+    /// What a body tells of by itself; `None` for one that is about a workload or an image, or is not judged.
+    #[must_use]
+    pub fn of(data: &'a EventData) -> Option<Self> {
+        match data {
+            EventData::Process(body) => Some(Self::Process(body)),
+            EventData::Network(body) => Some(Self::Network(body)),
+            EventData::File(body) => Some(Self::File(body)),
+            EventData::Audit(body) => Some(Self::Audit(body)),
+            EventData::Request(body) => Some(Self::Request(body)),
+            EventData::Deployment(_) | EventData::Image(_) | EventData::Coverage(_) => None,
+        }
+    }
 }
 
 impl<'a> Subject<'a> {

@@ -3,6 +3,7 @@
 // `cfg(test)` is always so here; it tells clippy that helpers are test code too.
 #![cfg(test)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,8 +14,8 @@ use lictor_wire::policy::{
 };
 use lictor_wire::{
     Ancestor, AuditEvent, AuditStage, ClusterId, Container, ContainerRef, Deployment, EnvSource, EnvVar,
-    FileEvent, FileOperation, FilePaths, ObjectReference, PodRef, PolicyId, Port, ProcessEvent, UserInfo,
-    Volume,
+    Event, EventData, EventId, FileEvent, FileOperation, FilePaths, Glance, ObjectReference, PodRef,
+    PolicyId, Port, ProcessEvent, UserInfo, Volume,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -407,6 +408,26 @@ fn deployment() -> Deployment {
     }
 }
 
+/// The event on its way: written as a line, and looked at.
+fn glance(occurrence: Occurrence<'_>) -> Option<Glance> {
+    let data = match occurrence {
+        Occurrence::Process(body) => EventData::Process(Box::new(body.clone())),
+        Occurrence::File(body) => EventData::File(Box::new(body.clone())),
+        Occurrence::Audit(body) => EventData::Audit(Box::new(body.clone())),
+        _ => return None,
+    };
+    let event = Event {
+        id: EventId::new("e"),
+        source: "/test".to_owned(),
+        time: now(),
+        cluster: ClusterId::new("c1"),
+        traceparent: None,
+        extensions: BTreeMap::new(),
+        data,
+    };
+    Some(Glance::of(&event.to_line().unwrap()).expect("an event that is looked at"))
+}
+
 /// Judges both ways, and says how often something was found.
 #[track_caller]
 fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&Deployment>) -> Findings {
@@ -422,8 +443,15 @@ fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&D
     };
     let fast = set.judge(&subject, now());
     assert_eq!(fast, set.judge_naive(&subject, now()));
+    let alone = Subject { deployment: None, ..subject };
+    let may_concern = set.may_concern(&alone, now());
+    // A first look at the event sees as much of it as reading all of it.
+    if let Some(glance) = glance(occurrence) {
+        let occurrence = Occurrence::of(&glance.data).unwrap();
+        assert_eq!(set.may_concern(&Subject { occurrence, ..alone }, now()), may_concern);
+    }
     // What concerns no policy by itself concerns none with its workload either.
-    if !set.may_concern(&Subject { deployment: None, ..subject }, now()) {
+    if !may_concern {
         let nothing = fast.violations.is_empty() && fast.undecided.is_empty() && fast.failures.is_empty();
         assert!(nothing, "{fast:?}");
     }

@@ -14,13 +14,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
 use async_nats::jetstream::AckKind;
-use bytes::Bytes;
 use lictor_wire::topology::Bucket;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, mpsc};
 
 use crate::bus::Bus;
-use crate::delivery::{Delivery, Line, ParkedLine, dead_letter};
+use crate::delivery::{Delivery, LineText, ParkedLine, dead_letter};
 use crate::error::BusError;
 use crate::intake::Held;
 
@@ -55,7 +54,7 @@ struct Marker {
 #[derive(Debug)]
 pub(crate) struct LineByLine {
     pub(crate) template: Template,
-    pub(crate) rest: VecDeque<(Line, Bytes)>,
+    pub(crate) rest: VecDeque<LineText>,
     /// The number of the first of `rest`.
     pub(crate) next: usize,
     /// What the bucket says; not asked yet when absent.
@@ -86,7 +85,7 @@ pub(crate) struct Template {
 #[derive(Debug)]
 pub(crate) struct Alone {
     template: Template,
-    rest: VecDeque<(Line, Bytes)>,
+    rest: VecDeque<LineText>,
     marker: Marker,
     returns: mpsc::Sender<LineByLine>,
     judging: Option<OwnedRwLockWriteGuard<()>>,
@@ -106,7 +105,7 @@ impl LineByLine {
     /// A message that has just come.
     pub(crate) fn begin(
         template: Template,
-        lines: VecDeque<(Line, Bytes)>,
+        lines: VecDeque<LineText>,
         held: Held,
         permit: OwnedSemaphorePermit,
         returns: mpsc::Sender<Self>,
@@ -145,7 +144,7 @@ impl LineByLine {
         while self.next < known.line && self.rest.pop_front().is_some() {
             self.next += 1;
         }
-        if let Some((_, original)) = self.rest.front()
+        if let Some(line) = self.rest.front()
             && known.line == self.next
             && known.attempts >= BEGUN_AT_MOST
         {
@@ -154,6 +153,7 @@ impl LineByLine {
                 known.attempts
             );
             let Template { bus, consumer, stream, sequence, parked, .. } = &self.template;
+            let original = line.original();
             // A parked one's letter names the message it was a line of.
             let (stream, sequence, line) = match parked {
                 Some(parked) => (&parked.stream, parked.sequence, parked.line),
@@ -189,7 +189,7 @@ impl LineByLine {
     /// The line whose turn it is, as a delivery. Only after [`LineByLine::advance`] said that there is one.
     pub(crate) fn hand_out(mut self) -> Option<Delivery> {
         let turn = if self.whole { self.rest.len() } else { 1 };
-        let (lines, originals): (Vec<_>, Vec<_>) = self.rest.drain(..turn.min(self.rest.len())).unzip();
+        let lines: Vec<LineText> = self.rest.drain(..turn.min(self.rest.len())).collect();
         if lines.is_empty() {
             return None;
         }
@@ -209,7 +209,6 @@ impl LineByLine {
             parked: template.parked.clone(),
             judging: None,
             bus: template.bus.clone(),
-            originals,
             held: self.held,
             permit: self.permit,
             alone: Some(Box::new(Alone {

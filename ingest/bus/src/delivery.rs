@@ -46,14 +46,12 @@ pub struct Delivery {
     /// Its subject.
     pub subject: String,
     /// Its lines, or one of them.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LineText>,
     /// The number within the message of the first of `lines`, from 0.
     pub first_line: usize,
     /// Where it was parked from, when it comes from [`Consumer::Retry`].
     pub parked: Option<ParkedLine>,
     pub(crate) bus: Bus,
-    /// The lines as they came.
-    pub(crate) originals: Vec<Bytes>,
     pub(crate) held: Held,
     pub(crate) permit: OwnedSemaphorePermit,
     /// Keeps lines that are judged alone waiting, until this one is judged.
@@ -77,10 +75,29 @@ pub struct ParkedLine {
     pub since: Timestamp,
 }
 
-/// One line of a message.
+/// One line of a message, not read yet: whoever judges reads, so that messages are read side by side.
+#[derive(Debug, Clone)]
+pub struct LineText {
+    original: Bytes,
+    /// The same with its body fetched from wherever it lies, or why there is none.
+    whole: Result<Bytes, String>,
+    holds: Holds,
+}
+
+/// What the lines of a subject are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Holds {
+    Event,
+    Verdict,
+    Policy,
+    Command,
+    Document,
+}
+
+/// One line of a message, read.
 #[derive(Debug, Clone)]
 pub enum Line {
-    /// An event, its body fetched from wherever it lies.
+    /// An event, with its body.
     Event(Box<Event>),
     /// A verdict.
     Verdict(Box<Verdict>),
@@ -90,13 +107,15 @@ pub enum Line {
     Command(Box<Command>),
     /// A document of another sort, such as a policy category: its JSON.
     Document(String),
-    /// Not what it should be. It goes to the dead letters with the reason, whatever outcome is given for it.
-    Bad {
-        /// What came.
-        raw: Bytes,
-        /// Why it cannot be read.
-        reason: String,
-    },
+}
+
+/// A line that is not what it should be. Made into a [`LineOutcome`] it goes to the dead letters with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// What came.
+    pub raw: Bytes,
+    /// Why it cannot be read.
+    pub reason: String,
 }
 
 /// What became of a line.
@@ -142,6 +161,12 @@ impl LineOutcome {
     #[must_use]
     pub fn dead(reason: impl Into<String>) -> Self {
         Self { verdicts: Vec::new(), fate: Fate::Dead { reason: reason.into() } }
+    }
+}
+
+impl From<BadLine> for LineOutcome {
+    fn from(bad: BadLine) -> Self {
+        Self::dead(bad.reason)
     }
 }
 
@@ -198,21 +223,15 @@ impl Delivery {
             return Ok(Done::Sleep(nap(self.delivered)));
         }
         let mut publications = Vec::new();
-        let lines = self.lines.iter().zip(&self.originals).zip(outcomes);
-        for (i, ((line, original), outcome)) in lines.enumerate() {
+        for (i, (line, outcome)) in self.lines.iter().zip(outcomes).enumerate() {
             for verdict in &outcome.verdicts {
                 publications.push(self.bus.verdict(verdict)?);
             }
-            let number = self.first_line + i;
-            match (line, outcome.fate) {
-                (Line::Bad { raw, reason }, _) => {
-                    publications.push(self.dead(number, raw, reason.clone()).await?);
-                }
-                (_, Fate::Judged) => {}
-                (_, Fate::Parked { missing }) => {
-                    publications.push(self.park(number, original, &missing).await?);
-                }
-                (_, Fate::Dead { reason }) => publications.push(self.dead(number, original, reason).await?),
+            let (number, original) = (self.first_line + i, &line.original);
+            match outcome.fate {
+                Fate::Judged => {}
+                Fate::Parked { missing } => publications.push(self.park(number, original, &missing).await?),
+                Fate::Dead { reason } => publications.push(self.dead(number, original, reason).await?),
             }
         }
         self.bus.publish_all(publications).await?;
@@ -294,37 +313,67 @@ fn nap(delivered: u64) -> Duration {
 
 // --- reading lines -----------------------------------------------------------------------------------------------
 
-/// Reads a line as the consumer's stream holds them.
-pub(crate) fn parse_line(consumer: Consumer, subject: &str, raw: Bytes) -> Line {
-    match consumer {
-        Consumer::Judge(_) | Consumer::Retry => parse_event(raw),
-        Consumer::Enforce => parse_document(raw, Line::Verdict),
-        Consumer::EvaluatorCommands => parse_document(raw, Line::Command),
-        Consumer::PolicyChanges if subject.contains(".policies.category.") => {
-            match String::from_utf8(raw.into()) {
-                Ok(text) => Line::Document(text),
-                Err(error) => Line::Bad { reason: error.to_string(), raw: Bytes::from(error.into_bytes()) },
-            }
+impl Holds {
+    /// What a consumer's messages of a subject hold.
+    pub(crate) fn of(consumer: Consumer, subject: &str) -> Self {
+        match consumer {
+            Consumer::Judge(_) | Consumer::Retry => Self::Event,
+            Consumer::Enforce => Self::Verdict,
+            Consumer::EvaluatorCommands => Self::Command,
+            Consumer::PolicyChanges if subject.contains(".policies.category.") => Self::Document,
+            Consumer::PolicyChanges => Self::Policy,
         }
-        Consumer::PolicyChanges => parse_document(raw, Line::Policy),
     }
 }
 
-pub(crate) fn parse_event(raw: Bytes) -> Line {
-    let parsed = match std::str::from_utf8(&raw) {
-        Ok(text) => Event::parse(text).map_err(|error| error.to_string()),
-        Err(error) => Err(format!("not UTF-8: {error}")),
-    };
-    match parsed {
-        Ok(event) => Line::Event(Box::new(event)),
-        Err(reason) => Line::Bad { raw, reason },
+impl LineText {
+    pub(crate) const fn new(original: Bytes, whole: Result<Bytes, String>, holds: Holds) -> Self {
+        Self { original, whole, holds }
     }
-}
 
-fn parse_document<T: serde::de::DeserializeOwned>(raw: Bytes, line: impl Fn(Box<T>) -> Line) -> Line {
-    match serde_json::from_slice(&raw) {
-        Ok(document) => line(Box::new(document)),
-        Err(error) => Line::Bad { raw, reason: error.to_string() },
+    /// As it came.
+    pub(crate) const fn original(&self) -> &Bytes {
+        &self.original
+    }
+
+    /// Reads the line.
+    ///
+    /// # Errors
+    /// When it is not what it should be: retrying never helps, the line is dead.
+    pub fn read(&self) -> Result<Line, BadLine> {
+        let text = self.text()?;
+        match self.holds {
+            Holds::Event => self.event().map(|event| Line::Event(Box::new(event))),
+            Holds::Verdict => self.understood(serde_json::from_str(text)).map(Line::Verdict),
+            Holds::Policy => self.understood(serde_json::from_str(text)).map(Line::Policy),
+            Holds::Command => self.understood(serde_json::from_str(text)).map(Line::Command),
+            Holds::Document => Ok(Line::Document(text.to_owned())),
+        }
+    }
+
+    /// Reads the line as an event.
+    pub(crate) fn event(&self) -> Result<Event, BadLine> {
+        self.understood(Event::parse(self.text()?))
+    }
+
+    /// The text of the line.
+    ///
+    /// # Errors
+    /// When it is no UTF-8, or its body could not be fetched from where it lies.
+    pub fn text(&self) -> Result<&str, BadLine> {
+        match &self.whole {
+            Ok(whole) => {
+                self.understood(std::str::from_utf8(whole).map_err(|error| format!("not UTF-8: {error}")))
+            }
+            Err(reason) => Err(BadLine { raw: self.original.clone(), reason: reason.clone() }),
+        }
+    }
+
+    fn understood<T>(&self, read: Result<T, impl ToString>) -> Result<T, BadLine> {
+        read.map_err(|error| {
+            let raw = self.whole.as_ref().unwrap_or(&self.original).clone();
+            BadLine { raw, reason: error.to_string() }
+        })
     }
 }
 
@@ -355,10 +404,16 @@ mod tests {
 
     #[test]
     fn lines_that_are_no_events_say_why() {
-        let Line::Bad { reason, raw } = parse_event(Bytes::from_static(b"\xff\xfe")) else { panic!() };
+        let line = |bytes: &'static [u8]| {
+            let bytes = Bytes::from_static(bytes);
+            LineText::new(bytes.clone(), Ok(bytes), Holds::Event)
+        };
+        let BadLine { reason, raw } = line(b"\xff\xfe").read().unwrap_err();
         assert!(reason.starts_with("not UTF-8"), "{reason}");
         assert_eq!(raw, Bytes::from_static(b"\xff\xfe"));
-        assert!(matches!(parse_event(Bytes::from_static(b"{}")), Line::Bad { .. }));
+        assert_eq!(line(b"{}").read().unwrap_err().raw, Bytes::from_static(b"{}"));
+        let gone = LineText::new(Bytes::from_static(b"{}"), Err("it is gone".to_owned()), Holds::Event);
+        assert_eq!(LineOutcome::from(gone.read().unwrap_err()), LineOutcome::dead("it is gone"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::blame::{LINE_BY_LINE_FROM, LineByLine, Template, beside_others};
 use crate::bus::Bus;
-use crate::delivery::{Delivery, Line, ParkedLine, parse_line};
+use crate::delivery::{Delivery, Holds, LineText, ParkedLine};
 use crate::error::BusError;
 use crate::headers::Headers;
 use crate::large::Fetched;
@@ -400,7 +400,6 @@ impl Puller {
             let message = LineByLine::begin(template, lines, held, permit, self.returns.clone());
             return Some(Arrival::Alone(Box::new(message)));
         }
-        let (lines, originals) = lines.into_iter().unzip();
         Some(Arrival::Whole(Box::new(Delivery {
             consumer,
             stream: template.stream,
@@ -412,7 +411,6 @@ impl Puller {
             first_line: 0,
             parked: template.parked,
             bus: template.bus,
-            originals,
             held,
             permit,
             judging: None,
@@ -425,22 +423,21 @@ impl Puller {
         ParkedLine { stream: self.stream.clone(), sequence, since: published, ..ParkedLine::default() }
     }
 
-    /// The lines of a message, each beside what it was made of.
-    async fn lines(&self, subject: &str, headers: &Headers, payload: Bytes) -> Option<Vec<(Line, Bytes)>> {
+    /// The lines of a message, their bodies fetched from wherever they lie.
+    async fn lines(&self, subject: &str, headers: &Headers, payload: Bytes) -> Option<Vec<LineText>> {
+        let holds = Holds::of(self.spec.consumer, subject);
         let originals = match unpack(headers, &payload) {
             Ok(originals) => originals,
             // All of it is one line that cannot be read.
-            Err(error) => {
-                return Some(vec![(Line::Bad { raw: payload.clone(), reason: error.to_string() }, payload)]);
-            }
+            Err(error) => return Some(vec![LineText::new(payload, Err(error.to_string()), holds)]),
         };
         let mut lines = Vec::with_capacity(originals.len());
         for original in originals {
-            let line = match self.body(original.clone()).await? {
-                Fetched::Line(line) => parse_line(self.spec.consumer, subject, line),
-                Fetched::Gone(reason) => Line::Bad { raw: original.clone(), reason },
+            let whole = match self.body(original.clone()).await? {
+                Fetched::Line(line) => Ok(line),
+                Fetched::Gone(reason) => Err(reason),
             };
-            lines.push((line, original));
+            lines.push(LineText::new(original, whole, holds));
         }
         Some(lines)
     }

@@ -36,9 +36,10 @@
 //!     let outcomes = delivery
 //!         .lines
 //!         .iter()
-//!         .map(|line| match line {
-//!             Line::Event(event) => LineOutcome::judged(judge(event)),
-//!             _ => LineOutcome::judged(Vec::new()),
+//!         .map(|line| match line.read() {
+//!             Ok(Line::Event(event)) => LineOutcome::judged(judge(&event)),
+//!             Ok(_) => LineOutcome::judged(Vec::new()),
+//!             Err(bad) => bad.into(),
 //!         })
 //!         .collect();
 //!     delivery.settle(outcomes).await?;
@@ -69,7 +70,7 @@ mod topology;
 
 pub use bus::{Bus, BusOptions};
 pub use continuity::{Continuity, ContinuityWatch, Gap};
-pub use delivery::{Delivery, Fate, Line, LineOutcome, ParkedLine};
+pub use delivery::{BadLine, Delivery, Fate, Line, LineOutcome, LineText, ParkedLine};
 pub use error::{BusError, ConnectError};
 pub use feed::{Feed, FeedItem};
 pub use guarded::{GuardedLog, LogState, Record, WriteError, Written};

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use lictor_wire::Event;
 use lictor_wire::topology::Stream;
 
 use crate::bus::Bus;
 use crate::cursor::{Cursor, Read, Reading, Start, Step};
-use crate::delivery::{Line, parse_event};
+use crate::delivery::{BadLine, Holds, LineText};
 use crate::error::BusError;
 use crate::headers::Headers;
 use crate::large::Fetched;
@@ -78,19 +79,20 @@ impl Bus {
     ///
     /// # Errors
     /// When a body lies elsewhere and the server does not answer.
-    pub async fn events(&self, entry: &LogEntry) -> Result<Vec<Line>, BusError> {
+    pub async fn events(&self, entry: &LogEntry) -> Result<Vec<Result<Event, BadLine>>, BusError> {
         let lines = match entry.lines() {
             Ok(lines) => lines,
             Err(error) => {
-                return Ok(vec![Line::Bad { raw: entry.payload.clone(), reason: error.to_string() }]);
+                return Ok(vec![Err(BadLine { raw: entry.payload.clone(), reason: error.to_string() })]);
             }
         };
         let mut events = Vec::with_capacity(lines.len());
         for line in lines {
-            events.push(match self.with_body(line.clone()).await? {
-                Fetched::Line(line) => parse_event(line),
-                Fetched::Gone(reason) => Line::Bad { raw: line, reason },
-            });
+            let whole = match self.with_body(line.clone()).await? {
+                Fetched::Line(line) => Ok(line),
+                Fetched::Gone(reason) => Err(reason),
+            };
+            events.push(LineText::new(line, whole, Holds::Event).event());
         }
         Ok(events)
     }

@@ -21,6 +21,8 @@ mod bits;
 mod condition;
 mod field;
 mod fold;
+#[cfg(test)]
+mod glance;
 mod literal;
 mod predicates;
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lictor_bus::{
-    Bus, BusError, Consumer, Delivery, Intake, IntakeOptions, Line, LineOutcome, Publisher, Stream,
+    Bus, BusError, Consumer, Delivery, Intake, IntakeOptions, Line, LineOutcome, LineText, Publisher, Stream,
 };
 use lictor_tests::NatsServer;
 use lictor_wire::policy::LifecycleStage;
@@ -29,9 +29,10 @@ pub async fn next(intake: &mut Intake) -> Delivery {
     .await
 }
 
-pub fn event(line: &Line) -> &Event {
-    let Line::Event(event) = line else { panic!("{line:?}") };
-    event
+pub fn event(line: &LineText) -> Event {
+    let read = line.read();
+    let Ok(Line::Event(event)) = read else { panic!("{read:?}") };
+    *event
 }
 
 fn verdict(event: &Event) -> Verdict {
@@ -109,7 +110,7 @@ async fn verdicts_are_written_before_the_message_is_done() {
     assert_eq!(delivery.origin(), ("LICTOR_EVENTS_PROCESS", 1));
     assert_eq!(delivery.lines.len(), 10);
     let outcomes =
-        delivery.lines.iter().map(|line| LineOutcome::judged(vec![verdict(event(line))])).collect();
+        delivery.lines.iter().map(|line| LineOutcome::judged(vec![verdict(&event(line))])).collect();
     within(delivery.settle(outcomes)).await.unwrap();
     assert_eq!(bus.last_sequence(Stream::Verdicts).await.unwrap(), 10);
     floor(&bus, 1).await;
@@ -124,9 +125,11 @@ async fn one_bad_line_goes_alone() {
     publish(&server, payload.leak(), "application/x-ndjson").await;
     let mut intake = intake(&bus).await;
     let delivery = next(&mut intake).await;
-    let bad: Vec<bool> = delivery.lines.iter().map(|line| matches!(line, Line::Bad { .. })).collect();
+    let read: Vec<_> = delivery.lines.iter().map(LineText::read).collect();
+    let bad: Vec<bool> = read.iter().map(Result::is_err).collect();
     assert_eq!(bad, [false, true, true, false]);
-    let outcomes = judged(delivery.lines.len());
+    let outcomes = read.into_iter().map(|line| line.map_or_else(LineOutcome::from, |_| judged(1).remove(0)));
+    let outcomes = outcomes.collect();
     within(delivery.settle(outcomes)).await.unwrap();
     let letters = letters(&bus).await;
     assert_eq!(letters.len(), 2);
@@ -146,8 +149,9 @@ async fn a_message_that_cannot_be_unpacked_is_dead_as_a_whole() {
     publish(&server, b"no list", "application/cloudevents-batch+json").await;
     let mut intake = intake(&bus).await;
     let delivery = next(&mut intake).await;
-    assert!(matches!(&delivery.lines[..], [Line::Bad { .. }]));
-    within(delivery.settle(judged(1))).await.unwrap();
+    assert_eq!(delivery.lines.len(), 1);
+    let bad = delivery.lines[0].read().unwrap_err();
+    within(delivery.settle(vec![bad.into()])).await.unwrap();
     assert_eq!(letters(&bus).await[0].original, "no list");
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use lictor_bus::{
-    ACKED, CONTENT_ENCODING, CONTENT_TYPE, EVENTS, Line, MESSAGE_ID, PublishError, Publisher, Stream,
+    ACKED, CONTENT_ENCODING, CONTENT_TYPE, EVENTS, MESSAGE_ID, PublishError, Publisher, Stream,
 };
 use lictor_tests::{NatsOptions, NatsServer};
 use lictor_wire::Kind;
@@ -37,7 +37,7 @@ async fn packs_numbers_and_comes_back() {
         std::iter::once("alone".to_owned()).chain((0..500).map(|i| format!("e{i}"))).collect();
     assert_eq!(ids(&bus, PROCESS).await, wanted);
     let events = bus.events(&entries[1]).await.unwrap();
-    assert!(events.iter().all(|line| matches!(line, Line::Event(event) if event.kind() == Kind::Process)));
+    assert!(events.iter().all(|line| matches!(line, Ok(event) if event.kind() == Kind::Process)));
     publisher.close().await;
 }
 
@@ -83,8 +83,7 @@ async fn a_large_event_lies_elsewhere_and_comes_back_whole() {
     let mut names = Vec::new();
     for entry in &entries {
         for line in bus.events(entry).await.unwrap() {
-            let Line::Event(event) = line else { panic!("{line:?}") };
-            let lictor_wire::EventData::Process(process) = &event.data else { panic!() };
+            let lictor_wire::EventData::Process(process) = line.unwrap().data else { panic!() };
             names.push(process.name.clone());
         }
     }
@@ -95,9 +94,7 @@ async fn a_large_event_lies_elsewhere_and_comes_back_whole() {
     let entries = all(&bus, PROCESS).await;
     let last = entries.last().unwrap();
     assert_eq!(last.headers.get(CONTENT_ENCODING), Some("zstd"));
-    assert!(
-        matches!(&bus.events(last).await.unwrap()[..], [Line::Event(event)] if event.id.as_str() == "long")
-    );
+    assert!(matches!(&bus.events(last).await.unwrap()[..], [Ok(event)] if event.id.as_str() == "long"));
 }
 
 /// Several servers' deaths while several sources publish: what was acknowledged is there, and nothing twice.

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod envelope;
+mod glance;
 mod kind;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 
 use attributes::{Attributes, ReadBody, Written};
 pub use envelope::Envelope;
+pub use glance::Glance;
 pub use kind::{Kind, UnknownKind};
 
 use crate::{

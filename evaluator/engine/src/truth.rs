@@ -64,6 +64,18 @@ impl<'a> Truth<'a> {
         }
     }
 
+    /// One of them holds.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::True, _) | (_, Self::True) => Self::True,
+            (Self::False, truth) | (truth, Self::False) => truth,
+            (Self::Unknown(mut facts), Self::Unknown(more)) => {
+                facts.extend(more);
+                Self::Unknown(facts)
+            }
+        }
+    }
+
     /// It does not hold.
     pub(crate) fn not(self) -> Self {
         match self {
@@ -78,7 +90,7 @@ impl<'a> Truth<'a> {
         let mut result = Self::True;
         for truth in truths {
             result = result.and(truth);
-            if result == Self::False {
+            if result.is_false() {
                 break;
             }
         }
@@ -87,7 +99,14 @@ impl<'a> Truth<'a> {
 
     /// Some holds; stops asking at the first that does.
     pub(crate) fn any(truths: impl IntoIterator<Item = Self>) -> Self {
-        Self::all(truths.into_iter().map(Self::not)).not()
+        let mut result = Self::False;
+        for truth in truths {
+            result = result.or(truth);
+            if result.is_true() {
+                break;
+            }
+        }
+        result
     }
 
     /// Whether it surely holds.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use lictor_bus::{Bus, BusError, Feed, FeedItem, ReadFrom};
 use lictor_engine::{Options, PolicyRevision, PolicySet};
 use lictor_wire::topology::{Bucket, Stream};
@@ -80,18 +81,28 @@ impl Knowledge {
     /// # Errors
     /// When a feed is too far behind; the caller gives its message back.
     pub async fn bring_up(&self, bus: &Bus) -> Result<(), NotUpToDate> {
-        for (bucket, read) in &self.read {
+        let views = self.read.iter().map(async |(bucket, read)| {
             let last = bus.last_revision(*bucket).await?;
-            let mut read = read.clone();
-            let reached = read.wait_for(|read| read.is_some_and(|read| read >= last));
-            let reached = timeout(BRING_UP_WITHIN, reached).await;
-            reached.ok().and_then(Result::ok).ok_or_else(|| NotUpToDate::Behind(format!("{bucket:?}")))?;
-        }
-        let last = bus.last_sequence(Stream::Policies).await?;
-        let mut policies = self.policies.clone();
-        let reached = timeout(BRING_UP_WITHIN, policies.wait_for(|loaded| loaded.revision >= last)).await;
-        reached.ok().and_then(Result::ok).ok_or_else(|| NotUpToDate::Behind("policies".to_owned()))?;
+            reached(read, |read| read.is_some_and(|read| read >= last), || format!("{bucket:?}")).await
+        });
+        let policies = async {
+            let last = bus.last_sequence(Stream::Policies).await?;
+            reached(&self.policies, |loaded| loaded.revision >= last, || "policies".to_owned()).await
+        };
+        // All at once: each is a question and an answer, and what waits for them is a delivery.
+        tokio::try_join!(try_join_all(views), policies)?;
         Ok(())
+    }
+}
+
+async fn reached<T>(
+    read: &watch::Receiver<T>,
+    far_enough: impl FnMut(&T) -> bool,
+    what: impl Fn() -> String,
+) -> Result<(), NotUpToDate> {
+    match timeout(BRING_UP_WITHIN, read.clone().wait_for(far_enough)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(NotUpToDate::Behind(what())),
     }
 }
 

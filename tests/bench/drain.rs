@@ -1,15 +1,18 @@
 //! Drains the filled streams by plain consuming, and watches how far anybody's consumers are.
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, pull};
 use async_nats::jetstream::stream::Stream as Handle;
 use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt;
+use lictor_bus::CONTENT_ENCODING;
 use lictor_wire::Kind;
 use lictor_wire::topology::{Consumer, Stream, Topology};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use zstd::bulk::Decompressor;
 
 use crate::fill::Filled;
 
@@ -24,6 +27,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(120);
 const LASTS: Duration = Duration::from_secs(2);
 /// Messages of a pull.
 const BATCH: usize = 256;
+/// The largest message, decompressed: a pack is closed at 64 KB, and one more event fits into it.
+const MAX_PAYLOAD: usize = 128 * 1024;
 
 /// A connection of its own, beside the bus.
 pub(crate) struct Drainer {
@@ -37,8 +42,9 @@ impl Drainer {
         Self { jetstream: jetstream::new(client), topology }
     }
 
-    /// Consumes and acknowledges everything, again and again for a while; events a second.
-    pub(crate) async fn raw(&self, filled: &Filled) -> f64 {
+    /// Consumes and acknowledges everything, again and again for a while; events a second. With `lines` each message is
+    /// taken apart first.
+    pub(crate) async fn raw(&self, filled: &Filled, lines: bool) -> f64 {
         let mut spent = Duration::ZERO;
         let mut events = 0.0;
         while spent < LASTS {
@@ -59,8 +65,13 @@ impl Drainer {
                 let mut messages =
                     consumer.stream().max_messages_per_batch(BATCH).messages().await.expect("messages");
                 tasks.spawn(async move {
+                    let mut decompressor = Decompressor::new().expect("a decompressor");
                     while let Some(message) = messages.next().await {
-                        message.expect("a message").ack().await.expect("an acknowledgement");
+                        let message = message.expect("a message");
+                        if lines {
+                            black_box(find_lines(&mut decompressor, &message));
+                        }
+                        message.ack().await.expect("an acknowledgement");
                     }
                 });
             }
@@ -151,6 +162,17 @@ impl Drainer {
     async fn stream(&self, stream: Stream) -> Handle<()> {
         let name = self.topology.stream_name(stream);
         self.jetstream.get_stream_no_info(name).await.expect("a stream of the table")
+    }
+}
+
+/// How many lines a message has.
+fn find_lines(decompressor: &mut Decompressor<'_>, message: &jetstream::Message) -> usize {
+    let compressed = message.headers.as_ref().is_some_and(|headers| headers.get(CONTENT_ENCODING).is_some());
+    let line_ends = |text: &[u8]| memchr::memchr_iter(b'\n', text).count();
+    if compressed {
+        line_ends(&decompressor.decompress(&message.payload, MAX_PAYLOAD).expect("a compressed message"))
+    } else {
+        line_ends(&message.payload)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Fills buckets, the policy log and the event streams, before anybody consumes.
 
+use std::collections::BTreeMap;
+
 use async_nats::HeaderMap;
 use futures_util::StreamExt;
 use lictor_bus::{ACKED, Bucket, Bus, CONTENT_TYPE, EVENTS, MESSAGE_ID, PreparedLine, Publisher};
@@ -71,7 +73,44 @@ pub(crate) async fn one_by_one(drainer: &Drainer, world: &World, events: usize) 
     Filled { events, messages: events, bytes }
 }
 
-/// As a publisher packs them for a busy source.
+/// Lines of a message of [`plain_packs`]; about what a publisher gathers in 64 KB.
+const PACK: usize = 64;
+
+/// Several events a message as lines of text, as any NATS client can publish them.
+pub(crate) async fn plain_packs(drainer: &Drainer, world: &World, events: usize) -> Filled {
+    let (mut bytes, mut messages) = (0, 0);
+    let mut lines = world.events(events);
+    let mut gathered: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // Full packs as they come about, and what is left in the end.
+    let packs = std::iter::from_fn(|| {
+        for line in lines.by_ref() {
+            bytes += line.line.len();
+            let subject = drainer.topology.events(line.kind, &line.cluster);
+            let pack = gathered.entry(subject.clone()).or_default();
+            pack.push(line.line);
+            if pack.len() == PACK {
+                return gathered.remove_entry(&subject);
+            }
+        }
+        gathered.pop_first()
+    });
+    let publish = packs.map(|(subject, pack)| {
+        messages += 1;
+        let mut headers = HeaderMap::new();
+        headers.insert(MESSAGE_ID, format!("bench.2.{messages}"));
+        headers.insert(ACKED, "0");
+        headers.insert(EVENTS, pack.len().to_string());
+        headers.insert(CONTENT_TYPE, "application/x-ndjson");
+        async move {
+            let sent = drainer.jetstream.publish_with_headers(subject, headers, pack.join("\n").into()).await;
+            sent.expect("a stream").await.expect("an acknowledgement");
+        }
+    });
+    futures_util::stream::iter(publish).buffer_unordered(16).for_each(|()| async {}).await;
+    Filled { events, messages, bytes }
+}
+
+/// As lictor's own publisher packs and compresses them for a busy source.
 pub(crate) async fn packed(bus: &Bus, world: &World, events: usize) -> Filled {
     let publisher = Publisher::start(bus.clone(), "bench").await.expect("a publisher");
     let mut bytes = 0;

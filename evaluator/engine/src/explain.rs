@@ -107,11 +107,12 @@ impl AskedPolicy {
             (&retained, Truth::True)
         } else {
             let place = Place::of(&view.root);
-            if let Some(reason) = self.applicability.why_not(&view.root, place, self.parity, now) {
-                explanation.not_asked = reason;
+            let applies = self.applicability.applies(&view.root, place, self.parity, now);
+            if applies.is_false() {
+                explanation.not_asked = self.applicability.why_not(&view.root, place, self.parity, now);
                 return explanation;
             }
-            (view, self.applicability.applies(&view.root, place, self.parity, now))
+            (view, applies)
         };
         let asking = Asking { view, skipped: &self.skipped, now };
         let truths: Vec<Truth<'_>> =

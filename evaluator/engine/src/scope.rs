@@ -124,6 +124,15 @@ impl CompiledExclusion {
     fn is_in_force(&self, now: Timestamp) -> bool {
         self.expiration.is_none_or(|end| end > now)
     }
+
+    /// Whether it takes something out of what the policy is about.
+    fn takes_out<'a>(&self, root: &Root<'a>, place: Place, parity: bool) -> Truth<'a> {
+        match &self.deployment {
+            Some(deployment) => deployment.holds(root, place),
+            // StackRox takes the missing part for "every deployment".
+            None => Truth::from(parity && self.image_prefix.is_some()),
+        }
+    }
 }
 
 fn pattern(text: &str, path: &str, problems: &mut Vec<ScopeProblem>) -> Option<Pattern> {
@@ -162,36 +171,19 @@ impl Applicability {
             return Truth::False;
         }
         let in_force = self.exclusions.iter().filter(|exclusion| exclusion.is_in_force(now));
-        let excluded = Truth::any(in_force.map(|exclusion| match &exclusion.deployment {
-            Some(deployment) => deployment.holds(root, place),
-            // StackRox takes the missing part for "every deployment".
-            None => Truth::from(parity && exclusion.image_prefix.is_some()),
-        }));
+        let excluded = Truth::any(in_force.map(|exclusion| exclusion.takes_out(root, place, parity)));
         in_scope.and(excluded.not())
     }
 
-    /// Why the policy certainly does not apply; `None` when it may.
-    pub(crate) fn why_not(
-        &self,
-        root: &Root<'_>,
-        place: Place,
-        parity: bool,
-        now: Timestamp,
-    ) -> Option<String> {
-        if !self.applies(root, place, parity, now).is_false() {
-            return None;
-        }
+    /// Why the policy does not apply, where it certainly does not.
+    pub(crate) fn why_not(&self, root: &Root<'_>, place: Place, parity: bool, now: Timestamp) -> String {
         let exclusion = self.exclusions.iter().position(|exclusion| {
-            exclusion.is_in_force(now)
-                && match &exclusion.deployment {
-                    Some(deployment) => deployment.holds(root, place).is_true(),
-                    None => parity && exclusion.image_prefix.is_some(),
-                }
+            exclusion.is_in_force(now) && exclusion.takes_out(root, place, parity).is_true()
         });
-        Some(match exclusion {
+        match exclusion {
             Some(index) => format!("exclusion {} takes it out (exclusions[{index}])", index + 1),
             None => format!("none of the {} entries of its scope holds (scope)", self.scopes.len()),
-        })
+        }
     }
 
     /// Whether an image is exempt under this name.

@@ -117,10 +117,7 @@ impl Judge<'_> {
             };
         let mut in_pod = |pod: &PodRef, occurrence: Occurrence<'_>| {
             let known = self.views.deployment_of(event.cluster.as_str(), pod);
-            let entity = match &known {
-                Some(known) => entity_of(&known.value, Some(pod)),
-                None => entity_of_unknown(&event.cluster, pod),
-            };
+            let entity = entity_in_pod(known.as_ref(), &event.cluster, pod);
             about(known.as_ref(), &pod.namespace, occurrence, entity);
         };
         match (&event.data, event_pod(event)) {
@@ -241,10 +238,7 @@ impl Judge<'_> {
         if !tell {
             return judged();
         }
-        let entity = match &known {
-            Some(known) => entity_of(&known.value, Some(pod)),
-            None => entity_of_unknown(&event.cluster, pod),
-        };
+        let entity = entity_in_pod(known.as_ref(), &event.cluster, pod);
         let revisions = Revisions { policies: self.policies.revision, ..read.revisions };
         done(vec![verdict(event_ref(event, occasion), occasion, entity, revisions, findings)])
     }
@@ -394,6 +388,14 @@ fn entity_of(deployment: &Deployment, pod: Option<&PodRef>) -> Entity {
         cluster: deployment.cluster_id.clone(),
         pod: pod.map(without_labels),
         annotations: OWN_ANNOTATIONS.into_iter().filter_map(own).collect(),
+    }
+}
+
+/// The entity of an event in a pod.
+fn entity_in_pod(known: Option<&Known<Deployment>>, cluster: &ClusterId, pod: &PodRef) -> Entity {
+    match known {
+        Some(known) => entity_of(&known.value, Some(pod)),
+        None => entity_of_unknown(cluster, pod),
     }
 }
 

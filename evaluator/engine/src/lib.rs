@@ -74,6 +74,6 @@ mod witness;
 pub use criterion::reference::{CriterionReference, criteria};
 pub use explain::{CriterionExplanation, Explanation, Found, Outcome, SectionExplanation};
 pub use findings::{Finding, Findings};
-pub use problem::{Problem, ProblemCode};
+pub use problem::{Problem, ProblemCode, nearest};
 pub use set::{Compiled, Options, PolicyRevision, PolicySet, Refused, validate};
 pub use subject::{Occurrence, Subject};

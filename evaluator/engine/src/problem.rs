@@ -133,3 +133,15 @@ impl Problems {
         if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 }
+
+/// The known word that somebody may have meant, in whatever case; for hints.
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let word = word.to_lowercase();
+    let likeness = |known: &str| strsim::jaro_winkler(&word, &known.to_lowercase());
+    let likely = known.into_iter().map(|known| (likeness(known), known));
+    let (likeness, nearest) = likely.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    (likeness > ALIKE).then_some(nearest)
+}
+
+/// From this likeness on, between 0 and 1, a word may have been meant for another.
+const ALIKE: f64 = 0.8;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use lictor_engine::Problem;
+use lictor_engine::{Problem, nearest};
 use lictor_wire::policy::read::{
     PassedOver, PolicyReadError, PolicyWarning, ReadPolicies, read_policy, read_value,
 };
@@ -188,7 +188,7 @@ impl Reading<'_> {
                 ("unknown-value", value.trim_matches('"').to_owned(), message)
             }
         };
-        let hint = match nearest(&word, &warning.known) {
+        let hint = match nearest(&word, warning.known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("one of {}", warning.known.join(", ")),
         };
@@ -207,12 +207,4 @@ impl Reading<'_> {
             policy.clone_into(&mut finding.policy);
         }
     }
-}
-
-/// The known word somebody may have meant.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let word = word.to_lowercase();
-    let likeness = |known: &&str| strsim::jaro_winkler(&word, &known.to_lowercase());
-    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&best) > 0.8).then_some(best)
 }

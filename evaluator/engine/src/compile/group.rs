@@ -5,7 +5,7 @@ use lictor_wire::policy::{BooleanOperator, EventSource, Group as PolicyGroup};
 use crate::criterion::{Allows, Criterion, Operator, names};
 use crate::evidence::wanted;
 use crate::predicate::{DropRule, Predicate, Test};
-use crate::problem::{ProblemCode, Problems};
+use crate::problem::{ProblemCode, Problems, nearest};
 use crate::section::Group;
 use crate::value::{
     AgeMatcher, BoolMatcher, CompositeMatcher, EnumMatcher, FloatMatcher, Form, IntMatcher, PairMatcher,
@@ -24,7 +24,8 @@ pub(super) fn compile(
     let before = problems.len();
     let name = &group.field_name;
     let Some(criterion) = Criterion::named(name) else {
-        let hint = similar(name).map_or_else(String::new, |similar| format!("did you mean `{similar}`?"));
+        let known = Criterion::all().iter().map(|criterion| criterion.name);
+        let hint = nearest(name, known).map_or_else(String::new, |near| format!("did you mean `{near}`?"));
         let message = format!("there is no criterion `{name}`");
         problems.add(ProblemCode::UnknownCriterion, format!("{path}.fieldName"), message, hint);
         return None;
@@ -141,13 +142,4 @@ fn test(operator: Operator, value: &str, parity: bool) -> Result<Option<Test>, V
         Operator::Listed => Test::Item(value.to_owned()),
         Operator::NotDropped => return Ok(None),
     }))
-}
-
-/// The criterion somebody may have meant.
-fn similar(name: &str) -> Option<&'static str> {
-    let wanted = name.to_lowercase();
-    let likeness = |known: &&str| strsim::jaro_winkler(&wanted, &known.to_lowercase());
-    let names = Criterion::all().iter().map(|criterion| criterion.name);
-    let nearest = names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&nearest) > 0.8).then_some(nearest)
 }

@@ -1,5 +1,6 @@
 //! Policies by name: what `--policies` takes.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -40,15 +41,17 @@ impl Selection {
 /// When a file or folder cannot be read, or a folder holds no policy file. What is wrong inside of a file is among
 /// the findings.
 pub fn load<'a>(selections: impl IntoIterator<Item = &'a Selection>) -> Result<Read, Missing> {
-    let mut all = Read::default();
+    let (mut all, mut known) = (Read::default(), HashSet::new());
     for selection in selections {
         match selection {
-            Selection::Shipped(set) => set.files().for_each(|(name, text)| all.add(read(&name, text))),
+            Selection::Shipped(set) => {
+                set.files().for_each(|(name, text)| all.add(read(&name, text), &mut known));
+            }
             Selection::Path(path) => {
                 for file in files(path)? {
                     let text =
                         fs::read_to_string(&file).map_err(|source| Missing { path: file.clone(), source })?;
-                    all.add(read(&file.display().to_string(), &text));
+                    all.add(read(&file.display().to_string(), &text), &mut known);
                 }
             }
         }

@@ -79,16 +79,11 @@ pub fn read(name: &str, text: &str) -> Read {
 }
 
 impl Read {
-    /// Whether something is wrong that keeps a policy from being taken.
-    #[must_use]
-    pub fn has_errors(&self) -> bool {
-        self.findings.iter().any(|finding| finding.level == Level::Error)
-    }
-
-    /// Adds what another text holds. Of policies with one id the first stays.
-    pub(crate) fn add(&mut self, other: Self) {
-        let known: HashSet<PolicyId> = self.policies.iter().map(|known| known.policy.id.clone()).collect();
+    /// Adds what another text holds, without policies whose ids are `known` from texts before it.
+    pub(crate) fn add(&mut self, other: Self, known: &mut HashSet<PolicyId>) {
+        let before = self.policies.len();
         self.policies.extend(other.policies.into_iter().filter(|new| !known.contains(&new.policy.id)));
+        known.extend(self.policies.iter().skip(before).map(|new| new.policy.id.clone()));
         self.findings.extend(other.findings);
         self.seen += other.seen;
     }

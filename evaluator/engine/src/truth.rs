@@ -54,26 +54,7 @@ impl<'a> Truth<'a> {
 
     /// Both hold.
     pub(crate) fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::False, _) | (_, Self::False) => Self::False,
-            (Self::True, truth) | (truth, Self::True) => truth,
-            (Self::Unknown(mut facts), Self::Unknown(more)) => {
-                facts.extend(more);
-                Self::Unknown(facts)
-            }
-        }
-    }
-
-    /// One of them holds.
-    fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::True, _) | (_, Self::True) => Self::True,
-            (Self::False, truth) | (truth, Self::False) => truth,
-            (Self::Unknown(mut facts), Self::Unknown(more)) => {
-                facts.extend(more);
-                Self::Unknown(facts)
-            }
-        }
+        Self::all([self, other])
     }
 
     /// It does not hold.
@@ -87,26 +68,27 @@ impl<'a> Truth<'a> {
 
     /// All hold; stops asking at the first that does not.
     pub(crate) fn all(truths: impl IntoIterator<Item = Self>) -> Self {
-        let mut result = Self::True;
-        for truth in truths {
-            result = result.and(truth);
-            if result.is_false() {
-                break;
-            }
-        }
-        result
+        Self::decided_by(false, truths)
     }
 
     /// Some holds; stops asking at the first that does.
     pub(crate) fn any(truths: impl IntoIterator<Item = Self>) -> Self {
-        let mut result = Self::False;
+        Self::decided_by(true, truths)
+    }
+
+    /// `decisive` when one of them is; else what is missing of those that are unknown; else the opposite.
+    fn decided_by(decisive: bool, truths: impl IntoIterator<Item = Self>) -> Self {
+        let mut missing: Option<Vec<Fact<'a>>> = None;
         for truth in truths {
-            result = result.or(truth);
-            if result.is_true() {
-                break;
+            match (truth, &mut missing) {
+                (Self::True, _) if decisive => return Self::True,
+                (Self::False, _) if !decisive => return Self::False,
+                (Self::True | Self::False, _) => {}
+                (Self::Unknown(facts), Some(missing)) => missing.extend(facts),
+                (Self::Unknown(facts), none) => *none = Some(facts),
             }
         }
-        result
+        missing.map_or(Self::from(!decisive), Self::Unknown)
     }
 
     /// Whether it surely holds.

@@ -17,6 +17,7 @@ use crate::headers::{
     CONTENT_TYPE, EVENTS, Headers, MESSAGE_ID, MISSING, ONE_EVENT, ORIGIN, PARKED_SINCE, one_line,
 };
 use crate::intake::Held;
+use crate::large::Fetched;
 
 /// How long a parked event sleeps before it is tried again: doubling from the first to the second.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -80,7 +81,7 @@ pub struct ParkedLine {
 pub struct LineText {
     original: Bytes,
     /// The same with its body fetched from wherever it lies, or why there is none.
-    whole: Result<Bytes, String>,
+    whole: Fetched,
     holds: Holds,
 }
 
@@ -327,7 +328,7 @@ impl Holds {
 }
 
 impl LineText {
-    pub(crate) const fn new(original: Bytes, whole: Result<Bytes, String>, holds: Holds) -> Self {
+    pub(crate) const fn new(original: Bytes, whole: Fetched, holds: Holds) -> Self {
         Self { original, whole, holds }
     }
 
@@ -343,7 +344,7 @@ impl LineText {
     pub fn read(&self) -> Result<Line, BadLine> {
         let text = self.text()?;
         match self.holds {
-            Holds::Event => self.event().map(|event| Line::Event(Box::new(event))),
+            Holds::Event => self.understood(Event::parse(text)).map(|event| Line::Event(Box::new(event))),
             Holds::Verdict => self.understood(serde_json::from_str(text)).map(Line::Verdict),
             Holds::Policy => self.understood(serde_json::from_str(text)).map(Line::Policy),
             Holds::Command => self.understood(serde_json::from_str(text)).map(Line::Command),

@@ -433,10 +433,7 @@ impl Puller {
         };
         let mut lines = Vec::with_capacity(originals.len());
         for original in originals {
-            let whole = match self.body(original.clone()).await? {
-                Fetched::Line(line) => Ok(line),
-                Fetched::Gone(reason) => Err(reason),
-            };
+            let whole = self.body(original.clone()).await?;
             lines.push(LineText::new(original, whole, holds));
         }
         Some(lines)

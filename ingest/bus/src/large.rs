@@ -13,13 +13,8 @@ use crate::pack::MAX_UNPACKED;
 /// What a `dataref` of ours begins with; what follows is the Object Store bucket, `/`, and the object's name.
 const SCHEME: &str = "nats-object:";
 
-/// A line whose body was laid elsewhere, or why it could not be.
-pub(crate) enum Fetched {
-    /// The same line with its body.
-    Line(Bytes),
-    /// It never will be: the object is gone, or is no body.
-    Gone(String),
-}
+/// A line with its body, or why it never will have one: the object is gone, or is no body.
+pub(crate) type Fetched = Result<Bytes, String>;
 
 impl Bus {
     /// Lays bytes into the Object Store; answers the reference. The name must be the caller's alone: a second object
@@ -41,29 +36,27 @@ impl Bus {
     pub(crate) async fn with_body(&self, line: Bytes) -> Result<Fetched, BusError> {
         // Almost no line has a reference; looking for the word costs nothing beside parsing.
         if memmem::find(&line, b"\"dataref\"").is_none() {
-            return Ok(Fetched::Line(line));
+            return Ok(Ok(line));
         }
-        let Ok(text) = std::str::from_utf8(&line) else { return Ok(Fetched::Line(line)) };
-        let Ok(envelope) = Envelope::parse(text) else { return Ok(Fetched::Line(line)) };
+        let Ok(text) = std::str::from_utf8(&line) else { return Ok(Ok(line)) };
+        let Ok(envelope) = Envelope::parse(text) else { return Ok(Ok(line)) };
         let (None, Some(reference)) = (envelope.data, envelope.dataref.as_deref()) else {
-            return Ok(Fetched::Line(line));
+            return Ok(Ok(line));
         };
         let own = format!("{SCHEME}{}/", self.topology().object_store());
         let Some(name) = reference.strip_prefix(&own) else {
-            return Ok(Fetched::Gone(format!(
-                "the body lies at `{reference}`, where nobody but its sender looks"
-            )));
+            return Ok(Err(format!("the body lies at `{reference}`, where nobody but its sender looks")));
         };
         let Some(body) = self.fetch_object(name).await? else {
-            return Ok(Fetched::Gone(format!("the body at `{reference}` is gone")));
+            return Ok(Err(format!("the body at `{reference}` is gone")));
         };
         let body: Box<RawValue> = match serde_json::from_slice(&body) {
             Ok(body) => body,
-            Err(error) => return Ok(Fetched::Gone(format!("the body at `{reference}` is no JSON: {error}"))),
+            Err(error) => return Ok(Err(format!("the body at `{reference}` is no JSON: {error}"))),
         };
         match envelope.to_line_with_data(&body) {
-            Ok(line) => Ok(Fetched::Line(Bytes::from(line))),
-            Err(error) => Ok(Fetched::Gone(format!("the event cannot be put together: {error}"))),
+            Ok(line) => Ok(Ok(Bytes::from(line))),
+            Err(error) => Ok(Err(format!("the event cannot be put together: {error}"))),
         }
     }
 

@@ -10,7 +10,6 @@ use crate::cursor::{Cursor, Read, Reading, Start, Step};
 use crate::delivery::{BadLine, Holds, LineText};
 use crate::error::BusError;
 use crate::headers::Headers;
-use crate::large::Fetched;
 use crate::pack::{self, UnpackError};
 
 /// Where reading begins.
@@ -88,10 +87,7 @@ impl Bus {
         };
         let mut events = Vec::with_capacity(lines.len());
         for line in lines {
-            let whole = match self.with_body(line.clone()).await? {
-                Fetched::Line(line) => Ok(line),
-                Fetched::Gone(reason) => Err(reason),
-            };
+            let whole = self.with_body(line.clone()).await?;
             events.push(LineText::new(line, whole, Holds::Event).event());
         }
         Ok(events)

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use lictor_bus::{CONTENT_ENCODING, CONTENT_TYPE, Headers, unpack};
+use lictor_detection::views::Views;
 use lictor_engine::{Options, PolicyRevision, PolicySet};
 use lictor_evaluator::judge::{Judge, Loaded};
-use lictor_evaluator::views::Views;
 use lictor_wire::{Event, Glance, Kind};
 use world::World;
 

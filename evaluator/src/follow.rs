@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::judge::Loaded;
-use crate::views::{VIEWED, Views};
+use lictor_detection::views::{VIEWED, Views};
 
 /// How long a judgement waits for a view to be brought up to date before it gives its message back. A feed that is
 /// set up again takes a second or two.

@@ -19,7 +19,7 @@ use lictor_wire::{
     Entity, Event, EventData, EventRef, FileEvent, Glance, ImageFacts, Kind, PodRef, Revisions, Verdict,
 };
 
-use crate::views::{Known, Views};
+use lictor_detection::views::{Known, Views};
 
 /// The policies in force, compiled, and how far the policy log was read for them.
 #[derive(Debug, Default)]

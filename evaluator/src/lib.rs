@@ -4,14 +4,12 @@
 //! verdicts, and only then lets go of the event. It keeps nothing it cannot rebuild: views of the buckets and the
 //! policies are read anew at every start. Run as many as you like; they share the work message by message.
 //!
-//! Follow one event: [`follow`] keeps [`views`] and policies up to date; [`judge`] turns one event into verdicts
+//! Follow one event: [`follow`] keeps the state of the cluster and the policies up to date; [`judge`] turns one event into verdicts
 //! and a fate; [`role`] is the loop around them. This crate must not know where events come from, nor what is done
 //! about verdicts.
 
 pub mod follow;
 pub mod judge;
-mod packed;
 pub mod role;
-pub mod views;
 
 pub use role::{Config, EvaluatorError, Summary, run};

@@ -12,9 +12,9 @@
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
+use lictor_detection::views::Views;
 use lictor_engine::{Options, PolicyRevision, PolicySet};
 use lictor_evaluator::judge::{Judge, Loaded, Occasion};
-use lictor_evaluator::views::Views;
 use lictor_normalize::manifest::{self, Text};
 use lictor_normalize::{Origin, audit as audit_log, line, tetragon as sensor};
 use lictor_policies::{Selection, Set, to_custom_resource};

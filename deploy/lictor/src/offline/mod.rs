@@ -7,9 +7,9 @@ mod source;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use lictor_detection::views::Views;
 use lictor_engine::{Findings, Occurrence, PolicyRevision, PolicySet, Subject};
 use lictor_evaluator::judge::{Judge, Loaded};
-use lictor_evaluator::views::Views;
 use lictor_normalize::manifest::Manifests;
 use lictor_wire::topology::{Bucket, cluster_key, deployment_key, image_key, namespace_key, pod_key};
 use lictor_wire::{

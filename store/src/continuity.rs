@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lictor_bus::{Bus, BusError, Gap, ReadFrom, Stream};
 
-use crate::stop::Stop;
 use crate::{Health, Ledger, Log, StoreError};
+use tokio_util::sync::CancellationToken;
 
 /// Between attempts to publish what was found.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ pub(crate) async fn watch_streams(
     bus: Bus,
     ledger: Ledger,
     health: Arc<Health>,
-    mut stop: Stop,
+    mut stop: CancellationToken,
 ) -> Result<(), StoreError> {
     for kind in lictor_wire::Kind::ALL {
         health.continuity(&bus.topology().stream_name(Stream::Events(kind)), |_| {});
@@ -26,7 +26,7 @@ pub(crate) async fn watch_streams(
     let mut watching = bus.watch_continuity(ReadFrom::First);
     loop {
         let found = tokio::select! {
-            () = stop.asked() => return Ok(()),
+            () = stop.cancelled() => return Ok(()),
             found = watching.next() => found,
         };
         match found {
@@ -34,7 +34,7 @@ pub(crate) async fn watch_streams(
                 let stream = bus.topology().stream_name(Stream::Events(gap.kind));
                 health.continuity(&stream, |of| of.missing += 1);
                 tokio::select! {
-                    () = stop.asked() => return Ok(()),
+                    () = stop.cancelled() => return Ok(()),
                     told = tell(&bus, &ledger, &gap) => told?,
                 }
             }
@@ -46,7 +46,7 @@ pub(crate) async fn watch_streams(
             }
             None => {
                 // Its readers never end before it does.
-                stop.asked().await;
+                stop.cancelled().await;
                 return Ok(());
             }
         }

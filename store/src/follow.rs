@@ -8,8 +8,8 @@ use lictor_serve::Handle;
 use lictor_wire::Event;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
-use crate::stop::Stop;
 use crate::{Entry, Health, Ledger, Log, Record, StoreError};
+use tokio_util::sync::CancellationToken;
 
 /// Messages of one transaction at most. A sync to the medium costs the same for one as for hundreds; at 512 it is
 /// a few microseconds a message, and more would only make the others wait.
@@ -31,7 +31,7 @@ pub(crate) struct Follower {
     pub(crate) bus: Bus,
     pub(crate) ledger: Ledger,
     pub(crate) health: Arc<Health>,
-    pub(crate) stop: Stop,
+    pub(crate) stop: CancellationToken,
 }
 
 /// How far a follower is.
@@ -68,7 +68,7 @@ impl Follower {
         loop {
             let first = tokio::select! {
                 biased;
-                () = stop.asked() => return Ok(()),
+                () = stop.cancelled() => return Ok(()),
                 _ = ask.tick() => {
                     if let Some(problem) = self.ask(&mut progress).await {
                         return self.stand_still(problem).await;
@@ -154,7 +154,7 @@ impl Follower {
                 Ok(lines) => return Some(lines),
                 Err(error) => tracing::warn!(log = %self.log, %error, "a body cannot be fetched for now"),
             }
-            if timeout(ASK_EVERY, self.stop.asked()).await.is_ok() {
+            if timeout(ASK_EVERY, self.stop.cancelled()).await.is_ok() {
                 return None;
             }
         }
@@ -225,7 +225,7 @@ impl Follower {
     async fn stand_still(&mut self, problem: String) -> Result<(), StoreError> {
         tracing::error!(log = %self.log, problem, "this log is followed no further; a person must look");
         self.health.log(self.log, |log| log.stopped = Some(problem));
-        self.stop.asked().await;
+        self.stop.cancelled().await;
         Ok(())
     }
 

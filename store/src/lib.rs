@@ -69,7 +69,6 @@ mod record;
 mod role;
 mod rows;
 mod schema;
-mod stop;
 
 pub use alert::{
     ActionSummary, Alert, AlertState, AlertSummary, AlertViolation, LastReceipt, UndecidedNote,

@@ -8,10 +8,10 @@ use lictor_serve::{DRAIN, Drained, readiness};
 use lictor_wire::Presence;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::continuity::watch_streams;
 use crate::follow::Follower;
-use crate::stop::Stop;
 use crate::{Config, Health, Ledger, Log, StoreError, router};
 
 /// The ledger's file in the data directory.
@@ -28,7 +28,7 @@ pub struct Summary {
     pub api: Drained,
 }
 
-/// Follows the logs and answers on `listener` until `shutdown`.
+/// Follows the logs and answers on `listener` until `shutdown`; `health` says how far it is.
 ///
 /// # Errors
 /// When the ledger or the server of the API fails; nothing goes on after that.
@@ -36,14 +36,15 @@ pub async fn run(
     config: &Config,
     bus: Bus,
     listener: TcpListener,
+    health: Arc<Health>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<Summary, StoreError> {
     let address = listener.local_addr().map_err(StoreError::Serve)?;
     lictor_serve::loopback_only(address, false)?;
     let ledger = open(config).await?;
-    let health = Arc::new(Health::default());
     let (ready, handles) = readiness();
-    let (stop, stopped) = Stop::new();
+    let stop = CancellationToken::new();
+    let _stopped = stop.clone().drop_guard();
 
     let mut tasks = JoinSet::new();
     for log in Log::ALL {
@@ -52,19 +53,17 @@ pub async fn run(
             bus: bus.clone(),
             ledger: ledger.clone(),
             health: Arc::clone(&health),
-            stop: stopped.clone(),
+            stop: stop.clone(),
         };
         let caught_up = handles.handle(log.as_str());
         tasks.spawn(async move { follower.run(caught_up).await.map(|()| None) });
     }
-    let watching = watch_streams(bus.clone(), ledger.clone(), Arc::clone(&health), stopped.clone());
+    let watching = watch_streams(bus.clone(), ledger.clone(), Arc::clone(&health), stop.clone());
     tasks.spawn(async move { watching.await.map(|()| None) });
-    tasks.spawn(present(bus, Arc::clone(&health), stopped.clone()));
+    tasks.spawn(present(bus, Arc::clone(&health), stop.clone()));
     drop(handles);
     let routes = router(ledger.clone(), Arc::clone(&health), ready);
-    let mut server_stop = stopped;
-    let server_stopped = async move { server_stop.asked().await };
-    let server = lictor_serve::run(listener, routes, server_stopped, DRAIN);
+    let server = lictor_serve::run(listener, routes, stop.clone().cancelled_owned(), DRAIN);
     tasks.spawn(async move { server.await.map(Some).map_err(StoreError::Serve) });
     tracing::info!(%address, data = %config.data.display(), "the store answers");
 
@@ -73,19 +72,23 @@ pub async fn run(
         () = shutdown => Ok(()),
         ended = first_failure(&mut tasks, &mut api) => ended,
     };
-    stop.send_replace(true);
+    stop.cancel();
     health.close();
     failure.and(first_failure(&mut tasks, &mut api).await)?;
     summary(&ledger, &health, api)
 }
 
 /// Says that this store runs, and how far it has applied each log.
-async fn present(bus: Bus, health: Arc<Health>, mut stopped: Stop) -> Result<Option<Drained>, StoreError> {
+async fn present(
+    bus: Bus,
+    health: Arc<Health>,
+    stop: CancellationToken,
+) -> Result<Option<Drained>, StoreError> {
     let refresh = |who: &mut Presence| {
         let logs = health.report().logs.into_iter();
         who.counts = logs.map(|(log, of)| (log.as_str().to_owned(), of.checkpoint)).collect();
     };
-    bus.present(introduce("store"), refresh, stopped.asked()).await;
+    bus.present(introduce("store"), refresh, stop.cancelled()).await;
     Ok(None)
 }
 

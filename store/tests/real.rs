@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_bus::{Bus, BusOptions, Gap};
@@ -47,7 +48,7 @@ async fn start(data: &Path, bus: &Bus) -> Store {
         let shutdown = async {
             let _ = stopped.await;
         };
-        run(&config, bus, listener, shutdown).await
+        run(&config, bus, listener, Arc::default(), shutdown).await
     });
     Store { address, stop, running }
 }
@@ -157,7 +158,7 @@ async fn one_process_has_the_file() {
     store.ready().await;
     let config = config(data.path());
     let listener = config.bind().await.unwrap();
-    let second = run(&config, bus.clone(), listener, std::future::pending()).await;
+    let second = run(&config, bus.clone(), listener, Arc::default(), std::future::pending()).await;
     assert!(matches!(second, Err(StoreError::Open(LedgerError::InUse { .. }))), "{second:?}");
     store.stop().await;
 }

@@ -1,5 +1,7 @@
 //! `lictor ingest`, `evaluator`, `enforcer`, `store`: one role, as many processes as one likes.
 
+use std::sync::Arc;
+
 use crate::cli::Nats;
 use crate::exit::{Exit, Failure};
 use crate::shutdown;
@@ -58,7 +60,8 @@ pub(super) async fn store(nats: Nats, config: lictor_store::Config) -> Result<Ex
     let stop = shutdown::on_signal();
     let bus = super::connect(&nats, "lictor-store").await?;
     let listener = config.bind().await.map_err(Failure::unreachable)?;
-    let ended = lictor_store::run(&config, bus.clone(), listener, stop.cancelled_owned()).await;
+    let ended =
+        lictor_store::run(&config, bus.clone(), listener, Arc::default(), stop.cancelled_owned()).await;
     bus.drain().await;
     ended.map_err(Failure::unreachable)?;
     Ok(Exit::Fine)

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -101,10 +102,10 @@ async fn everything(
     let listener = store.bind().await.map_err(|error| {
         Failure::unreachable(error).hint("another lictor may run here; choose another address with --api")
     })?;
-    let api = listener.local_addr().map_err(Failure::unreachable)?;
-    let store_bus = bus.clone();
+    let health = Arc::new(lictor_store::Health::default());
+    let (store_bus, store_health) = (bus.clone(), Arc::clone(&health));
     roles.start("store", |stop| async move {
-        lictor_store::run(&store, store_bus, listener, stop.cancelled_owned()).await
+        lictor_store::run(&store, store_bus, listener, store_health, stop.cancelled_owned()).await
     });
     for _ in 0..options.evaluators {
         let bus = connect("lictor-evaluator").await?;
@@ -136,7 +137,7 @@ async fn everything(
     }
     if options.once {
         wait_until_judged(&bus, &mut roles, stop).await?;
-        wait_until_stored(&bus, api, &mut roles, stop).await?;
+        wait_until_stored(&bus, &health, &mut roles, stop).await?;
     } else {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -227,7 +228,7 @@ async fn wait_until_judged(bus: &Bus, roles: &mut Roles, stop: &CancellationToke
 /// Waits until the store has read everything there is, as its health says.
 async fn wait_until_stored(
     bus: &Bus,
-    api: std::net::SocketAddr,
+    health: &lictor_store::Health,
     roles: &mut Roles,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
@@ -236,37 +237,20 @@ async fn wait_until_stored(
         let last = bus.last_sequence(stream).await.map_err(Failure::unreachable)?;
         wanted.push((bus.topology().stream_name(stream), last));
     }
-    let url = format!("http://{api}/v1/health");
     while !stop.is_cancelled() {
         if let Some(failed) = roles.failed().await {
             return Err(failed);
         }
-        // A store under load may take its time to answer; it is asked again.
-        if let Ok(answer) = reqwest::get(&url).await
-            && let Ok(health) = answer.json::<Health>().await
-        {
-            let read = |(name, last): &(String, u64)| {
-                health.logs.values().any(|log| log.stream == *name && log.checkpoint >= *last)
-            };
-            if wanted.iter().all(read) {
-                return Ok(());
-            }
+        let logs = health.report().logs;
+        let stored = |(name, last): &(String, u64)| {
+            logs.values().any(|log| log.stream == *name && log.checkpoint >= *last)
+        };
+        if wanted.iter().all(stored) {
+            return Ok(());
         }
         sleep(LOOK_EVERY).await;
     }
     Ok(())
-}
-
-/// What is needed of the store's answer about itself.
-#[derive(serde::Deserialize)]
-struct Health {
-    logs: BTreeMap<String, LogHealth>,
-}
-
-#[derive(serde::Deserialize)]
-struct LogHealth {
-    stream: String,
-    checkpoint: u64,
 }
 
 /// Violations and receipts as they come.

@@ -5,27 +5,12 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use lictor_cluster::PROTECTED_NAMESPACES;
 use lictor_wire::policy::{EnforcementAction, Policy};
 use lictor_wire::{ActionKey, Cause, Decision, Entity, Receipt, ReceiptStep, Refusal};
 
 use crate::plan::Intent;
-
-/// Namespaces excluded from enforcement unless the installer says otherwise. Exact names.
-pub const PROTECTED_NAMESPACES: [&str; 4] = ["stackrox", "kube-system", "cpaas-system", "istio-system"];
-
-/// Namespaces that are left alone.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct Protected {
-    /// Namespaces excluded from enforcement, by exact name: what is there is judged and never acted on or denied, and
-    /// their service accounts are not held up at admission.
-    #[arg(long, value_delimiter = ',', default_values = PROTECTED_NAMESPACES, value_name = "NAMESPACE")]
-    pub protected_namespaces: Vec<String>,
-    /// The namespace lictor itself runs in; never acted on.
-    #[arg(long, env = "LICTOR_NAMESPACE", default_value = "lictor", value_name = "NAMESPACE")]
-    pub own_namespace: String,
-}
 
 /// What the guards keep to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,20 +120,6 @@ fn no_longer_asked(intent: &Intent<'_>, policy: Option<&Policy>) -> Option<Strin
             Some(format!("policy `{name}` no longer asks for {}", intent.action))
         }
         Some(_) => None,
-    }
-}
-
-impl Protected {
-    /// Their names, lictor's own among them.
-    #[must_use]
-    pub fn names(&self) -> BTreeSet<&str> {
-        self.protected_namespaces.iter().chain([&self.own_namespace]).map(String::as_str).collect()
-    }
-
-    /// Whether a namespace is one of them.
-    #[must_use]
-    pub fn covers(&self, namespace: &str) -> bool {
-        namespace == self.own_namespace || self.protected_namespaces.iter().any(|name| name == namespace)
     }
 }
 

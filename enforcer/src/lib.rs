@@ -8,7 +8,6 @@
 //! how a verdict came about.
 
 pub mod admission;
-pub mod cluster;
 pub mod guard;
 pub mod plan;
 pub mod role;

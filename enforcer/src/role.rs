@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use lictor_bus::{
     Bus, BusError, Delivery, Feed, FeedItem, IntakeOptions, Line, LineOutcome, ReadFrom, introduce,
 };
+use lictor_cluster::Protected;
 use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
     Decision, Outcome, Policy, PolicyChange, PolicyDocument, PolicyId, Presence, Receipt, ReceiptStep,
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::guard::{Limits, Progress, Protected, Recent, decide};
+use crate::guard::{Limits, Progress, Recent, decide};
 use crate::plan::{Intent, plan};
 
 /// Wait before pulling again after a failure.

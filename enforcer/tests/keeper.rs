@@ -15,7 +15,7 @@ use lictor_enforcer::admission::keeper::Keeper;
 use lictor_enforcer::admission::registration::published;
 use lictor_enforcer::admission::rotation::Lifetimes;
 use lictor_enforcer::admission::settings::KeeperConfig;
-use lictor_enforcer::cluster::Cluster;
+use lictor_cluster::Cluster;
 use lictor_serve::tls::{Certificates, TlsOptions, run_tls};
 use lictor_tests::{ControlPlane, connect_trusting};
 use tokio::net::TcpListener;

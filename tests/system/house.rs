@@ -142,10 +142,14 @@ fn each_outside_thing_has_one_room() {
     let house = House::look();
     only(&house, "async-nats", &["lictor-bus"]);
     only(&house, "redb", &["lictor-store"]);
-    only(&house, "kube", &["lictor-ingest", "lictor-enforcer", "lictor-tests"]);
+    only(&house, "kube", &["lictor-ingest", "lictor-cluster", "lictor-enforcer", "lictor-tests"]);
     only(&house, "axum", &["lictor-serve", "lictor-ingest", "lictor-enforcer", "lictor-store"]);
     only(&house, "tracing-subscriber", &["lictor"]);
-    only(&house, "clap", &["lictor", "lictor-ingest", "lictor-evaluator", "lictor-enforcer", "lictor-store"]);
+    only(
+        &house,
+        "clap",
+        &["lictor", "lictor-ingest", "lictor-evaluator", "lictor-cluster", "lictor-enforcer", "lictor-store"],
+    );
     for name in house.our_names() {
         for (path, text) in house.sources(&name) {
             if name != "lictor" {

@@ -19,7 +19,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::X509Certificate;
 
-use crate::cluster::SecretData;
+use lictor_cluster::SecretData;
 
 /// The names and addresses the API server may call the webhook by.
 pub type Names = BTreeSet<String>;

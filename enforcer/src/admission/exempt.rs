@@ -10,8 +10,8 @@ use clap::Args;
 use lictor_wire::RequestEvent;
 
 #[cfg(test)]
-use crate::guard::PROTECTED_NAMESPACES;
-use crate::guard::Protected;
+use lictor_cluster::PROTECTED_NAMESPACES;
+use lictor_cluster::Protected;
 
 /// Users of the control plane that are no service accounts.
 pub const CONTROL_PLANE_USERS: [&str; 4] =

@@ -20,7 +20,7 @@ use super::lease::{RENEW_EVERY, Turn, Watching};
 use super::registration::{Registration, names, published};
 use super::rotation::{self, Change, Lifetimes, Published, Step};
 use super::settings::KeeperConfig;
-use crate::cluster::{Cluster, ClusterError, bytes};
+use lictor_cluster::{Cluster, ClusterError, bytes};
 
 /// Steps of one turn at the most: a rotation has four, and more would be two replicas undoing each other.
 const STEPS: usize = 8;

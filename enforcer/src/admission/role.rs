@@ -27,7 +27,7 @@ use super::recorder::recorder;
 use super::reviewer::{Counts, Reviewer, Rules, Summary};
 use super::settings::KeeperConfig;
 use super::{follow, http};
-use crate::cluster::Cluster;
+use lictor_cluster::Cluster;
 
 /// How long what was judged may take to be published once the last answer is given.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);

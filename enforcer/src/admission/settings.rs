@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use crate::cluster::ObjectName;
+use lictor_cluster::ObjectName;
 
 /// How admission registers itself.
 #[derive(Debug, Clone, Args)]

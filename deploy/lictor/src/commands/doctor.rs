@@ -142,7 +142,7 @@ fn show(diagnosis: &Diagnosis) {
     }
     text::line(&format!(
         "never acted on by default: namespaces {} and lictor's own",
-        lictor_enforcer::guard::PROTECTED_NAMESPACES.join(", ")
+        lictor_cluster::PROTECTED_NAMESPACES.join(", ")
     ));
     if diagnosis.findings.is_empty() {
         text::line("nothing to worry about");

@@ -1,7 +1,11 @@
-//! Everything that is written to Kubernetes, and nothing else that writes.
+//! Everything that is written to Kubernetes, and the namespaces in which nothing is.
 //!
-//! Each call has a deadline. Each write is compare-and-set: it says which version it replaces, and when somebody else
-//! was faster it answers so, and the caller looks again.
+//! No other crate writes to Kubernetes. Each call has a deadline. Each write is compare-and-set: it names the version
+//! it replaces, and when that version is outdated it answers so, and the caller reads again.
+//!
+//! This crate must not know why something is written: admission and the enforcer decide that.
+
+mod protected;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +25,8 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+
+pub use crate::protected::{PROTECTED_NAMESPACES, Protected};
 
 /// How long the API server may take for one call: these are small objects.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

@@ -7,7 +7,6 @@
 //! Execution is a dry run: receipts say what would have been done, and that nothing was. This crate must not know
 //! how a verdict came about.
 
-pub mod admission;
 pub mod guard;
 pub mod plan;
 pub mod role;

@@ -142,13 +142,21 @@ fn each_outside_thing_has_one_room() {
     let house = House::look();
     only(&house, "async-nats", &["lictor-bus"]);
     only(&house, "redb", &["lictor-store"]);
-    only(&house, "kube", &["lictor-ingest", "lictor-cluster", "lictor-enforcer", "lictor-tests"]);
-    only(&house, "axum", &["lictor-serve", "lictor-ingest", "lictor-enforcer", "lictor-store"]);
+    only(&house, "kube", &["lictor-ingest", "lictor-cluster", "lictor-admission", "lictor-tests"]);
+    only(&house, "axum", &["lictor-serve", "lictor-ingest", "lictor-admission", "lictor-store"]);
     only(&house, "tracing-subscriber", &["lictor"]);
     only(
         &house,
         "clap",
-        &["lictor", "lictor-ingest", "lictor-evaluator", "lictor-cluster", "lictor-enforcer", "lictor-store"],
+        &[
+            "lictor",
+            "lictor-ingest",
+            "lictor-evaluator",
+            "lictor-cluster",
+            "lictor-admission",
+            "lictor-enforcer",
+            "lictor-store",
+        ],
     );
     for name in house.our_names() {
         for (path, text) in house.sources(&name) {
@@ -163,7 +171,7 @@ fn each_outside_thing_has_one_room() {
 #[test]
 fn only_one_module_writes_to_kubernetes() {
     let house = House::look();
-    let writers: Vec<PathBuf> = ["lictor-ingest", "lictor-enforcer"]
+    let writers: Vec<PathBuf> = ["lictor-ingest", "lictor-cluster", "lictor-admission"]
         .into_iter()
         .flat_map(|name| house.sources(name))
         .filter(|(_, text)| text.contains("kube::api::Patch") || text.contains("kube::api::DeleteParams"))

@@ -106,7 +106,7 @@ pub(crate) enum EnforcerJob {
         #[command(flatten)]
         nats: Nats,
         #[command(flatten)]
-        config: Box<lictor_enforcer::admission::Config>,
+        config: Box<lictor_admission::Config>,
     },
 }
 

@@ -41,17 +41,13 @@ pub(super) async fn enforcer(nats: Nats, config: lictor_enforcer::Config) -> Res
     Ok(Exit::Fine)
 }
 
-pub(super) async fn admission(
-    nats: Nats,
-    config: lictor_enforcer::admission::Config,
-) -> Result<Exit, Failure> {
+pub(super) async fn admission(nats: Nats, config: lictor_admission::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let bus = super::options(&nats.nats_url, &nats.bus, "lictor-admission")?;
-    let summary =
-        lictor_enforcer::admission::run(config, bus, stop.cancelled_owned()).await.map_err(|error| {
-            let hint = error.hint();
-            Failure::unreachable(error).hint(hint)
-        })?;
+    let summary = lictor_admission::run(config, bus, stop.cancelled_owned()).await.map_err(|error| {
+        let hint = error.hint();
+        Failure::unreachable(error).hint(hint)
+    })?;
     crate::text::note(&summary.to_string());
     Ok(Exit::Fine)
 }

@@ -18,15 +18,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::WhenUnknown;
-use super::exempt::Exclusions;
-use super::images::Images;
-use super::keeper::Keeper;
-use super::lookup::{Lookup, cluster_id};
-use super::recorder::recorder;
-use super::reviewer::{Counts, Reviewer, Rules, Summary};
-use super::settings::KeeperConfig;
-use super::{follow, http};
+use crate::decide::WhenUnknown;
+use crate::exempt::Exclusions;
+use crate::images::Images;
+use crate::keeper::Keeper;
+use crate::lookup::{Lookup, cluster_id};
+use crate::recorder::recorder;
+use crate::reviewer::{Counts, Reviewer, Rules, Summary};
+use crate::settings::KeeperConfig;
+use crate::{follow, http};
 use lictor_cluster::Cluster;
 
 /// How long what was judged may take to be published once the last answer is given.

@@ -23,7 +23,7 @@ use serde_json::json;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::break_glass;
+use crate::break_glass;
 
 /// The kinds of workload: API group and version, kind, resource.
 const KINDS: [(&str, &str, &str); 10] = [

@@ -11,6 +11,8 @@
 //!
 //! It works without the bus: by the policies it read last, of which a copy is kept on disk. What is not known is
 //! said, and the installation says whether that denies.
+//!
+//! This crate must not know how to write to Kubernetes: `lictor-cluster` does.
 
 pub mod answer;
 pub mod break_glass;

@@ -14,8 +14,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-use super::certificate::Names;
-use super::settings::{KeeperConfig, Where};
+use crate::certificate::Names;
+use crate::settings::{KeeperConfig, Where};
 
 /// How long the API server waits for the one that only looks on, in seconds.
 const LOOK_ON_FOR: i32 = 2;
@@ -198,7 +198,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::admission::certificate::{Authority, Bundle, Validity};
+    use crate::certificate::{Authority, Bundle, Validity};
 
     fn config() -> KeeperConfig {
         KeeperConfig {

@@ -19,16 +19,16 @@ use lictor_wire::{
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::answer::{self, Answer};
-use super::break_glass::{self, Claim};
-use super::decide::{Findings, WhenUnknown};
-use super::exempt::Exclusions;
-use super::harmless::{Harmless, harmless};
-use super::images::Images;
-use super::lookup::{Lookup, LookupError};
-use super::owner::stands_for;
-use super::policies::Policies;
-use super::recorder::{Record, Recorder};
+use crate::answer::{self, Answer};
+use crate::break_glass::{self, Claim};
+use crate::decide::{Findings, WhenUnknown};
+use crate::exempt::Exclusions;
+use crate::harmless::{Harmless, harmless};
+use crate::images::Images;
+use crate::lookup::{Lookup, LookupError};
+use crate::owner::stands_for;
+use crate::policies::Policies;
+use crate::recorder::{Record, Recorder};
 
 /// What a reviewer keeps to.
 #[derive(Debug, Clone)]

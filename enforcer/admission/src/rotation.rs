@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::certificate::{Authority, Bundle, Leaf, MakeError, Names, Validity, certificates, pem_of};
+use crate::certificate::{Authority, Bundle, Leaf, MakeError, Names, Validity, certificates, pem_of};
 
 /// How long things last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use lictor_wire::policy::Severity;
 use lictor_wire::{Evidence, Verdict, Violation};
 use serde::Serialize;
 
-use super::break_glass;
-use super::decide::Findings;
-use super::policies::Policies;
+use crate::break_glass;
+use crate::decide::Findings;
+use crate::policies::Policies;
 
 /// Evidence shown per policy. The rest is in the verdict, whose id the answer gives.
 const EVIDENCE_SHOWN: usize = 5;

@@ -15,11 +15,11 @@ use lictor_serve::tls::{Certificates, Identity};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::certificate::{Bundle, Names};
-use super::lease::{RENEW_EVERY, Turn, Watching};
-use super::registration::{Registration, names, published};
-use super::rotation::{self, Change, Lifetimes, Published, Step};
-use super::settings::KeeperConfig;
+use crate::certificate::{Bundle, Names};
+use crate::lease::{RENEW_EVERY, Turn, Watching};
+use crate::registration::{Registration, names, published};
+use crate::rotation::{self, Change, Lifetimes, Published, Step};
+use crate::settings::KeeperConfig;
 use lictor_cluster::{Cluster, ClusterError, bytes};
 
 /// Steps of one turn at the most: a rotation has four, and more would be two replicas undoing each other.

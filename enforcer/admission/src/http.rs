@@ -13,7 +13,7 @@ use lictor_serve::{Limits, limited};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::reviewer::Reviewer;
+use crate::reviewer::Reviewer;
 
 /// Bytes of a review. An object is up to 3 MiB as it is sent to the API server; a review holds two, as JSON.
 const BODY: usize = 16 * 1024 * 1024;
@@ -74,15 +74,15 @@ mod tests {
     use tokio::sync::watch;
     use tower::ServiceExt;
 
-    use super::super::decide::WhenUnknown;
-    use super::super::exempt::Exclusions;
-    use super::super::images::Images;
-    use super::super::lookup::Lookup;
-    use super::super::policies::InForce;
-    use super::super::policies::tests::document;
-    use super::super::recorder::recorder;
-    use super::super::reviewer::{Counts, Rules};
     use super::*;
+    use crate::decide::WhenUnknown;
+    use crate::exempt::Exclusions;
+    use crate::images::Images;
+    use crate::lookup::Lookup;
+    use crate::policies::InForce;
+    use crate::policies::tests::document;
+    use crate::recorder::recorder;
+    use crate::reviewer::{Counts, Rules};
 
     const POLICY: &str = r#"{"id":"p-1","name":"No latest tag","severity":"LOW_SEVERITY","categories":["x"],
         "lifecycleStages":["DEPLOY"],"policyVersion":"1.1","enforcementActions":["SCALE_TO_ZERO_ENFORCEMENT"],

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::ValueEnum;
 use lictor_wire::{PolicyFailure, Undecided, Verdict, Violation};
 
-use super::policies::Policies;
+use crate::policies::Policies;
 
 /// What becomes of a request while a fact that an enforced policy asks for is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

@@ -14,22 +14,22 @@ use crate::plan::Intent;
 
 /// What the guards keep to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Namespaces that are judged and never acted on, by exact name.
-    pub protected_namespaces: BTreeSet<String>,
+    pub(crate) protected_namespaces: BTreeSet<String>,
     /// Actions per namespace within [`Limits::window`]; after that violations are only told.
-    pub blast_radius: usize,
+    pub(crate) blast_radius: usize,
     /// The window of the blast radius.
-    pub window: Duration,
+    pub(crate) window: Duration,
     /// Events older than this are not acted on: the world has moved on, and replaying a log must not kill pods.
-    pub stale_after: Duration,
+    pub(crate) stale_after: Duration,
     /// Nothing is executed; receipts say what would have been.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// What has been decided lately, by all enforcers together: read from the receipts stream.
 #[derive(Debug, Default)]
-pub struct Recent {
+pub(crate) struct Recent {
     progress: HashMap<ActionKey, Progress>,
     order: VecDeque<ActionKey>,
     acted: HashMap<(String, String), VecDeque<Timestamp>>,
@@ -37,7 +37,7 @@ pub struct Recent {
 
 /// How far an action is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// It was decided for; how it ended is not written yet.
     Decided,
     /// It was refused, or how it ended is written.
@@ -53,7 +53,7 @@ const REMEMBERED: usize = 65_536;
 /// `policy` is the policy as it is in force now; `None` when it was deleted. `beside` actions were decided for the
 /// same entity just now and have no receipt yet.
 #[must_use]
-pub fn decide(
+pub(crate) fn decide(
     intent: &Intent<'_>,
     limits: &Limits,
     recent: &Recent,
@@ -126,7 +126,7 @@ fn no_longer_asked(intent: &Intent<'_>, policy: Option<&Policy>) -> Option<Strin
 impl Limits {
     /// The usual limits for a lictor that runs in `own_namespace`.
     #[must_use]
-    pub fn usual(own_namespace: &str) -> Self {
+    pub(crate) fn usual(own_namespace: &str) -> Self {
         let protected = PROTECTED_NAMESPACES.into_iter().chain([own_namespace]);
         Self {
             protected_namespaces: protected.filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect(),
@@ -140,7 +140,7 @@ impl Limits {
 
 impl Recent {
     /// Takes note of a receipt, this enforcer's or another's. A repeated one changes nothing.
-    pub fn note(&mut self, receipt: &Receipt) {
+    pub(crate) fn note(&mut self, receipt: &Receipt) {
         let progress = match &receipt.step {
             ReceiptStep::Decision(Decision::Act | Decision::DryRun) => Progress::Decided,
             ReceiptStep::Decision(Decision::Refuse { .. }) | ReceiptStep::Outcome(_) => Progress::Finished,
@@ -164,12 +164,12 @@ impl Recent {
 
     /// How far an action is; `None` when nobody has decided about it.
     #[must_use]
-    pub fn progress(&self, key: &ActionKey) -> Option<Progress> {
+    pub(crate) fn progress(&self, key: &ActionKey) -> Option<Progress> {
         self.progress.get(key).copied()
     }
 
     /// Forgets actions that are out of the window.
-    pub fn forget(&mut self, window: Duration, now: Timestamp) {
+    pub(crate) fn forget(&mut self, window: Duration, now: Timestamp) {
         self.acted.retain(|_, times| {
             times.retain(|at| within(*at, window, now));
             !times.is_empty()

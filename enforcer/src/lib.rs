@@ -7,8 +7,8 @@
 //! Execution is a dry run: receipts say what would have been done, and that nothing was. This crate must not know
 //! how a verdict came about.
 
-pub mod guard;
-pub mod plan;
-pub mod role;
+mod guard;
+mod plan;
+mod role;
 
 pub use role::{Config, EnforcerError, Summary, run};

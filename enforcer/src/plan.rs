@@ -5,18 +5,18 @@ use lictor_wire::{ActionKey, Verdict, Violation};
 
 /// One action a violation asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Intent<'a> {
+pub(crate) struct Intent<'a> {
     /// The verdict.
-    pub verdict: &'a Verdict,
+    pub(crate) verdict: &'a Verdict,
     /// The violation.
-    pub violation: &'a Violation,
+    pub(crate) violation: &'a Violation,
     /// The action.
-    pub action: EnforcementAction,
+    pub(crate) action: EnforcementAction,
 }
 
 /// The actions a verdict asks for: of each violation the first its policy names, as in StackRox, where one alert
 /// carries one action.
-pub fn plan(verdict: &Verdict) -> impl Iterator<Item = Intent<'_>> {
+pub(crate) fn plan(verdict: &Verdict) -> impl Iterator<Item = Intent<'_>> {
     verdict.violations.iter().filter_map(move |violation| {
         let action = violation.enforcement.iter().copied().find(|action| executable(*action))?;
         Some(Intent { verdict, violation, action })
@@ -33,7 +33,7 @@ const fn executable(action: EnforcementAction) -> bool {
 impl Intent<'_> {
     /// The key under which this is done at most once.
     #[must_use]
-    pub fn key(&self) -> ActionKey {
+    pub(crate) fn key(&self) -> ActionKey {
         ActionKey::of(&self.violation.id, self.action)
     }
 }

@@ -23,58 +23,58 @@ const MESSAGE: usize = 16 * 1024;
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Whether the request goes on.
-    pub allowed: bool,
+    pub(crate) allowed: bool,
     /// The HTTP status of a denial.
-    pub code: u16,
+    pub(crate) code: u16,
     /// Why it is denied.
-    pub message: String,
+    pub(crate) message: String,
     /// What the person is told although the request goes on.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// What the API server writes into its audit log.
-    pub audit: BTreeMap<String, String>,
+    pub(crate) audit: BTreeMap<String, String>,
 }
 
 impl Answer {
     /// The request goes on, for a reason the audit log gets to know.
     #[must_use]
-    pub fn allow(reason: &str) -> Self {
+    pub(crate) fn allow(reason: &str) -> Self {
         let audit = BTreeMap::from([("decision".to_owned(), format!("allowed: {reason}"))]);
         Self { allowed: true, audit, ..Self::default() }
     }
 
     /// The request is denied.
     #[must_use]
-    pub fn deny(code: u16, message: String) -> Self {
+    pub(crate) fn deny(code: u16, message: String) -> Self {
         let audit = BTreeMap::from([("decision".to_owned(), "denied".to_owned())]);
         Self { allowed: false, code, message: cut(message, MESSAGE), audit, ..Self::default() }
     }
 
     /// With something to read although the request goes on.
     #[must_use]
-    pub fn warning(mut self, text: &str) -> Self {
+    pub(crate) fn warning(mut self, text: &str) -> Self {
         self.warnings.push(cut(one_line(text), WARNING));
         self
     }
 
     /// With the verdict's id for the audit log.
     #[must_use]
-    pub fn about(mut self, verdict: &Verdict) -> Self {
+    pub(crate) fn about(mut self, verdict: &Verdict) -> Self {
         self.audit.insert("verdict".to_owned(), verdict.id.to_string());
         self
     }
 
     /// With a decision other than the plain one for the audit log.
     #[must_use]
-    pub fn decided(mut self, decision: &str) -> Self {
+    pub(crate) fn decided(mut self, decision: &str) -> Self {
         self.audit.insert("decision".to_owned(), one_line(decision));
         self
     }
 
     /// The `AdmissionReview` that answers the request `uid`.
     #[must_use]
-    pub fn review(&self, uid: &str) -> Response<'_> {
+    pub(crate) fn review(&self, uid: &str) -> Response<'_> {
         let status = (!self.allowed).then(|| Status {
             status: "Failure",
             code: self.code,
@@ -98,7 +98,7 @@ impl Answer {
 /// The message of a denial: every policy that speaks against the request, what was found, what to change, and how to
 /// ask for an exception.
 #[must_use]
-pub fn denial(
+pub(crate) fn denial(
     findings: &Findings<'_>,
     verdict: &Verdict,
     policies: &Policies,
@@ -142,7 +142,7 @@ pub fn denial(
 
 /// One warning per policy that is violated and not enforced, and one for what is not known.
 #[must_use]
-pub fn warnings(findings: &Findings<'_>, policies: &Policies) -> Vec<String> {
+pub(crate) fn warnings(findings: &Findings<'_>, policies: &Policies) -> Vec<String> {
     let told = findings.told.iter().map(|violation| {
         let what_to_do = remediation(violation, policies).map(|text| format!("; {text}")).unwrap_or_default();
         format!("policy \"{}\" is violated: {}{what_to_do}", violation.policy.name, found(violation))
@@ -218,7 +218,7 @@ fn cut(mut text: String, most: usize) -> String {
 /// An `AdmissionReview` with an answer.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Response<'a> {
+pub(crate) struct Response<'a> {
     api_version: &'static str,
     kind: &'static str,
     response: Inner<'a>,

@@ -10,21 +10,21 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 /// The annotation that gives the reason.
-pub const REASON: &str = "lictor.io/break-glass";
+pub(crate) const REASON: &str = "lictor.io/break-glass";
 /// StackRox's annotation, whose value is taken for the reason.
-pub const STACKROX_REASON: &str = "admission.stackrox.io/break-glass";
+pub(crate) const STACKROX_REASON: &str = "admission.stackrox.io/break-glass";
 /// The annotation that says until when, as RFC 3339.
-pub const UNTIL: &str = "lictor.io/break-glass-until";
+pub(crate) const UNTIL: &str = "lictor.io/break-glass-until";
 /// API group of the right.
-pub const GROUP: &str = "lictor.io";
+pub(crate) const GROUP: &str = "lictor.io";
 /// Resource of the right.
-pub const RESOURCE: &str = "workloads";
+pub(crate) const RESOURCE: &str = "workloads";
 /// Verb of the right.
-pub const VERB: &str = "break-glass";
+pub(crate) const VERB: &str = "break-glass";
 
 /// What the annotations say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// Nothing.
     None,
     /// Something, and it does not count.
@@ -40,7 +40,7 @@ pub enum Claim {
 
 /// Reads the annotations. A claim may reach `longest` ahead at the most.
 #[must_use]
-pub fn claim(annotations: &BTreeMap<String, String>, now: Timestamp, longest: Duration) -> Claim {
+pub(crate) fn claim(annotations: &BTreeMap<String, String>, now: Timestamp, longest: Duration) -> Claim {
     let Some(reason) = annotations.get(REASON).or_else(|| annotations.get(STACKROX_REASON)) else {
         return Claim::None;
     };

@@ -22,24 +22,24 @@ use x509_parser::prelude::X509Certificate;
 use lictor_cluster::SecretData;
 
 /// The names and addresses the API server may call the webhook by.
-pub type Names = BTreeSet<String>;
+pub(crate) type Names = BTreeSet<String>;
 
 /// What lies in the Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bundle {
+pub(crate) struct Bundle {
     /// The authority in force.
-    pub authority: Authority,
+    pub(crate) authority: Authority,
     /// The authority that follows it.
-    pub next: Option<Authority>,
+    pub(crate) next: Option<Authority>,
     /// What is served, signed by one of the two. Absent while nothing of theirs may be served yet.
-    pub leaf: Option<Leaf>,
+    pub(crate) leaf: Option<Leaf>,
     /// Authorities of a bundle that was lost, in PEM: trusted while replicas may still serve what they signed.
-    pub retired: String,
+    pub(crate) retired: String,
 }
 
 /// A certificate authority and its key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Authority {
+pub(crate) struct Authority {
     certificate: String,
     key: String,
     der: Vec<u8>,
@@ -48,7 +48,7 @@ pub struct Authority {
 
 /// A server's certificate and its key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Leaf {
+pub(crate) struct Leaf {
     certificate: String,
     key: String,
     der: Vec<u8>,
@@ -58,17 +58,17 @@ pub struct Leaf {
 
 /// From when until when a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Validity {
+pub(crate) struct Validity {
     /// The first moment.
-    pub from: Timestamp,
+    pub(crate) from: Timestamp,
     /// The last moment.
-    pub until: Timestamp,
+    pub(crate) until: Timestamp,
 }
 
 /// What was found in a Secret and cannot be used. It is replaced, carefully.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum BundleError {
+pub(crate) enum BundleError {
     /// A key of the Secret is absent.
     #[error("the secret has no `{0}`")]
     Absent(&'static str),
@@ -83,7 +83,7 @@ pub enum BundleError {
 /// A certificate could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("a certificate cannot be made: {0}")]
-pub struct MakeError(#[from] rcgen::Error);
+pub(crate) struct MakeError(#[from] rcgen::Error);
 
 const AUTHORITY: (&str, &str) = ("ca.crt", "ca.key");
 const NEXT: (&str, &str) = ("next-ca.crt", "next-ca.key");
@@ -99,7 +99,7 @@ impl Bundle {
     ///
     /// # Errors
     /// When the authority in force cannot be used.
-    pub fn read(data: &SecretData) -> Result<Self, BundleError> {
+    pub(crate) fn read(data: &SecretData) -> Result<Self, BundleError> {
         let authority = Authority::read(data, AUTHORITY)?;
         let next = Authority::read(data, NEXT).ok();
         let leaf = Leaf::read(data).ok().filter(|leaf| {
@@ -111,7 +111,7 @@ impl Bundle {
 
     /// What is to lie in the Secret. The type of the Secret wants its two keys to exist always.
     #[must_use]
-    pub fn data(&self) -> SecretData {
+    pub(crate) fn data(&self) -> SecretData {
         let mut data = SecretData::new();
         let mut put = |(certificate, key): (&str, &str), pem: (&str, &str)| {
             data.insert(certificate.to_owned(), pem.0.as_bytes().to_vec());
@@ -129,7 +129,7 @@ impl Bundle {
     }
 
     /// The authorities, the one in force first.
-    pub fn authorities(&self) -> impl Iterator<Item = &Authority> {
+    pub(crate) fn authorities(&self) -> impl Iterator<Item = &Authority> {
         [Some(&self.authority), self.next.as_ref()].into_iter().flatten()
     }
 }
@@ -141,7 +141,7 @@ impl Authority {
     ///
     /// # Errors
     /// When there is no randomness, or the time is beyond what certificates can say.
-    pub fn new(validity: Validity) -> Result<Self, MakeError> {
+    pub(crate) fn new(validity: Validity) -> Result<Self, MakeError> {
         let mut params = params(validity, &format!("lictor admission authority {}", validity.from));
         // It signs what is served, and nothing that signs in turn.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -160,7 +160,7 @@ impl Authority {
     ///
     /// # Errors
     /// When there is no randomness, or a name is none.
-    pub fn sign(&self, names: &Names, validity: Validity) -> Result<Leaf, MakeError> {
+    pub(crate) fn sign(&self, names: &Names, validity: Validity) -> Result<Leaf, MakeError> {
         let validity = Validity { until: validity.until.min(self.validity.until), ..validity };
         let mut params = params(validity, "lictor admission");
         let names_given = CertificateParams::new(names.iter().cloned().collect::<Vec<_>>())?;
@@ -182,7 +182,7 @@ impl Authority {
 
     /// Whether this authority signed it.
     #[must_use]
-    pub fn signed(&self, leaf: &Leaf) -> bool {
+    pub(crate) fn signed(&self, leaf: &Leaf) -> bool {
         let (Ok((_, own)), Ok((_, leaf))) =
             (x509_parser::parse_x509_certificate(&self.der), x509_parser::parse_x509_certificate(&leaf.der))
         else {
@@ -193,19 +193,13 @@ impl Authority {
 
     /// The certificate, in PEM.
     #[must_use]
-    pub fn certificate(&self) -> &str {
+    pub(crate) fn certificate(&self) -> &str {
         &self.certificate
-    }
-
-    /// The certificate, in DER.
-    #[must_use]
-    pub fn der(&self) -> &[u8] {
-        &self.der
     }
 
     /// From when until when it is valid.
     #[must_use]
-    pub const fn validity(&self) -> Validity {
+    pub(crate) const fn validity(&self) -> Validity {
         self.validity
     }
 
@@ -223,31 +217,31 @@ impl Authority {
 impl Leaf {
     /// The certificate, in PEM.
     #[must_use]
-    pub fn certificate(&self) -> &str {
+    pub(crate) fn certificate(&self) -> &str {
         &self.certificate
     }
 
     /// Its private key, in PEM.
     #[must_use]
-    pub fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         &self.key
     }
 
     /// The certificate, in DER.
     #[must_use]
-    pub fn der(&self) -> &[u8] {
+    pub(crate) fn der(&self) -> &[u8] {
         &self.der
     }
 
     /// From when until when it is valid.
     #[must_use]
-    pub const fn validity(&self) -> Validity {
+    pub(crate) const fn validity(&self) -> Validity {
         self.validity
     }
 
     /// The names and addresses it is for.
     #[must_use]
-    pub const fn names(&self) -> &Names {
+    pub(crate) const fn names(&self) -> &Names {
         &self.names
     }
 
@@ -274,7 +268,7 @@ impl fmt::Debug for Leaf {
 
 /// The certificates of a PEM bundle in DER, each with the moment it ends. What is no certificate is left out.
 #[must_use]
-pub fn certificates(pem: &[u8]) -> Vec<(Vec<u8>, Timestamp)> {
+pub(crate) fn certificates(pem: &[u8]) -> Vec<(Vec<u8>, Timestamp)> {
     Pem::iter_from_buffer(pem)
         .filter_map(Result::ok)
         .filter_map(|pem| {
@@ -286,7 +280,7 @@ pub fn certificates(pem: &[u8]) -> Vec<(Vec<u8>, Timestamp)> {
 
 /// A certificate in PEM.
 #[must_use]
-pub fn pem_of(der: &[u8]) -> String {
+pub(crate) fn pem_of(der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in text.as_bytes().chunks(64) {

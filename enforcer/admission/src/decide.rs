@@ -9,7 +9,7 @@ use crate::policies::Policies;
 
 /// What becomes of a request while a fact that an enforced policy asks for is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum WhenUnknown {
+pub(crate) enum WhenUnknown {
     /// It is let through, and the warning says what was not known.
     #[default]
     Allow,
@@ -19,21 +19,21 @@ pub enum WhenUnknown {
 
 /// What speaks against a request, and what is only worth saying.
 #[derive(Debug, Default)]
-pub struct Findings<'a> {
+pub(crate) struct Findings<'a> {
     /// Violations of policies that ask for a denial.
-    pub enforced: Vec<&'a Violation>,
+    pub(crate) enforced: Vec<&'a Violation>,
     /// Violations of other policies.
-    pub told: Vec<&'a Violation>,
+    pub(crate) told: Vec<&'a Violation>,
     /// Policies that ask for a denial and could not be decided: with the facts that are missing.
-    pub unknown: Vec<&'a Undecided>,
+    pub(crate) unknown: Vec<&'a Undecided>,
     /// Policies that ask for a denial and whose evaluation failed.
-    pub failed: Vec<&'a PolicyFailure>,
+    pub(crate) failed: Vec<&'a PolicyFailure>,
 }
 
 impl<'a> Findings<'a> {
     /// Sorts what a verdict holds.
     #[must_use]
-    pub fn of(verdict: &'a Verdict, policies: &Policies) -> Self {
+    pub(crate) fn of(verdict: &'a Verdict, policies: &Policies) -> Self {
         let (enforced, told) =
             verdict.violations.iter().partition(|violation| !violation.enforcement.is_empty());
         let unknown = verdict.undecided.iter().filter(|undecided| policies.denies(&undecided.policy.id));
@@ -44,7 +44,7 @@ impl<'a> Findings<'a> {
     /// Whether the request is denied. A policy whose evaluation failed denies: whoever can make it fail could
     /// otherwise switch it off.
     #[must_use]
-    pub fn denies(&self, when_unknown: WhenUnknown) -> bool {
+    pub(crate) fn denies(&self, when_unknown: WhenUnknown) -> bool {
         !self.enforced.is_empty()
             || !self.failed.is_empty()
             || (when_unknown == WhenUnknown::Deny && !self.unknown.is_empty())
@@ -52,7 +52,7 @@ impl<'a> Findings<'a> {
 
     /// The facts that enforced policies would have needed, each once.
     #[must_use]
-    pub fn missing(&self) -> BTreeSet<&'a str> {
+    pub(crate) fn missing(&self) -> BTreeSet<&'a str> {
         self.unknown.iter().flat_map(|undecided| &undecided.missing).map(String::as_str).collect()
     }
 }

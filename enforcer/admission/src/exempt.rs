@@ -14,30 +14,30 @@ use lictor_cluster::PROTECTED_NAMESPACES;
 use lictor_cluster::Protected;
 
 /// Users of the control plane that are no service accounts.
-pub const CONTROL_PLANE_USERS: [&str; 4] =
+pub(crate) const CONTROL_PLANE_USERS: [&str; 4] =
     ["system:apiserver", "system:kube-controller-manager", "system:kube-proxy", "system:kube-scheduler"];
 
 /// Groups of the control plane: the kubelets.
-pub const CONTROL_PLANE_GROUPS: [&str; 1] = ["system:nodes"];
+pub(crate) const CONTROL_PLANE_GROUPS: [&str; 1] = ["system:nodes"];
 
 /// What is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Exclusions")]
-pub struct Exclusions {
+pub(crate) struct Exclusions {
     /// Whole namespaces.
     #[command(flatten)]
-    pub protected: Protected,
+    pub(crate) protected: Protected,
     /// Users who are not held up, by exact name.
     #[arg(long, value_delimiter = ',', default_values = CONTROL_PLANE_USERS, value_name = "USER")]
-    pub exempt_users: Vec<String>,
+    pub(crate) exempt_users: Vec<String>,
     /// Groups whose members are not held up, by exact name.
     #[arg(long, value_delimiter = ',', default_values = CONTROL_PLANE_GROUPS, value_name = "GROUP")]
-    pub exempt_groups: Vec<String>,
+    pub(crate) exempt_groups: Vec<String>,
 }
 
 /// Why a request is let through unjudged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exemption {
+pub(crate) enum Exemption {
     /// The namespace is excluded from enforcement.
     Namespace(String),
     /// A service account of such a namespace asks.
@@ -51,7 +51,7 @@ pub enum Exemption {
 impl Exclusions {
     /// Whether the one who asks is not to be held up.
     #[must_use]
-    pub fn of_user(&self, request: &RequestEvent) -> Option<Exemption> {
+    pub(crate) fn of_user(&self, request: &RequestEvent) -> Option<Exemption> {
         let user = &request.user;
         if let Some(namespace) = service_account_namespace(&user.username, &user.groups)
             && self.protected.covers(namespace)
@@ -67,7 +67,7 @@ impl Exclusions {
 
     /// Whether the namespace asked about is excluded.
     #[must_use]
-    pub fn of_namespace(&self, request: &RequestEvent) -> Option<Exemption> {
+    pub(crate) fn of_namespace(&self, request: &RequestEvent) -> Option<Exemption> {
         let namespace = &request.object_ref.namespace;
         self.protected.covers(namespace).then(|| Exemption::Namespace(namespace.clone()))
     }

@@ -20,7 +20,7 @@ const CONNECT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const TOGETHER_WITHIN: Duration = Duration::from_millis(5);
 
 /// Connects, trying for ever: admission works without the bus.
-pub async fn connect(options: BusOptions, connected: watch::Sender<Option<Bus>>) {
+pub(crate) async fn connect(options: BusOptions, connected: watch::Sender<Option<Bus>>) {
     let mut told = false;
     loop {
         match Bus::connect(options.clone()).await {
@@ -40,7 +40,7 @@ pub async fn connect(options: BusOptions, connected: watch::Sender<Option<Bus>>)
 }
 
 /// Follows the policy log. `copy` is where the last good policies are kept for a start without the bus.
-pub async fn policies(
+pub(crate) async fn policies(
     mut bus: watch::Receiver<Option<Bus>>,
     copy: Option<PathBuf>,
     in_force: watch::Sender<Option<Arc<Policies>>>,
@@ -116,7 +116,7 @@ async fn put_in_force(
 }
 
 /// Follows the labels of the cluster.
-pub async fn cluster_labels(
+pub(crate) async fn cluster_labels(
     mut bus: watch::Receiver<Option<Bus>>,
     cluster: ClusterId,
     labels: watch::Sender<Option<Arc<BTreeMap<String, String>>>>,

@@ -9,7 +9,7 @@ use lictor_wire::{Deployment, RequestOperation};
 
 /// Why a request is never denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Harmless {
+pub(crate) enum Harmless {
     /// Fewer pods than before, and nothing else.
     ScaleDown,
     /// The object is on its way out, and what its pods run stays as it was.
@@ -24,7 +24,7 @@ pub enum Harmless {
 
 /// Whether a review is one that is never denied. For a scale, put the workload in first.
 #[must_use]
-pub fn harmless(review: &Review) -> Option<Harmless> {
+pub(crate) fn harmless(review: &Review) -> Option<Harmless> {
     let request = &review.request;
     if request.operation == RequestOperation::Delete {
         return Some(Harmless::Deletion);

@@ -35,7 +35,7 @@ struct Patience {
 }
 
 /// The paths of the webhooks.
-pub fn router(reviewer: Arc<Reviewer>) -> Router {
+pub(crate) fn router(reviewer: Arc<Reviewer>) -> Router {
     let routes =
         Router::new().route("/validate", post(review)).route("/events", post(review)).with_state(reviewer);
     limited(routes, Limits { body: BODY, time: LONGEST })

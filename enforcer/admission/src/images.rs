@@ -23,7 +23,7 @@ type Known = (u64, Arc<ImageFacts>);
 
 /// Reads facts about images. Without the bus nothing is known but what is remembered.
 #[derive(Debug)]
-pub struct Images {
+pub(crate) struct Images {
     bus: watch::Receiver<Option<Bus>>,
     remembered: Mutex<LruCache<String, (Instant, Known)>>,
 }
@@ -31,13 +31,13 @@ pub struct Images {
 impl Images {
     /// Reads over the bus, as soon as there is one.
     #[must_use]
-    pub fn new(bus: watch::Receiver<Option<Bus>>) -> Self {
+    pub(crate) fn new(bus: watch::Receiver<Option<Bus>>) -> Self {
         Self { bus, remembered: Mutex::new(LruCache::new(REMEMBERED)) }
     }
 
     /// What is known of each container's image until `deadline`, in order. An image without a digest is not known:
     /// a tag may mean another image tomorrow.
-    pub async fn of(&self, workload: &Deployment, deadline: Instant) -> Vec<Option<Known>> {
+    pub(crate) async fn of(&self, workload: &Deployment, deadline: Instant) -> Vec<Option<Known>> {
         let digests = workload.containers.iter().map(|container| container.image.id.as_str());
         join_all(digests.map(|digest| self.facts(digest, deadline))).await
     }

@@ -35,7 +35,7 @@ const REST: Duration = Duration::from_millis(200);
 const AT_ONCE: usize = 64;
 
 /// Keeps one replica.
-pub struct Keeper {
+pub(crate) struct Keeper {
     cluster: Cluster,
     config: KeeperConfig,
     excluded: BTreeSet<String>,
@@ -71,7 +71,7 @@ impl TurnError {
 impl Keeper {
     /// A replica under a name of its own.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         cluster: Cluster,
         config: KeeperConfig,
         excluded: BTreeSet<String>,
@@ -90,16 +90,8 @@ impl Keeper {
         }
     }
 
-    /// With other lifetimes: a test that sees a rotation.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn with_lifetimes(mut self, lifetimes: Lifetimes) -> Self {
-        self.lifetimes = lifetimes;
-        self
-    }
-
     /// Keeps until told to stop; gives the lease back then.
-    pub async fn keep(mut self, stop: CancellationToken) {
+    pub(crate) async fn keep(mut self, stop: CancellationToken) {
         let changes = self.cluster.changes(&self.config.webhook_name, &self.config.certificate_secret);
         let mut changes = std::pin::pin!(changes.ready_chunks(AT_ONCE));
         while !stop.is_cancelled() {
@@ -236,3 +228,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

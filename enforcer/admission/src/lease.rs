@@ -12,21 +12,21 @@ use tokio::time::Instant;
 
 /// How long a holder that is not heard of keeps the lease. A registration that was damaged while its holder died is
 /// repaired this much later.
-pub const DURATION: Duration = Duration::from_secs(10);
+pub(crate) const DURATION: Duration = Duration::from_secs(10);
 
 /// How often the holder says that it lives: two may be lost.
-pub const RENEW_EVERY: Duration = Duration::from_secs(3);
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(3);
 
 /// What one replica knows about the lease.
 #[derive(Debug)]
-pub struct Watching {
+pub(crate) struct Watching {
     own: String,
     seen: Option<(LeaseSpec, Instant)>,
 }
 
 /// What to do about the lease.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// Write this: to take it, or to keep it.
     Write(LeaseSpec),
     /// It is one's own, and was renewed a moment ago.
@@ -38,12 +38,12 @@ pub enum Turn {
 impl Watching {
     /// A replica under a name of its own.
     #[must_use]
-    pub fn new(own: &str) -> Self {
+    pub(crate) fn new(own: &str) -> Self {
         Self { own: own.to_owned(), seen: None }
     }
 
     /// Decides about the lease as it was read.
-    pub fn turn(&mut self, found: Option<&LeaseSpec>, now: Timestamp, clock: Instant) -> Turn {
+    pub(crate) fn turn(&mut self, found: Option<&LeaseSpec>, now: Timestamp, clock: Instant) -> Turn {
         let Some(found) = found else { return Turn::Write(self.spec(None, now)) };
         let holder = found.holder_identity.as_deref().unwrap_or_default();
         let since = match &self.seen {
@@ -71,7 +71,7 @@ impl Watching {
 
     /// The lease given back, so that the next one need not wait; `None` when it is not one's own.
     #[must_use]
-    pub fn given_back(&self, found: &LeaseSpec) -> Option<LeaseSpec> {
+    pub(crate) fn given_back(&self, found: &LeaseSpec) -> Option<LeaseSpec> {
         let own = found.holder_identity.as_deref() == Some(&self.own);
         own.then(|| LeaseSpec { holder_identity: Some(String::new()), ..found.clone() })
     }

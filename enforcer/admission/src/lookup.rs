@@ -51,7 +51,7 @@ const OWNERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// Why the API did not say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LookupError {
+pub(crate) enum LookupError {
     /// There was not enough time.
     #[error("the Kubernetes API did not answer in time about {what}")]
     Late {
@@ -69,7 +69,7 @@ pub enum LookupError {
 }
 
 /// Reads the cluster.
-pub struct Lookup {
+pub(crate) struct Lookup {
     client: Client,
     cluster: ClusterId,
     namespaces: reflector::Store<Namespace>,
@@ -81,7 +81,7 @@ pub struct Lookup {
 ///
 /// # Errors
 /// When the API does not say.
-pub async fn cluster_id(client: &Client) -> Result<ClusterId, kube::Error> {
+pub(crate) async fn cluster_id(client: &Client) -> Result<ClusterId, kube::Error> {
     let namespace = Api::<Namespace>::all(client.clone()).get("kube-system").await?;
     Ok(ClusterId::new(namespace.metadata.uid.unwrap_or_default()))
 }
@@ -89,7 +89,7 @@ pub async fn cluster_id(client: &Client) -> Result<ClusterId, kube::Error> {
 impl Lookup {
     /// Starts to watch namespaces; everything else is asked when it is needed.
     #[must_use]
-    pub fn new(client: Client, cluster: ClusterId) -> Self {
+    pub(crate) fn new(client: Client, cluster: ClusterId) -> Self {
         let (namespaces, writer) = reflector::store();
         let watch = watcher(Api::<Namespace>::all(client.clone()), watcher::Config::default())
             .default_backoff()
@@ -113,7 +113,7 @@ impl Lookup {
 
     /// The cluster.
     #[must_use]
-    pub const fn cluster(&self) -> &ClusterId {
+    pub(crate) const fn cluster(&self) -> &ClusterId {
         &self.cluster
     }
 
@@ -121,7 +121,7 @@ impl Lookup {
     ///
     /// # Errors
     /// When it is not known yet and the API does not say.
-    pub async fn namespace_labels(
+    pub(crate) async fn namespace_labels(
         &self,
         name: &str,
         deadline: Instant,
@@ -140,7 +140,7 @@ impl Lookup {
     ///
     /// # Errors
     /// When the API does not say.
-    pub async fn workload(
+    pub(crate) async fn workload(
         &self,
         object: &ObjectReference,
         deadline: Instant,
@@ -159,7 +159,7 @@ impl Lookup {
     ///
     /// # Errors
     /// When the API does not say.
-    pub async fn owner(
+    pub(crate) async fn owner(
         &self,
         reference: &OwnerReference,
         namespace: &str,
@@ -186,7 +186,7 @@ impl Lookup {
     ///
     /// # Errors
     /// When the API does not say.
-    pub async fn top(&self, pod: Deployment, deadline: Instant) -> Result<Deployment, LookupError> {
+    pub(crate) async fn top(&self, pod: Deployment, deadline: Instant) -> Result<Deployment, LookupError> {
         let mut top = pod;
         for _ in 0..MAX_CHAIN {
             let Some(reference) = controller(&top).cloned() else { break };
@@ -203,7 +203,7 @@ impl Lookup {
     ///
     /// # Errors
     /// When the API does not say.
-    pub async fn may_break_glass(
+    pub(crate) async fn may_break_glass(
         &self,
         user: &UserInfo,
         namespace: &str,

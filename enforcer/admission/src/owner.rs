@@ -9,7 +9,7 @@ use lictor_wire::{Container, Deployment, OwnerReference, Volume};
 
 /// Whether `owner`, found under the name the reference gives, stands for `owned`.
 #[must_use]
-pub fn stands_for(owner: &Deployment, reference: &OwnerReference, owned: &Deployment) -> bool {
+pub(crate) fn stands_for(owner: &Deployment, reference: &OwnerReference, owned: &Deployment) -> bool {
     !reference.uid.is_empty()
         && owner.id.as_str() == reference.uid
         && !owner.deleting

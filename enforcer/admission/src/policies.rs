@@ -12,24 +12,24 @@ use serde::{Deserialize, Serialize};
 
 /// The policies in force.
 #[derive(Debug, Default)]
-pub struct Policies {
+pub(crate) struct Policies {
     /// Compiled.
-    pub set: PolicySet,
+    pub(crate) set: PolicySet,
     /// The last sequence of the policy log that was read.
-    pub revision: u64,
+    pub(crate) revision: u64,
     texts: HashMap<PolicyId, Arc<Policy>>,
 }
 
 /// The policies as they are read: the last good revision of each.
 #[derive(Debug, Clone, Default)]
-pub struct InForce {
+pub(crate) struct InForce {
     good: HashMap<String, PolicyRevision>,
     revision: u64,
 }
 
 /// A copy that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum CacheError {
+pub(crate) enum CacheError {
     /// The file system does not let it.
     #[error("the copy of the policies `{}`: {source}", path.display())]
     File {
@@ -70,7 +70,7 @@ const COPY_VERSION: u32 = 1;
 
 impl InForce {
     /// Takes a document of the policy log. One that cannot be asked leaves the last good revision in force.
-    pub fn take(&mut self, key: &str, revision: u64, value: &[u8]) {
+    pub(crate) fn take(&mut self, key: &str, revision: u64, value: &[u8]) {
         self.reached(revision);
         let document: PolicyDocument = match serde_json::from_slice(value) {
             Ok(document) => document,
@@ -105,19 +105,19 @@ impl InForce {
     }
 
     /// Takes a policy out of force.
-    pub fn remove(&mut self, key: &str, revision: u64) {
+    pub(crate) fn remove(&mut self, key: &str, revision: u64) {
         self.good.remove(key);
         self.reached(revision);
     }
 
     /// Notes how far the log was read.
-    pub fn reached(&mut self, revision: u64) {
+    pub(crate) fn reached(&mut self, revision: u64) {
         self.revision = self.revision.max(revision);
     }
 
     /// Compiles what is in force.
     #[must_use]
-    pub fn compile(&self) -> Policies {
+    pub(crate) fn compile(&self) -> Policies {
         let compiled = PolicySet::compile(self.good.values().cloned(), Options::default());
         for refused in &compiled.refused {
             tracing::error!(policy = refused.name, problems = ?refused.problems, "a policy is not asked");
@@ -130,7 +130,7 @@ impl InForce {
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn load(path: &Path) -> Result<Option<Self>, CacheError> {
+    pub(crate) fn load(path: &Path) -> Result<Option<Self>, CacheError> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -152,7 +152,7 @@ impl InForce {
     ///
     /// # Errors
     /// When the file cannot be written; the one before stays.
-    pub fn save(&self, path: &Path) -> Result<(), CacheError> {
+    pub(crate) fn save(&self, path: &Path) -> Result<(), CacheError> {
         let fail = |source| CacheError::File { path: path.to_owned(), source };
         let policies = self.good.iter().map(|(key, held)| Held {
             key: key.clone(),
@@ -176,14 +176,14 @@ impl InForce {
 impl Policies {
     /// A policy's text.
     #[must_use]
-    pub fn text(&self, id: &PolicyId) -> Option<&Policy> {
+    pub(crate) fn text(&self, id: &PolicyId) -> Option<&Policy> {
         self.texts.get(id).map(|policy| &**policy)
     }
 
     /// Whether a policy asks for requests that violate it to be denied: workloads at the deploy stage, commands to
     /// pods at runtime.
     #[must_use]
-    pub fn denies(&self, id: &PolicyId) -> bool {
+    pub(crate) fn denies(&self, id: &PolicyId) -> bool {
         use EnforcementAction::{FailKubeRequest, ScaleToZero, UnsatisfiableNodeConstraint};
         let asks = |action: &EnforcementAction| {
             matches!(action, FailKubeRequest | ScaleToZero | UnsatisfiableNodeConstraint)

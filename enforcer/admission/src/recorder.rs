@@ -24,23 +24,23 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Something to be published.
 #[derive(Debug)]
-pub struct Record {
+pub(crate) struct Record {
     /// The request.
-    pub event: Event,
+    pub(crate) event: Event,
     /// What it was found to be, when there is something to say.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// Takes records; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     records: mpsc::Sender<Record>,
     let_go: Arc<AtomicU64>,
 }
 
 /// Publishes what recorders take.
 #[derive(Debug)]
-pub struct Recording {
+pub(crate) struct Recording {
     records: mpsc::Receiver<Record>,
     let_go: Arc<AtomicU64>,
     cluster: ClusterId,
@@ -49,7 +49,7 @@ pub struct Recording {
 
 /// A recorder, and the task that publishes for it.
 #[must_use]
-pub fn recorder(cluster: ClusterId, instance: &str) -> (Recorder, Recording) {
+pub(crate) fn recorder(cluster: ClusterId, instance: &str) -> (Recorder, Recording) {
     let (sender, records) = mpsc::channel(WAITING);
     let let_go = Arc::new(AtomicU64::new(0));
     let recording = Recording { records, let_go: let_go.clone(), cluster, instance: instance.to_owned() };
@@ -58,7 +58,7 @@ pub fn recorder(cluster: ClusterId, instance: &str) -> (Recorder, Recording) {
 
 impl Recorder {
     /// Takes a record. When too many wait it is let go, and counted.
-    pub fn record(&self, record: Record) {
+    pub(crate) fn record(&self, record: Record) {
         if self.records.try_send(record).is_err() {
             self.let_go.fetch_add(1, Ordering::Relaxed);
         }
@@ -67,7 +67,7 @@ impl Recorder {
 
 impl Recording {
     /// Publishes until every recorder is gone and nothing waits any more, or until `deadline` says it is too late.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut bus: watch::Receiver<Option<Bus>>,
         deadline: watch::Receiver<Option<Instant>>,

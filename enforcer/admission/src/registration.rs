@@ -25,17 +25,17 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// What the API server is to know.
 #[derive(Debug, Clone)]
-pub struct Registration<'a> {
+pub(crate) struct Registration<'a> {
     /// Where and how.
-    pub config: &'a KeeperConfig,
+    pub(crate) config: &'a KeeperConfig,
     /// Namespaces that are excluded from enforcement.
-    pub excluded: &'a BTreeSet<String>,
+    pub(crate) excluded: &'a BTreeSet<String>,
 }
 
 impl Registration<'_> {
     /// The webhooks, with every field the API server would otherwise fill in itself.
     #[must_use]
-    pub fn webhooks(&self, ca_bundle: &[u8]) -> Vec<ValidatingWebhook> {
+    pub(crate) fn webhooks(&self, ca_bundle: &[u8]) -> Vec<ValidatingWebhook> {
         let chosen = self.config.failure_policy.as_str();
         let timeout = i32::from(self.config.webhook_timeout);
         let commands =
@@ -57,7 +57,7 @@ impl Registration<'_> {
     /// What is to be written so that `found` says what it should, and the fields in which it does not; `None` when it
     /// does. Labels and annotations of others stay.
     #[must_use]
-    pub fn repaired(
+    pub(crate) fn repaired(
         &self,
         found: Option<&ValidatingWebhookConfiguration>,
         ca_bundle: &[u8],
@@ -133,7 +133,7 @@ impl Registration<'_> {
 
 /// The caBundle of a registration; `None` when its webhooks do not agree on one.
 #[must_use]
-pub fn published(found: &ValidatingWebhookConfiguration) -> Option<&[u8]> {
+pub(crate) fn published(found: &ValidatingWebhookConfiguration) -> Option<&[u8]> {
     let mut bundles = found.webhooks.iter().flatten().map(|webhook| webhook.client_config.ca_bundle.as_ref());
     let first = bundles.next()??;
     bundles.all(|bundle| bundle == Some(first)).then_some(first.0.as_slice())
@@ -141,7 +141,7 @@ pub fn published(found: &ValidatingWebhookConfiguration) -> Option<&[u8]> {
 
 /// The names the API server calls the webhook by: its certificate must have them.
 #[must_use]
-pub fn names(place: &Where) -> Names {
+pub(crate) fn names(place: &Where) -> Names {
     match place {
         Where::Service(at) => [format!("{}.{}.svc", at.name, at.namespace)].into(),
         Where::Url(url) => [url.host().to_owned()].into(),

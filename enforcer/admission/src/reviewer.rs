@@ -32,36 +32,36 @@ use crate::recorder::{Record, Recorder};
 
 /// What a reviewer keeps to.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// What is left alone.
-    pub exclusions: Exclusions,
+    pub(crate) exclusions: Exclusions,
     /// What becomes of a request while a fact is not known.
-    pub when_unknown: WhenUnknown,
+    pub(crate) when_unknown: WhenUnknown,
     /// How far ahead breaking glass may reach.
-    pub break_glass_longest: Duration,
+    pub(crate) break_glass_longest: Duration,
 }
 
 /// Answers reviews. Share it behind an `Arc`.
-pub struct Reviewer {
+pub(crate) struct Reviewer {
     /// What it keeps to.
-    pub rules: Rules,
+    pub(crate) rules: Rules,
     /// The policies in force; `None` before any were read.
-    pub policies: watch::Receiver<Option<Arc<Policies>>>,
+    pub(crate) policies: watch::Receiver<Option<Arc<Policies>>>,
     /// The cluster.
-    pub lookup: Lookup,
+    pub(crate) lookup: Lookup,
     /// Facts about images.
-    pub images: Images,
+    pub(crate) images: Images,
     /// Labels of the cluster; `None` while nobody said.
-    pub cluster_labels: watch::Receiver<Option<Arc<BTreeMap<String, String>>>>,
+    pub(crate) cluster_labels: watch::Receiver<Option<Arc<BTreeMap<String, String>>>>,
     /// Where everything judged goes.
-    pub recorder: Recorder,
+    pub(crate) recorder: Recorder,
     /// What it did.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 /// Counts answers.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub(crate) struct Counts {
     reviews: AtomicU64,
     denied: AtomicU64,
 }
@@ -83,11 +83,11 @@ impl fmt::Display for Summary {
 
 /// An answer and whom it is for.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The review's uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// The answer.
-    pub answer: Answer,
+    pub(crate) answer: Answer,
 }
 
 /// The workload a request is about, and its namespace's labels.
@@ -101,7 +101,12 @@ impl Reviewer {
     ///
     /// # Errors
     /// When the text is no review: then there is nobody to answer.
-    pub async fn review(&self, text: &str, now: Timestamp, deadline: Instant) -> Result<Reply, ReviewError> {
+    pub(crate) async fn review(
+        &self,
+        text: &str,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Reply, ReviewError> {
         let review = match admission::read(text, self.lookup.cluster(), now) {
             Ok(review) => review,
             Err(ReviewError::Object { uid, problem }) => {
@@ -331,7 +336,7 @@ impl Reviewer {
 impl Counts {
     /// What was counted so far.
     #[must_use]
-    pub fn summary(&self) -> Summary {
+    pub(crate) fn summary(&self) -> Summary {
         Summary { reviews: self.reviews.load(Ordering::Relaxed), denied: self.denied.load(Ordering::Relaxed) }
     }
 }

@@ -42,35 +42,35 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub struct Config {
     /// Where reviews are received.
     #[arg(long, default_value = "0.0.0.0:9443", value_name = "ADDR")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Who may ask: the authorities, in PEM, of the client certificates the API server shows (its
     /// `--admission-control-config-file` names one). Without it anybody who reaches the port may ask and is answered.
     #[arg(long, value_name = "FILE")]
-    pub client_authorities: Option<PathBuf>,
+    pub(crate) client_authorities: Option<PathBuf>,
     /// Where `/healthz` and `/readyz` answer without TLS, for whoever has no client certificate.
     #[arg(long, value_name = "ADDR")]
-    pub probes: Option<SocketAddr>,
+    pub(crate) probes: Option<SocketAddr>,
     /// What becomes of a request while a fact that an enforced policy asks for is not known.
     #[arg(long, value_enum, default_value_t)]
-    pub when_unknown: WhenUnknown,
+    pub(crate) when_unknown: WhenUnknown,
     /// How far ahead breaking glass may reach, in hours.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8760), value_name = "HOURS")]
-    pub break_glass_longest: u64,
+    pub(crate) break_glass_longest: u64,
     /// Where a copy of the policies in force is kept, for a start without the bus.
     #[arg(long, env = "LICTOR_POLICY_COPY", value_name = "FILE")]
-    pub policy_copy: Option<PathBuf>,
+    pub(crate) policy_copy: Option<PathBuf>,
     /// The cluster's id; else the UID of its namespace `kube-system`.
     #[arg(long, env = "LICTOR_CLUSTER", value_name = "ID")]
-    pub cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
     /// How the Kubernetes API is reached; else as `kubectl` does, or as a pod of the cluster.
     #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
+    pub(crate) kubeconfig: Option<PathBuf>,
     /// What is left alone.
     #[command(flatten)]
-    pub exclusions: Exclusions,
+    pub(crate) exclusions: Exclusions,
     /// How it registers itself.
     #[command(flatten)]
-    pub keeper: KeeperConfig,
+    pub(crate) keeper: KeeperConfig,
 }
 
 /// Why admission ended.

@@ -13,31 +13,31 @@ use crate::certificate::{Authority, Bundle, Leaf, MakeError, Names, Validity, ce
 
 /// How long things last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lifetimes {
+pub(crate) struct Lifetimes {
     /// Of an authority.
-    pub authority: Duration,
+    pub(crate) authority: Duration,
     /// Of a served certificate.
-    pub leaf: Duration,
+    pub(crate) leaf: Duration,
     /// How much earlier than now a validity begins.
-    pub backdate: Duration,
+    pub(crate) backdate: Duration,
     /// How long an authority must have been told before what it signed is served.
-    pub told: Duration,
+    pub(crate) told: Duration,
     /// How long a new certificate must have been served before the authority of the old one is taken back.
-    pub overlap: Duration,
+    pub(crate) overlap: Duration,
 }
 
 /// The caBundle that the registered webhook has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published<'a> {
+pub(crate) struct Published<'a> {
     /// In PEM.
-    pub bundle: &'a [u8],
+    pub(crate) bundle: &'a [u8],
     /// Since when it has been seen to be this one.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
 }
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Write this into the Secret, unless somebody else has written since it was read; then ask again.
     Write(Box<Bundle>, Change),
     /// Give the webhook this caBundle; then ask again.
@@ -53,7 +53,7 @@ pub enum Step {
 
 /// What a write is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// There was nothing, or nothing of use.
     Begin,
     /// The authority nears its end, so one that follows it is made.
@@ -89,7 +89,7 @@ impl Default for Lifetimes {
 ///
 /// # Errors
 /// When a certificate cannot be made.
-pub fn plan(
+pub(crate) fn plan(
     bundle: Option<&Bundle>,
     published: Option<Published<'_>>,
     now: Timestamp,

@@ -10,33 +10,33 @@ use lictor_cluster::ObjectName;
 /// How admission registers itself.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Registration")]
-pub struct KeeperConfig {
+pub(crate) struct KeeperConfig {
     /// The name of the ValidatingWebhookConfiguration.
     #[arg(long, default_value = "lictor", value_name = "NAME")]
-    pub webhook_name: String,
+    pub(crate) webhook_name: String,
     /// The Service through which the API server reaches this.
     #[arg(long, default_value = "lictor/lictor-admission", value_name = "NAMESPACE/NAME")]
-    pub webhook_service: ObjectName,
+    pub(crate) webhook_service: ObjectName,
     /// The URL at which the API server reaches this, where it does not run in the cluster.
     #[arg(long, value_name = "URL", conflicts_with = "webhook_service")]
-    pub webhook_url: Option<WebhookUrl>,
+    pub(crate) webhook_url: Option<WebhookUrl>,
     /// The Secret that holds the one certificate of all replicas; it is made when it is not there.
     #[arg(long, default_value = "lictor/lictor-admission", value_name = "NAMESPACE/NAME")]
-    pub certificate_secret: ObjectName,
+    pub(crate) certificate_secret: ObjectName,
     /// The Lease whose holder registers, repairs and renews.
     #[arg(long, default_value = "lictor/lictor-admission", value_name = "NAMESPACE/NAME")]
-    pub lease: ObjectName,
+    pub(crate) lease: ObjectName,
     /// What becomes of requests while nobody answers.
     #[arg(long, value_enum, default_value_t)]
-    pub failure_policy: FailurePolicy,
+    pub(crate) failure_policy: FailurePolicy,
     /// How long the API server waits for an answer, in seconds.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=30), value_name = "SECONDS")]
-    pub webhook_timeout: u8,
+    pub(crate) webhook_timeout: u8,
 }
 
 /// What becomes of requests while nobody answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum FailurePolicy {
+pub(crate) enum FailurePolicy {
     /// They pass.
     #[default]
     Ignore,
@@ -46,7 +46,7 @@ pub enum FailurePolicy {
 
 /// How the API server reaches the webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Where {
+pub(crate) enum Where {
     /// Through a Service.
     Service(ObjectName),
     /// At a URL.
@@ -55,7 +55,7 @@ pub enum Where {
 
 /// An address the API server takes, to which paths are appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookUrl {
+pub(crate) struct WebhookUrl {
     prefix: String,
     host: String,
 }
@@ -63,12 +63,12 @@ pub struct WebhookUrl {
 /// Text that is no address the API server takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected https://HOST[:PORT][/PATH]")]
-pub struct NotWebhookUrl;
+pub(crate) struct NotWebhookUrl;
 
 impl KeeperConfig {
     /// How the API server reaches this.
     #[must_use]
-    pub fn place(&self) -> Where {
+    pub(crate) fn place(&self) -> Where {
         match &self.webhook_url {
             Some(url) => Where::Url(url.clone()),
             None => Where::Service(self.webhook_service.clone()),
@@ -79,7 +79,7 @@ impl KeeperConfig {
 impl FailurePolicy {
     /// As the API server writes it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ignore => "Ignore",
             Self::Fail => "Fail",
@@ -90,13 +90,13 @@ impl FailurePolicy {
 impl WebhookUrl {
     /// The address of a path that begins with a slash.
     #[must_use]
-    pub fn join(&self, path: &str) -> String {
+    pub(crate) fn join(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 
     /// The host, written as certificates write it: addresses in their shortest form, names in lower case.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 }

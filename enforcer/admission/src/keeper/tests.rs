@@ -1,27 +1,19 @@
 //! Registration and certificate on a real API server.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-use std::collections::BTreeSet;
-use std::time::Duration;
+mod secrets;
 
 use axum::Router;
 use clap::{Args, Command, FromArgMatches};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
-use lictor_admission::certificate::certificates;
-use lictor_admission::keeper::Keeper;
-use lictor_admission::registration::published;
-use lictor_admission::rotation::Lifetimes;
-use lictor_admission::settings::KeeperConfig;
-use lictor_cluster::Cluster;
-use lictor_serve::tls::{Certificates, TlsOptions, run_tls};
+use lictor_serve::tls::{TlsOptions, run_tls};
 use lictor_tests::{ControlPlane, connect_trusting};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::certificate::certificates;
 
 const NAME: &str = "lictor";
 
@@ -42,7 +34,7 @@ fn replica(client: &Client, url: &str, instance: &str, lifetimes: Lifetimes) -> 
     let excluded = BTreeSet::from(["kube-system".to_owned()]);
     let cluster = Cluster::new(client.clone());
     let keeper = Keeper::new(cluster, config(url), excluded, certificates.clone(), instance);
-    let keeping = tokio::spawn(keeper.with_lifetimes(lifetimes).keep(stop.clone()));
+    let keeping = tokio::spawn(Keeper { lifetimes, ..keeper }.keep(stop.clone()));
     Replica { certificates, stop, keeping }
 }
 

@@ -1,29 +1,20 @@
 //! Secrets that others made, spoilt or deleted, on a real API server.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use axum::Router;
-use clap::{Args, Command, FromArgMatches};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
-use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
-use lictor_admission::certificate::{Bundle, certificates};
-use lictor_admission::keeper::Keeper;
-use lictor_admission::registration::published;
-use lictor_admission::rotation::Lifetimes;
-use lictor_admission::settings::KeeperConfig;
-use lictor_cluster::{Cluster, bytes};
-use lictor_serve::tls::{Certificates, TlsOptions, run_tls};
+use lictor_serve::tls::{TlsOptions, run_tls};
 use lictor_tests::{ControlPlane, connect_trusting};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
+
+use super::super::*;
+use super::config;
+use crate::certificate::certificates;
 
 const NAMESPACE: &str = "lictor";
 const SECRET: &str = "lictor-admission";
@@ -38,12 +29,10 @@ const LIFETIMES: Lifetimes = Lifetimes {
 };
 
 fn keeper(client: &Client, url: &str, certificates: &Certificates) -> Keeper {
-    let command = KeeperConfig::augment_args(Command::new("test"));
-    let matches = command.get_matches_from(["test", "--webhook-url", url]);
-    let config = KeeperConfig::from_arg_matches(&matches).unwrap();
     let excluded = BTreeSet::from(["kube-system".to_owned()]);
     let cluster = Cluster::new(client.clone());
-    Keeper::new(cluster, config, excluded, certificates.clone(), "a").with_lifetimes(LIFETIMES)
+    let keeper = Keeper::new(cluster, config(url), excluded, certificates.clone(), "a");
+    Keeper { lifetimes: LIFETIMES, ..keeper }
 }
 
 /// A Secret that somebody made by hand is taken over as it is; when it is deleted, or spoilt, clients notice nothing.

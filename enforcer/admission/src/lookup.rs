@@ -12,14 +12,13 @@ use std::time::Duration;
 
 use axum::http::Request;
 use futures_util::StreamExt;
-use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client};
+use lictor_cluster::{Cluster, Permission};
 use lictor_normalize::manifest::{controller, is_controller, one};
 use lictor_wire::{ClusterId, Deployment, ObjectReference, OwnerReference, UserInfo};
 use lru::LruCache;
-use serde_json::json;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -209,23 +208,15 @@ impl Lookup {
         namespace: &str,
         deadline: Instant,
     ) -> Result<bool, LookupError> {
-        let question = json!({
-            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-            "spec": {
-                "user": user.username, "groups": user.groups, "uid": user.uid, "extra": user.extra,
-                "resourceAttributes": {
-                    "namespace": namespace, "group": break_glass::GROUP, "version": "*",
-                    "resource": break_glass::RESOURCE, "verb": break_glass::VERB,
-                },
-            },
-        });
-        let request = Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews")
-            .header("content-type", "application/json")
-            .body(question.to_string().into_bytes());
         let what = || format!("whether {} may break glass", user.username);
-        let request = request.map_err(|error| LookupError::refused(what(), &error))?;
-        let asked = self.client.request::<SubjectAccessReview>(request);
-        Ok(answer(asked, deadline, what).await?.status.is_some_and(|status| status.allowed))
+        let permission = Permission {
+            namespace,
+            group: break_glass::GROUP,
+            resource: break_glass::RESOURCE,
+            verb: break_glass::VERB,
+        };
+        let cluster = Cluster::new(self.client.clone());
+        answer(cluster.has_permission(user, &permission), deadline, what).await
     }
 
     fn remembered(&self, uid: &str) -> Option<Arc<Deployment>> {
@@ -268,8 +259,8 @@ impl LookupError {
 }
 
 /// Waits for an answer about `what`, until `deadline`.
-async fn answer<T>(
-    asked: impl Future<Output = Result<T, kube::Error>>,
+async fn answer<T, E: fmt::Display>(
+    asked: impl Future<Output = Result<T, E>>,
     deadline: Instant,
     what: impl Fn() -> String,
 ) -> Result<T, LookupError> {

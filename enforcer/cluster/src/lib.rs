@@ -5,6 +5,7 @@
 //!
 //! This crate must not know why something is written: admission and the enforcer decide that.
 
+mod access;
 mod protected;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+pub use crate::access::Permission;
 pub use crate::protected::{PROTECTED_NAMESPACES, Protected};
 
 /// How long the API server may take for one call: these are small objects.

@@ -4,14 +4,15 @@
 //! by hand. Once ready, a server stays ready until it stops, and takes it back then.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use tokio::sync::watch;
 
 /// What is still waited for, and how many handles wait for it.
-type Waiting = Arc<Mutex<BTreeMap<&'static str, usize>>>;
+type Waiting = Arc<watch::Sender<BTreeMap<&'static str, usize>>>;
 
 /// Tells whether all handles are gone.
 #[derive(Debug, Clone)]
@@ -52,7 +53,13 @@ impl Ready {
     /// The parts that have not.
     #[must_use]
     pub fn waiting_for(&self) -> Vec<&'static str> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.0.borrow().keys().copied().collect()
+    }
+
+    /// Waits until every part has let go of its handle.
+    pub async fn wait(&self) {
+        // The sender outlives the wait, so this cannot fail.
+        let _ = self.0.subscribe().wait_for(BTreeMap::is_empty).await;
     }
 
     /// Takes readiness back for as long as the handle is held: a server that is to stop is not ready.
@@ -81,27 +88,29 @@ impl Handles {
 
 impl Handle {
     fn new(waiting: Waiting, part: &'static str) -> Self {
-        *waiting.lock().unwrap_or_else(PoisonError::into_inner).entry(part).or_default() += 1;
+        waiting.send_modify(|waiting| *waiting.entry(part).or_default() += 1);
         Self { waiting, part }
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match waiting.get_mut(self.part) {
+        self.waiting.send_modify(|waiting| match waiting.get_mut(self.part) {
             Some(held) if *held > 1 => *held -= 1,
             _ => {
                 waiting.remove(self.part);
             }
-        }
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use axum::body::Body;
     use axum::http::Request;
+    use tokio::time::timeout;
     use tower::ServiceExt;
 
     use super::*;
@@ -121,7 +130,13 @@ mod tests {
         drop(first);
         assert_eq!(ready.waiting_for(), ["watch"]);
         assert_eq!(status(&router, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+        let mut waiting = tokio::spawn({
+            let ready = ready.clone();
+            async move { ready.wait().await }
+        });
+        assert!(timeout(Duration::from_millis(20), &mut waiting).await.is_err());
         drop(second);
+        waiting.await.unwrap();
         assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
         let stopping = ready.take_back("stop");
         assert_eq!(status(&router, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);

@@ -180,10 +180,13 @@ impl Cursor {
         }
     }
 
-    /// Messages the present consumer has still to send, asked of the server.
+    /// Messages the present consumer has still to hand out, asked of the server: those it has not sent, and those
+    /// that are on their way.
     pub(crate) async fn pending(&self) -> Option<u64> {
         let open = self.open.as_ref()?;
-        open.consumer.get_info().await.ok().map(|info| info.num_pending)
+        let info = open.consumer.get_info().await.ok()?;
+        let on_their_way = info.delivered.consumer_sequence.saturating_sub(open.delivered);
+        Some(info.num_pending.saturating_add(on_their_way))
     }
 
     async fn open(&mut self) -> Result<Option<Step>, BusError> {

@@ -1,9 +1,12 @@
 //! Reading a stream as the log it is: in order, from anywhere, touching nobody's progress.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use lictor_wire::Event;
 use lictor_wire::topology::Stream;
+use tokio::time::timeout;
 
 use crate::bus::Bus;
 use crate::cursor::{Cursor, Read, Reading, Start, Step};
@@ -11,6 +14,10 @@ use crate::delivery::{BadLine, Holds, LineText};
 use crate::error::BusError;
 use crate::headers::Headers;
 use crate::pack::{self, UnpackError};
+
+/// How often the server is asked whether more of the backlog is to come. Only matters when its last messages left the
+/// stream before they were sent: then no message says so.
+const ASK_WHETHER_READ: Duration = Duration::from_secs(1);
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +50,19 @@ pub struct LogEntry {
 /// Reads a stream in order, for ever: at the end it waits for more.
 pub struct LogReader {
     cursor: Cursor,
+    backlog: Backlog,
     ended: bool,
+}
+
+/// What the stream held when reading began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backlog {
+    /// The server was not reached yet.
+    Unknown,
+    /// It ends with this sequence.
+    UpTo(u64),
+    /// All of it has been handed out.
+    Read,
 }
 
 impl Bus {
@@ -61,7 +80,7 @@ impl Bus {
             },
             headers_only,
         };
-        LogReader { cursor: Cursor::new(self.clone(), reading), ended: false }
+        LogReader { cursor: Cursor::new(self.clone(), reading), backlog: Backlog::Unknown, ended: false }
     }
 
     /// As [`Bus::read`], only the messages of one subject, which may have wildcards.
@@ -100,18 +119,62 @@ impl LogReader {
     /// The connection may come and go unseen. [`BusError::PositionLost`] is said once, when the stream ends before
     /// what was read; after it comes `None`, since reading on would hide the loss.
     pub async fn next(&mut self) -> Option<Result<LogEntry, BusError>> {
-        if self.ended {
-            return None;
+        while !self.ended {
+            let step = self.cursor.step().await;
+            if let Some(entry) = self.take(step) {
+                return Some(entry);
+            }
         }
-        loop {
-            match self.cursor.step().await {
-                Step::Opened { .. } => {}
-                Step::Message(read) => return Some(Ok(read.into())),
-                Step::Lost { position, last } => {
-                    self.ended = true;
-                    let stream = self.cursor.reading().stream.clone();
-                    return Some(Err(BusError::PositionLost { stream, position, last }));
+        None
+    }
+
+    /// The next message of those that the stream held when reading began. `None` when all of them were handed out or
+    /// have left the stream since: then [`LogReader::next`] reads on. May be dropped while it waits.
+    ///
+    /// As [`LogReader::next`] it says [`BusError::PositionLost`] once, and is at its end then.
+    pub async fn next_of_backlog(&mut self) -> Option<Result<LogEntry, BusError>> {
+        while !self.ended && self.backlog != Backlog::Read {
+            // While there is no consumer it takes as long as it takes, and nothing can be asked.
+            let step = if self.cursor.is_open() {
+                match timeout(ASK_WHETHER_READ, self.cursor.step()).await {
+                    Ok(step) => step,
+                    Err(_) => {
+                        if self.cursor.pending().await == Some(0) {
+                            self.backlog = Backlog::Read;
+                        }
+                        continue;
+                    }
                 }
+            } else {
+                self.cursor.step().await
+            };
+            if let Some(entry) = self.take(step) {
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, step: Step) -> Option<Result<LogEntry, BusError>> {
+        match step {
+            Step::Opened { pending, last } => {
+                if self.backlog != Backlog::Read {
+                    self.backlog = if pending == 0 { Backlog::Read } else { Backlog::UpTo(last) };
+                }
+                None
+            }
+            Step::Message(read) => {
+                if let Backlog::UpTo(last) = self.backlog
+                    && (read.sequence >= last || read.pending == 0)
+                {
+                    self.backlog = Backlog::Read;
+                }
+                Some(Ok(read.into()))
+            }
+            Step::Lost { position, last } => {
+                self.ended = true;
+                let stream = self.cursor.reading().stream.clone();
+                Some(Err(BusError::PositionLost { stream, position, last }))
             }
         }
     }

@@ -217,3 +217,48 @@ async fn a_position_beyond_the_end_stops_the_reader() {
     assert!(matches!(lost, Err(BusError::PositionLost { position: 7, last: 0, .. })), "{lost:?}");
     assert!(within(reader.next()).await.is_none());
 }
+
+/// A reader says when it has handed out what was there at the start, whatever comes meanwhile.
+#[tokio::test]
+async fn a_backlog_ends() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let (client, jetstream) = raw(&server).await;
+    let publish = async |number: usize| {
+        let subject = format!("lictor.receipts.none.c1.n{number}");
+        jetstream.publish(subject, number.to_string().into()).await.unwrap().await.unwrap();
+    };
+    let backlog = async |reader: &mut lictor_bus::LogReader| {
+        let mut sequences = Vec::new();
+        while let Some(entry) = within(reader.next_of_backlog()).await {
+            sequences.push(entry.unwrap().sequence);
+        }
+        sequences
+    };
+    let mut empty = bus.read(Stream::Receipts, ReadFrom::First, false);
+    assert_eq!(backlog(&mut empty).await, [0_u64; 0]);
+    for number in 0..300 {
+        publish(number).await;
+    }
+    assert_eq!(within(empty.next()).await.unwrap().unwrap().sequence, 1);
+    assert_eq!(backlog(&mut empty).await, [0_u64; 0], "what came later is no backlog");
+
+    let mut later = bus.read(Stream::Receipts, ReadFrom::Time(jiff::Timestamp::now()), false);
+    assert_eq!(backlog(&mut later).await, [0_u64; 0], "all are older");
+
+    let mut reader = bus.read(Stream::Receipts, ReadFrom::First, false);
+    let first = within(reader.next_of_backlog()).await.unwrap().unwrap();
+    assert_eq!(first.sequence, 1);
+    publish(300).await;
+    assert_eq!(backlog(&mut reader).await, (2..=300).collect::<Vec<_>>());
+    assert_eq!(within(reader.next()).await.unwrap().unwrap().sequence, 301);
+
+    // The last of the backlog leave the stream before they are sent: a batch of the reader is smaller than this.
+    let mut reader = bus.read(Stream::Receipts, ReadFrom::First, false);
+    assert_eq!(within(reader.next_of_backlog()).await.unwrap().unwrap().sequence, 1);
+    let stream = jetstream.get_stream("LICTOR_RECEIPTS").await.unwrap();
+    stream.purge().await.unwrap();
+    let read = backlog(&mut reader).await;
+    assert!(read.last().is_some_and(|last| *last < 301), "{read:?}");
+    client.flush().await.unwrap();
+}

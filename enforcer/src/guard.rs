@@ -2,14 +2,15 @@
 //!
 //! The guards stand in one order, the strongest reason first, so that a receipt names the reason a person would.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lictor_cluster::PROTECTED_NAMESPACES;
 use lictor_wire::policy::{EnforcementAction, Policy};
-use lictor_wire::{ActionKey, Cause, Decision, Entity, Receipt, ReceiptStep, Refusal};
+use lictor_wire::{Cause, Decision, Entity, Refusal};
 
+use crate::history::History;
 use crate::plan::Intent;
 
 /// What the guards keep to.
@@ -27,27 +28,6 @@ pub(crate) struct Limits {
     pub(crate) dry_run: bool,
 }
 
-/// What has been decided lately, by all enforcers together: read from the receipts stream.
-#[derive(Debug, Default)]
-pub(crate) struct Recent {
-    progress: HashMap<ActionKey, Progress>,
-    order: VecDeque<ActionKey>,
-    acted: HashMap<(String, String), VecDeque<Timestamp>>,
-}
-
-/// How far an action is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// It was decided for; how it ended is not written yet.
-    Decided,
-    /// It was refused, or how it ended is written.
-    Finished,
-}
-
-/// Decided actions remembered, to recognise a verdict that comes again. Older ones are recognised by whoever reads
-/// receipts, by their ids; remembering them here only saves the repeat. About 10 MB at the most.
-const REMEMBERED: usize = 65_536;
-
 /// Decides about one intent.
 ///
 /// `policy` is the policy as it is in force now; `None` when it was deleted. `beside` actions were decided for the
@@ -56,7 +36,7 @@ const REMEMBERED: usize = 65_536;
 pub(crate) fn decide(
     intent: &Intent<'_>,
     limits: &Limits,
-    recent: &Recent,
+    history: &History,
     beside: usize,
     policy: Option<&Policy>,
     now: Timestamp,
@@ -85,7 +65,7 @@ pub(crate) fn decide(
         let (age, limit) = (age.as_secs(), limits.stale_after.as_secs());
         return refuse(Refusal::StaleEvent, format!("the event is {age} s old, the limit is {limit} s"));
     }
-    let acted = beside + recent.acted_within(&verdict.entity, limits.window, now);
+    let acted = beside + history.acted_within(&verdict.entity, limits.window, now);
     if acted >= limits.blast_radius {
         let window = limits.window.as_secs();
         return refuse(
@@ -138,69 +118,16 @@ impl Limits {
     }
 }
 
-impl Recent {
-    /// Takes note of a receipt, this enforcer's or another's. A repeated one changes nothing.
-    pub(crate) fn note(&mut self, receipt: &Receipt) {
-        let progress = match &receipt.step {
-            ReceiptStep::Decision(Decision::Act | Decision::DryRun) => Progress::Decided,
-            ReceiptStep::Decision(Decision::Refuse { .. }) | ReceiptStep::Outcome(_) => Progress::Finished,
-        };
-        let known = self.progress.get(&receipt.action_key).copied();
-        if known.is_none() {
-            self.order.push_back(receipt.action_key.clone());
-            if self.order.len() > REMEMBERED
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.progress.remove(&oldest);
-            }
-        }
-        if known != Some(Progress::Finished) {
-            self.progress.insert(receipt.action_key.clone(), progress);
-        }
-        if known.is_none() && progress == Progress::Decided {
-            self.acted.entry(place(&receipt.entity)).or_default().push_back(receipt.at);
-        }
-    }
-
-    /// How far an action is; `None` when nobody has decided about it.
-    #[must_use]
-    pub(crate) fn progress(&self, key: &ActionKey) -> Option<Progress> {
-        self.progress.get(key).copied()
-    }
-
-    /// Forgets actions that are out of the window.
-    pub(crate) fn forget(&mut self, window: Duration, now: Timestamp) {
-        self.acted.retain(|_, times| {
-            times.retain(|at| within(*at, window, now));
-            !times.is_empty()
-        });
-    }
-
-    fn acted_within(&self, entity: &Entity, window: Duration, now: Timestamp) -> usize {
-        let times = self.acted.get(&place(entity));
-        times.map_or(0, |times| times.iter().filter(|at| within(**at, window, now)).count())
-    }
-}
-
-/// What the blast radius is counted over: one namespace of one cluster.
-fn place(entity: &Entity) -> (String, String) {
-    let cluster = entity.cluster().map(|cluster| cluster.as_str().to_owned()).unwrap_or_default();
-    (cluster, entity.namespace().to_owned())
-}
-
-fn within(at: Timestamp, window: Duration, now: Timestamp) -> bool {
-    now.duration_since(at) <= SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX)
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use lictor_wire::policy::{LifecycleStage, Severity};
     use lictor_wire::{
-        EventId, EventRef, Kind, PodRef, PolicyId, PolicyRef, Revisions, Verdict, VerdictId, Violation,
-        ViolationId,
+        ActionKey, EventId, EventRef, Kind, PodRef, PolicyId, PolicyRef, Receipt, ReceiptStep, Revisions,
+        Verdict, VerdictId, Violation, ViolationId,
     };
 
     use super::*;
+    use crate::history::Progress;
     use crate::plan::plan;
 
     fn now() -> Timestamp {
@@ -258,17 +185,17 @@ mod tests {
     fn refusal(
         verdict: &Verdict,
         limits: &Limits,
-        recent: &Recent,
+        history: &History,
         policy: Option<&Policy>,
     ) -> Option<Refusal> {
         let intent = plan(verdict).next().unwrap();
-        match decide(&intent, limits, recent, 0, policy, now()) {
+        match decide(&intent, limits, history, 0, policy, now()) {
             Decision::Refuse { refusal, .. } => Some(refusal),
             Decision::Act | Decision::DryRun => None,
         }
     }
 
-    fn receipt(number: usize, at: &str) -> Receipt {
+    pub(crate) fn receipt(number: usize, at: &str) -> Receipt {
         let verdict = verdict("shop", "Deployment", &[EnforcementAction::KillPod]);
         let violation = &verdict.violations[0];
         Receipt {
@@ -292,13 +219,13 @@ mod tests {
         let limits = Limits::usual("lictor");
         for namespace in ["stackrox", "kube-system", "cpaas-system", "istio-system", "lictor"] {
             let verdict = verdict(namespace, "Deployment", KILL);
-            let refused = refusal(&verdict, &limits, &Recent::default(), Some(&policy(KILL)));
+            let refused = refusal(&verdict, &limits, &History::default(), Some(&policy(KILL)));
             assert_eq!(refused, Some(Refusal::ProtectedNamespace), "{namespace}");
         }
         for namespace in ["kube-evil", "kubeflow", "openshift-x", "kube-system2", "Kube-System", "shop"] {
             let verdict = verdict(namespace, "Deployment", KILL);
             assert_eq!(
-                refusal(&verdict, &limits, &Recent::default(), Some(&policy(KILL))),
+                refusal(&verdict, &limits, &History::default(), Some(&policy(KILL))),
                 None,
                 "{namespace}"
             );
@@ -309,7 +236,7 @@ mod tests {
     fn the_policy_in_force_has_the_last_word() {
         let verdict = verdict("shop", "Deployment", KILL);
         let limits = Limits::usual("");
-        let asked = |policy: Option<&Policy>| refusal(&verdict, &limits, &Recent::default(), policy);
+        let asked = |policy: Option<&Policy>| refusal(&verdict, &limits, &History::default(), policy);
         assert_eq!(asked(Some(&policy(KILL))), None);
         assert_eq!(asked(None), Some(Refusal::PolicyChanged));
         assert_eq!(asked(Some(&policy(&[]))), Some(Refusal::PolicyChanged));
@@ -321,10 +248,10 @@ mod tests {
     fn the_past_is_left_alone() {
         let mut verdict = verdict("shop", "Deployment", KILL);
         verdict.event.time = "2025-12-31T23:59:59Z".parse().unwrap();
-        let refused = refusal(&verdict, &Limits::usual(""), &Recent::default(), Some(&policy(KILL)));
+        let refused = refusal(&verdict, &Limits::usual(""), &History::default(), Some(&policy(KILL)));
         assert_eq!(refused, Some(Refusal::StaleEvent));
         verdict.cause = Cause::Replay;
-        let refused = refusal(&verdict, &Limits::usual(""), &Recent::default(), Some(&policy(KILL)));
+        let refused = refusal(&verdict, &Limits::usual(""), &History::default(), Some(&policy(KILL)));
         assert_eq!(refused, Some(Refusal::NotLive));
     }
 
@@ -332,28 +259,14 @@ mod tests {
     fn the_blast_radius_is_counted_over_all_receipts_of_the_window() {
         let verdict = verdict("shop", "Deployment", KILL);
         let limits = Limits { blast_radius: 2, ..Limits::usual("") };
-        let mut recent = Recent::default();
-        recent.note(&receipt(1, "2026-01-01T00:05:00Z"));
-        recent.note(&receipt(1, "2026-01-01T00:05:00Z"));
-        recent.note(&receipt(2, "2025-12-31T23:00:00Z"));
-        assert_eq!(refusal(&verdict, &limits, &recent, Some(&policy(KILL))), None);
-        recent.note(&receipt(3, "2026-01-01T00:06:00Z"));
-        assert_eq!(refusal(&verdict, &limits, &recent, Some(&policy(KILL))), Some(Refusal::BlastRadius));
-        assert_eq!(recent.progress(&ActionKey::new("a2")), Some(Progress::Decided));
-    }
-
-    #[test]
-    fn an_action_is_finished_when_its_end_is_written() {
-        let mut recent = Recent::default();
-        let decided = receipt(1, "2026-01-01T00:05:00Z");
-        let ended =
-            Receipt { step: ReceiptStep::Outcome(lictor_wire::Outcome::NotExecuted), ..decided.clone() };
-        assert_eq!(recent.progress(&decided.action_key), None);
-        recent.note(&decided);
-        assert_eq!(recent.progress(&decided.action_key), Some(Progress::Decided));
-        recent.note(&ended);
-        recent.note(&decided);
-        assert_eq!(recent.progress(&decided.action_key), Some(Progress::Finished));
+        let mut history = History::default();
+        history.note(&receipt(1, "2026-01-01T00:05:00Z"));
+        history.note(&receipt(1, "2026-01-01T00:05:00Z"));
+        history.note(&receipt(2, "2025-12-31T23:00:00Z"));
+        assert_eq!(refusal(&verdict, &limits, &history, Some(&policy(KILL))), None);
+        history.note(&receipt(3, "2026-01-01T00:06:00Z"));
+        assert_eq!(refusal(&verdict, &limits, &history, Some(&policy(KILL))), Some(Refusal::BlastRadius));
+        assert_eq!(history.progress(&ActionKey::new("a2")), Some(Progress::Decided));
     }
 
     #[test]
@@ -367,7 +280,7 @@ mod tests {
             ("Pod", ScaleToZero, false),
         ] {
             let verdict = verdict("shop", kind, &[action]);
-            let refused = refusal(&verdict, &limits, &Recent::default(), Some(&policy(&[action])));
+            let refused = refusal(&verdict, &limits, &History::default(), Some(&policy(&[action])));
             assert_eq!(refused.is_none(), fits, "{kind} {action}");
         }
     }

@@ -8,7 +8,8 @@
 //! how a verdict came about.
 
 mod guard;
+mod history;
 mod plan;
 mod role;
 
-pub use role::{Config, EnforcerError, Summary, run};
+pub use role::{Config, Summary, run};

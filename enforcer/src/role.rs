@@ -8,19 +8,21 @@ use std::time::Duration;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use lictor_bus::{
-    Bus, BusError, Delivery, Feed, FeedItem, IntakeOptions, Line, LineOutcome, ReadFrom, introduce,
+    Bus, BusError, Delivery, Feed, FeedItem, IntakeOptions, Line, LineOutcome, LogEntry, LogReader, ReadFrom,
+    introduce,
 };
 use lictor_cluster::Protected;
+use lictor_serve::Handle;
 use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
     Decision, Outcome, Policy, PolicyChange, PolicyDocument, PolicyId, Presence, Receipt, ReceiptStep,
     Verdict,
 };
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::guard::{Limits, Progress, Recent, decide};
+use crate::guard::{Limits, decide};
+use crate::history::{History, Progress};
 use crate::plan::{Intent, plan};
 
 /// Wait before pulling again after a failure.
@@ -43,14 +45,6 @@ pub struct Config {
     /// Events older than this are not acted on, in seconds.
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     pub stale_after: u64,
-}
-
-/// Why an enforcer ended.
-#[derive(Debug, thiserror::Error)]
-pub enum EnforcerError {
-    /// The bus did not let it begin.
-    #[error("the enforcer cannot begin: {0}")]
-    Bus(#[from] BusError),
 }
 
 /// What an enforcer did.
@@ -80,7 +74,7 @@ struct Enforcer {
 
 #[derive(Default)]
 struct State {
-    recent: Recent,
+    history: History,
     policies: HashMap<PolicyId, Policy>,
     /// The last sequence of the policy log that was read.
     policies_revision: u64,
@@ -100,31 +94,22 @@ impl Config {
     }
 }
 
-/// Runs an enforcer until `shutdown`.
-///
-/// # Errors
-/// When the bus does not let it begin; once it runs, failures are tried again.
-pub async fn run(
-    config: Config,
-    bus: Bus,
-    shutdown: impl Future<Output = ()>,
-) -> Result<Summary, EnforcerError> {
+/// Runs an enforcer until `shutdown`. What fails is tried again.
+pub async fn run(config: Config, bus: Bus, shutdown: impl Future<Output = ()>) -> Summary {
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
-    let started = Timestamp::now();
     let limits = config.limits();
     let who = Presence { settings: settings(&limits), ..introduce("enforcer") };
     let enforcer = Arc::new(Enforcer { limits, name: who.instance.clone(), state: Mutex::default(), bus });
-    let (ready, mut is_ready) = watch::channel((false, false));
-    let ready = Arc::new(ready);
+    let (ready, handles) = lictor_serve::readiness();
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(enforcer.clone().follow_policies(enforcer.bus.watch_policies(), ready.clone()));
-    let last_receipt = enforcer.bus.last_sequence(Stream::Receipts).await?;
-    tasks.spawn(enforcer.clone().follow_receipts(started, last_receipt, ready));
+    tasks.spawn(enforcer.clone().follow_policies(enforcer.bus.watch_policies(), handles.handle("policies")));
+    tasks.spawn(enforcer.clone().follow_receipts(handles.handle("receipts")));
+    drop(handles);
     let mut shutdown = std::pin::pin!(shutdown);
     tokio::select! {
-        _ = is_ready.wait_for(|(policies, receipts)| *policies && *receipts) => {}
-        () = &mut shutdown => return Ok(Summary::default()),
+        () = ready.wait() => {}
+        () = &mut shutdown => return Summary::default(),
     }
     tracing::info!("enforcer is ready");
     let pulling = tokio::spawn(enforcer.clone().pull(stop.clone()));
@@ -132,7 +117,7 @@ pub async fn run(
     shutdown.await;
     stop.cancel();
     let _ = tokio::join!(pulling, presenting);
-    Ok(enforcer.state().summary)
+    enforcer.state().summary
 }
 
 /// What people may want to know who ask why nothing happened.
@@ -147,7 +132,8 @@ impl Enforcer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn follow_policies(self: Arc<Self>, mut feed: Feed, ready: Arc<watch::Sender<(bool, bool)>>) {
+    async fn follow_policies(self: Arc<Self>, mut feed: Feed, unread: Handle) {
+        let mut unread = Some(unread);
         while let Some(item) = feed.next().await {
             match item {
                 FeedItem::Put { value, revision, .. } => {
@@ -167,7 +153,7 @@ impl Enforcer {
                 FeedItem::Removed { revision, .. } => self.state().policies_revision = revision,
                 FeedItem::Complete { revision } => {
                     self.state().policies_revision = revision;
-                    ready.send_modify(|ready| ready.0 = true);
+                    drop(unread.take());
                 }
                 FeedItem::Reset => {
                     let mut state = self.state();
@@ -178,37 +164,45 @@ impl Enforcer {
         }
     }
 
-    /// Reads what all enforcers decided within the window, and goes on reading.
-    async fn follow_receipts(
-        self: Arc<Self>,
-        now: Timestamp,
-        last: u64,
-        ready: Arc<watch::Sender<(bool, bool)>>,
-    ) {
-        if last == 0 {
-            ready.send_modify(|ready| ready.1 = true);
-        }
+    /// Reads what all enforcers decided within the window, and goes on reading. The handle is let go of when all
+    /// that was there at the start is known: the blast radius counts over all of it from the first verdict on.
+    async fn follow_receipts(self: Arc<Self>, unread: Handle) {
+        let mut unread = Some(unread);
         let window = SignedDuration::try_from(self.limits.window).unwrap_or(SignedDuration::MAX);
-        let from = now.checked_sub(window).map_or(ReadFrom::First, ReadFrom::Time);
-        // The last receipt may be older than the window, and then nothing comes.
-        let mut reader = self.bus.read(Stream::Receipts, from, false);
-        let settled = sleep(Duration::from_secs(2));
-        let mut settled = std::pin::pin!(settled);
         loop {
-            let entry = tokio::select! {
-                entry = reader.next() => entry,
-                () = &mut settled, if !ready.borrow().1 => {
-                    ready.send_modify(|ready| ready.1 = true);
-                    continue;
-                }
-            };
-            let Some(Ok(entry)) = entry else { continue };
-            match serde_json::from_slice::<Receipt>(&entry.payload) {
-                Ok(receipt) => self.state().recent.note(&receipt),
-                Err(error) => tracing::warn!(%error, sequence = entry.sequence, "a receipt cannot be read"),
+            let from = Timestamp::now().checked_sub(window).map_or(ReadFrom::First, ReadFrom::Time);
+            let reader = self.bus.read(Stream::Receipts, from, false);
+            if let Err(error) = self.read_receipts(reader, &mut unread).await {
+                tracing::warn!(%error, "receipts of the window are read again");
             }
-            if entry.sequence >= last && !ready.borrow().1 {
-                ready.send_modify(|ready| ready.1 = true);
+        }
+    }
+
+    /// Reads until what was read is no longer there.
+    async fn read_receipts(
+        &self,
+        mut reader: LogReader,
+        unread: &mut Option<Handle>,
+    ) -> Result<(), BusError> {
+        while let Some(entry) = reader.next_of_backlog().await {
+            self.note(&entry?);
+        }
+        drop(unread.take());
+        while let Some(entry) = reader.next().await {
+            self.note(&entry?);
+        }
+        Ok(())
+    }
+
+    fn note(&self, entry: &LogEntry) {
+        let receipt = entry
+            .body()
+            .map_err(|error| error.to_string())
+            .and_then(|body| serde_json::from_slice::<Receipt>(&body).map_err(|error| error.to_string()));
+        match receipt {
+            Ok(receipt) => self.state().history.note(&receipt),
+            Err(error) => {
+                tracing::warn!(error, sequence = entry.sequence, "a receipt cannot be read");
             }
         }
     }
@@ -242,7 +236,7 @@ impl Enforcer {
                     None => break,
                 }
             }
-            self.state().recent.forget(self.limits.window, Timestamp::now());
+            self.state().history.forget(self.limits.window, Timestamp::now());
         }
     }
 
@@ -277,7 +271,7 @@ impl Enforcer {
             };
             for receipt in self.receipts(&verdict, Timestamp::now()) {
                 self.bus.publish_receipt(&receipt).await?;
-                self.state().recent.note(&receipt);
+                self.state().history.note(&receipt);
             }
             self.state().summary.verdicts += 1;
             outcomes.push(LineOutcome::judged(Vec::new()));
@@ -292,12 +286,12 @@ impl Enforcer {
         let mut receipts = Vec::new();
         let mut beside = 0;
         for intent in plan(verdict) {
-            match state.recent.progress(&intent.key()) {
+            match state.history.progress(&intent.key()) {
                 Some(Progress::Finished) => continue,
                 Some(Progress::Decided) => {}
                 None => {
                     let policy = state.policies.get(&intent.violation.policy.id);
-                    let decision = decide(&intent, &self.limits, &state.recent, beside, policy, now);
+                    let decision = decide(&intent, &self.limits, &state.history, beside, policy, now);
                     let refused = matches!(decision, Decision::Refuse { .. });
                     receipts.push(self.receipt(&intent, ReceiptStep::Decision(decision), now));
                     if refused {

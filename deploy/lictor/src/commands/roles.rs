@@ -34,9 +34,8 @@ pub(super) async fn evaluator(nats: Nats, config: lictor_evaluator::Config) -> R
 pub(super) async fn enforcer(nats: Nats, config: lictor_enforcer::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let bus = super::connect(&nats, "lictor-enforcer").await?;
-    let ended = lictor_enforcer::run(config, bus.clone(), stop.cancelled_owned()).await;
+    let summary = lictor_enforcer::run(config, bus.clone(), stop.cancelled_owned()).await;
     bus.drain().await;
-    let summary = ended.map_err(Failure::unreachable)?;
     crate::text::note(&summary.to_string());
     Ok(Exit::Fine)
 }

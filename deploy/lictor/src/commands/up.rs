@@ -5,6 +5,7 @@
 //! order: the doors first, the store last, so that nothing acknowledged is left unseen.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,8 +116,9 @@ async fn everything(
     }
     let enforcer = connect("lictor-enforcer").await?;
     buses.push(enforcer.clone());
-    roles.start("enforcer", |stop| {
-        lictor_enforcer::run(options.enforcer.clone(), enforcer, stop.cancelled_owned())
+    let config = options.enforcer.clone();
+    roles.start("enforcer", |stop| async move {
+        Ok::<_, Infallible>(lictor_enforcer::run(config, enforcer, stop.cancelled_owned()).await)
     });
     let live =
         (options.output == Output::Table || !options.once).then(|| show_live(bus.clone(), options.output));

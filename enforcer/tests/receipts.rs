@@ -1,0 +1,124 @@
+//! What an enforcer knows when it begins, on a real nats-server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "all of this is test code, helpers included, and stops at the first surprise"
+)]
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, Command, FromArgMatches};
+use jiff::{SignedDuration, Timestamp};
+use lictor_bus::{Bus, BusOptions, ReadFrom};
+use lictor_enforcer::{Config, run};
+use lictor_tests::NatsServer;
+use lictor_wire::topology::{Stream, Topology};
+use lictor_wire::{
+    Decision, Policy, PolicyChange, PolicyId, Receipt, ReceiptStep, Refusal, TransactionId, Verdict,
+};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+/// Several batches of a reader: with one, the verdict would come behind all of them on the same connection.
+const RECEIPTS: usize = 600;
+
+fn config(blast_radius: usize) -> Config {
+    let command = Config::augment_args(Command::new("test"));
+    let matches = command.get_matches_from(["test", "--blast-radius", &blast_radius.to_string()]);
+    Config::from_arg_matches(&matches).unwrap()
+}
+
+async fn connect(address: &str) -> Bus {
+    Bus::connect(BusOptions::new(&format!("nats://{address}"), Topology::default(), "test")).await.unwrap()
+}
+
+fn policy() -> Value {
+    json!({"id": "p-1", "name": "No shells", "revision": 1, "severity": "HIGH_SEVERITY"})
+}
+
+fn entity() -> Value {
+    json!({"type": "DEPLOYMENT", "id": "d-1", "name": "web", "kind": "Deployment", "namespace": "shop", "cluster": "c1",
+        "pod": {"namespace": "shop", "name": "web-1", "uid": "u-1"}})
+}
+
+fn receipt(number: usize, at: Timestamp) -> Receipt {
+    let receipt = json!({
+        "id": format!("r-{number}"), "actionKey": format!("k-{number}"), "violation": format!("x-{number}"),
+        "verdict": format!("v-{number}"), "policy": policy(), "entity": entity(),
+        "action": "KILL_POD_ENFORCEMENT", "decision": {"verdict": "dryRun"}, "at": at, "enforcer": "another",
+    });
+    serde_json::from_value(receipt).unwrap()
+}
+
+fn verdict(now: Timestamp) -> Verdict {
+    let verdict = json!({
+        "id": "v", "event": {"id": "e", "kind": "process", "time": now, "stream": "S", "sequence": 1},
+        "cause": "observed", "stage": "RUNTIME", "entity": entity(),
+        "revisions": {"deployment": 1, "images": 1, "policies": 1}, "judgedAt": now,
+        "violations": [{"id": "x", "policy": policy(), "sections": [], "enforcement": ["KILL_POD_ENFORCEMENT"]}],
+    });
+    serde_json::from_value(verdict).unwrap()
+}
+
+/// A link to a server on which answers come at some 60 KB a second.
+async fn slow_link(server: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (mut from_server, mut to_server) = TcpStream::connect(&server).await.unwrap().into_split();
+            let (mut from_client, mut to_client) = client.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+            tokio::spawn(async move {
+                let mut buffer = [0; 2048];
+                while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+                    if to_client.write_all(&buffer[..read]).await.is_err() {
+                        break;
+                    }
+                    sleep(Duration::from_millis(33)).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The blast radius counts every receipt of the window, however long it takes to read them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_counts_every_receipt_of_the_window() {
+    let server = NatsServer::start().await;
+    let address = server.url().trim_start_matches("nats://").to_owned();
+    let bus = connect(&address).await;
+    let now = Timestamp::now();
+    let kill = Policy {
+        id: PolicyId::new("p-1"),
+        enforcement_actions: verdict(now).violations[0].enforcement.clone(),
+        ..Policy::default()
+    };
+    let change = PolicyChange::Put { policy: Box::new(kill) };
+    let valid = |_: &lictor_bus::PolicyState| Ok::<(), Infallible>(());
+    bus.policy_log().write(vec![change], "test", &TransactionId::new("t"), valid).await.unwrap();
+    for number in 0..RECEIPTS {
+        let at = now - SignedDuration::from_secs(60);
+        bus.publish_receipt(&receipt(number, at)).await.unwrap();
+    }
+    bus.publish_verdict(&verdict(now)).await.unwrap();
+
+    let slow = connect(&slow_link(address).await.to_string()).await;
+    let enforcer = tokio::spawn(run(config(RECEIPTS), slow, std::future::pending()));
+    let decided = ReadFrom::Sequence(RECEIPTS as u64 + 1);
+    let mut receipts = bus.read(Stream::Receipts, decided, false);
+    let entry = timeout(Duration::from_secs(60), receipts.next()).await.unwrap().unwrap().unwrap();
+    let receipt: Receipt = serde_json::from_slice(&entry.body().unwrap()).unwrap();
+    let ReceiptStep::Decision(decision) = receipt.step else { unreachable!("{receipt:?}") };
+    assert!(
+        matches!(decision, Decision::Refuse { refusal: Refusal::BlastRadius, .. }),
+        "{RECEIPTS} actions were decided for in the window; {decision:?}"
+    );
+    enforcer.abort();
+}

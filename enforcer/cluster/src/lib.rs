@@ -30,39 +30,39 @@ use tokio::time::timeout;
 pub use crate::access::Permission;
 pub use crate::protected::{PROTECTED_NAMESPACES, Protected};
 
-/// How long the API server may take for one call: these are small objects.
+/// Timeout of one call: these are small objects.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// An object of a namespace.
+/// The name of an object in a namespace, written `NAMESPACE/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectName {
-    /// Its namespace.
+    /// The namespace.
     pub namespace: String,
-    /// Its name.
+    /// The name within the namespace.
     pub name: String,
 }
 
-/// The API server did not do it. Nothing was changed, or nobody knows; looking again tells.
+/// A call failed. A write may have been done all the same; reading again tells.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {object}: {problem}")]
 pub struct ClusterError {
     operation: &'static str,
     object: String,
     problem: String,
-    /// The status of the answer; none when there was no answer.
+    /// The HTTP status of the response, if there was one.
     status: Option<u16>,
 }
 
-/// What lies there, with the version a write must name.
+/// An object as it was read, with the version that a write must name.
 #[derive(Debug, Clone)]
 pub struct Versioned<T> {
-    /// The version.
+    /// Its `resourceVersion`.
     pub version: String,
     /// The object.
     pub value: T,
 }
 
-/// Bytes of a Secret, by key.
+/// The data of a Secret, by key.
 pub type SecretData = BTreeMap<String, Vec<u8>>;
 
 /// Writes to a cluster.
@@ -81,16 +81,16 @@ impl Cluster {
     /// Reads a Secret.
     ///
     /// # Errors
-    /// When the API server does not answer.
+    /// When the API server does not answer, or refuses.
     pub async fn secret(&self, name: &ObjectName) -> Result<Option<Secret>, ClusterError> {
-        get(&self.namespaced(name), &name.name, "the secret", name).await
+        get(&self.namespaced(name), &name.name, "the Secret", name).await
     }
 
-    /// Writes the bytes of a Secret; false when somebody else has written since `found` was read. A new one is of type
-    /// `kubernetes.io/tls`. One that is there keeps its type, which cannot be changed, and what others noted on it.
+    /// Writes the data of a Secret; false when another client has written it since `found` was read. A new one has type
+    /// `kubernetes.io/tls`. An existing one keeps its type, which is immutable, and its labels and annotations.
     ///
     /// # Errors
-    /// When the API server does not do it.
+    /// When the API server does not answer, or refuses.
     pub async fn write_secret(
         &self,
         name: &ObjectName,
@@ -106,22 +106,21 @@ impl Cluster {
         secret.metadata.managed_fields = None;
         secret.data = Some(data.into_iter().map(|(key, bytes)| (key, ByteString(bytes))).collect());
         let version = found.map(|found| version(&found.metadata));
-        write(&self.namespaced(name), &name.name, &secret, version.as_deref(), "the secret", name).await
+        write(&self.namespaced(name), &name.name, &secret, version.as_deref(), "the Secret", name).await
     }
 
-    /// Reads the registration of webhooks.
+    /// Reads a webhook configuration.
     ///
     /// # Errors
-    /// When the API server does not answer.
+    /// When the API server does not answer, or refuses.
     pub async fn webhooks(&self, name: &str) -> Result<Option<ValidatingWebhookConfiguration>, ClusterError> {
         get(&Api::all(self.client.clone()), name, "the webhook configuration", &name).await
     }
 
-    /// Writes a registration of webhooks in place of the version its metadata names; false when somebody else was
-    /// faster.
+    /// Writes a webhook configuration over the version in its metadata; false when another client was faster.
     ///
     /// # Errors
-    /// When the API server does not do it.
+    /// When the API server does not answer, or refuses.
     pub async fn write_webhooks(
         &self,
         configuration: &ValidatingWebhookConfiguration,
@@ -135,19 +134,19 @@ impl Cluster {
     /// Reads a Lease.
     ///
     /// # Errors
-    /// When the API server does not answer.
+    /// When the API server does not answer, or refuses.
     pub async fn lease(&self, name: &ObjectName) -> Result<Option<Versioned<LeaseSpec>>, ClusterError> {
-        let found = get::<Lease>(&self.namespaced(name), &name.name, "the lease", name).await?;
+        let found = get::<Lease>(&self.namespaced(name), &name.name, "the Lease", name).await?;
         Ok(found.map(|lease| Versioned {
             version: version(&lease.metadata),
             value: lease.spec.unwrap_or_default(),
         }))
     }
 
-    /// Writes a Lease; false when somebody else was faster.
+    /// Writes a Lease over `version`, or creates it; false when another client was faster.
     ///
     /// # Errors
-    /// When the API server does not do it.
+    /// When the API server does not answer, or refuses.
     pub async fn write_lease(
         &self,
         name: &ObjectName,
@@ -156,16 +155,16 @@ impl Cluster {
     ) -> Result<bool, ClusterError> {
         let metadata = metadata(Some(&name.namespace), &name.name, version);
         let lease = Lease { metadata, spec: Some(spec) };
-        write(&self.namespaced(name), &name.name, &lease, version, "the lease", name).await
+        write(&self.namespaced(name), &name.name, &lease, version, "the Lease", name).await
     }
 
-    /// Says whenever the registration or the Secret may have changed, beginning at once. Never ends.
+    /// An item whenever the webhook configuration or the Secret may have changed, beginning at once. Never ends.
     pub fn changes(&self, webhooks: &str, secret: &ObjectName) -> impl Stream<Item = ()> + Send + use<> {
         let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
         let webhooks =
             watcher(Api::<ValidatingWebhookConfiguration>::all(self.client.clone()), named(webhooks));
         let secrets = watcher(self.namespaced::<Secret>(secret), named(&secret.name));
-        futures_util::stream::select(happened(webhooks), happened(secrets))
+        futures_util::stream::select(moments(webhooks), moments(secrets))
     }
 
     fn namespaced<K>(&self, name: &ObjectName) -> Api<K>
@@ -176,14 +175,14 @@ impl Cluster {
     }
 }
 
-/// The moments of a watch; one that is interrupted is taken up again.
-fn happened<K: Send + 'static>(
+/// When a watch had an event; it is resumed after an interruption.
+fn moments<K: Send + 'static>(
     watch: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send,
 ) -> impl Stream<Item = ()> + Send {
     watch.default_backoff().filter_map(async |event| match event {
         Ok(_) => Some(()),
         Err(error) => {
-            tracing::debug!(%error, "a watch is interrupted");
+            tracing::debug!(%error, "a watch was interrupted; resuming");
             None
         }
     })
@@ -205,7 +204,7 @@ where
     }
 }
 
-/// Creates what has no version, and replaces what has.
+/// Creates an object without a version, and replaces one with a version.
 async fn write<K>(
     api: &Api<K>,
     name: &str,
@@ -227,9 +226,9 @@ where
     let object = format!("{what} {whole}");
     match timeout(ANSWER_WITHIN, writing).await {
         Ok(Ok(_)) => Ok(true),
-        // Somebody else wrote it or made it.
+        // Another client wrote or created it.
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(false),
-        // Somebody else took it away; where there was nothing, its namespace is missing.
+        // Another client deleted it; on a create, the namespace is missing.
         Ok(Err(kube::Error::Api(status))) if status.code == 404 && version.is_some() => Ok(false),
         Ok(Err(error)) => Err(ClusterError::new("write", object, &error)),
         Err(_) => Err(ClusterError::no_answer("write", object)),
@@ -237,16 +236,16 @@ where
 }
 
 impl ClusterError {
-    /// What to do about it.
+    /// What to do about it, in one line.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self.status {
-            None => "check that the API server can be reached from here",
-            Some(401) => "the credentials are not accepted: check the service account or the kubeconfig",
-            Some(403) => "the account may not do that: grant it this in a role",
+            None => "check that the API server is reachable from here",
+            Some(401) => "the credentials are rejected: check the service account or the kubeconfig",
+            Some(403) => "the account lacks this permission: grant it in a role",
             Some(404) => "create the namespace",
-            Some(422) => "what is there cannot be made what it should be: delete it, and it is made anew",
-            Some(_) => "it is tried again; if it stays so, look at the API server",
+            Some(422) => "the existing object cannot be updated: delete it, and it is created again",
+            Some(_) => "it is retried; if it persists, check the API server",
         }
     }
 
@@ -265,7 +264,7 @@ impl ClusterError {
     }
 }
 
-/// The bytes that lie in a Secret.
+/// The data of a Secret.
 #[must_use]
 pub fn bytes(secret: &Secret) -> SecretData {
     secret.data.iter().flatten().map(|(key, bytes)| (key.clone(), bytes.0.clone())).collect()

@@ -1,4 +1,4 @@
-//! Whether an action may be taken. Pure: what is known and what time it is are arguments.
+//! Whether an action may be taken. Pure: history and time are arguments.
 //!
 //! The guards stand in one order, the strongest reason first, so that a receipt names the reason a person would.
 
@@ -13,16 +13,17 @@ use lictor_wire::{Cause, Decision, Entity, Refusal};
 use crate::history::History;
 use crate::plan::Intent;
 
-/// What the guards keep to.
+/// The limits of the guards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Namespaces that are judged and never acted on, by exact name.
     pub(crate) protected_namespaces: BTreeSet<String>,
-    /// Actions per namespace within [`Limits::window`]; after that violations are only told.
+    /// Actions per namespace within [`Limits::window`]; above it violations are only reported.
     pub(crate) blast_radius: usize,
     /// The window of the blast radius.
     pub(crate) window: Duration,
-    /// Events older than this are not acted on: the world has moved on, and replaying a log must not kill pods.
+    /// Events older than this are not acted on: they no longer describe the cluster, and replaying a log must not kill
+    /// pods.
     pub(crate) stale_after: Duration,
     /// Nothing is executed; receipts say what would have been.
     pub(crate) dry_run: bool,
@@ -44,13 +45,13 @@ pub(crate) fn decide(
     let refuse = |refusal, reason: String| Decision::Refuse { refusal, reason };
     let verdict = intent.verdict;
     if matches!(verdict.cause, Cause::Replay | Cause::Draft) {
-        return refuse(Refusal::NotLive, "this judgement is a replay or a draft, nothing real".to_owned());
+        return refuse(Refusal::NotLive, "the verdict is of a replay or a draft".to_owned());
     }
     if !applies(intent.action, &verdict.entity) {
         let name = verdict.entity.display_name();
-        return refuse(Refusal::NotApplicable, format!("{} does not exist for {name}", intent.action));
+        return refuse(Refusal::NotApplicable, format!("{} is not possible for {name}", intent.action));
     }
-    if let Some(reason) = no_longer_asked(intent, policy) {
+    if let Some(reason) = policy_changed(intent, policy) {
         return refuse(Refusal::PolicyChanged, reason);
     }
     let namespace = verdict.entity.namespace();
@@ -76,7 +77,7 @@ pub(crate) fn decide(
     if limits.dry_run { Decision::DryRun } else { Decision::Act }
 }
 
-/// Whether the action exists for what was judged.
+/// Whether the action is possible for the entity.
 fn applies(action: EnforcementAction, entity: &Entity) -> bool {
     match entity {
         Entity::Deployment { kind, pod, .. } => match action {
@@ -90,14 +91,14 @@ fn applies(action: EnforcementAction, entity: &Entity) -> bool {
     }
 }
 
-/// Why the policy in force does not ask for the action any more.
-fn no_longer_asked(intent: &Intent<'_>, policy: Option<&Policy>) -> Option<String> {
+/// Why the policy in force no longer has the action.
+fn policy_changed(intent: &Intent<'_>, policy: Option<&Policy>) -> Option<String> {
     let name = &intent.violation.policy.name;
     match policy {
         None => Some(format!("policy `{name}` was deleted")),
         Some(policy) if policy.disabled => Some(format!("policy `{name}` was disabled")),
         Some(policy) if !policy.enforcement_actions.contains(&intent.action) => {
-            Some(format!("policy `{name}` no longer asks for {}", intent.action))
+            Some(format!("policy `{name}` no longer has the action {}", intent.action))
         }
         Some(_) => None,
     }
@@ -236,12 +237,12 @@ pub(crate) mod tests {
     fn the_policy_in_force_has_the_last_word() {
         let verdict = verdict("shop", "Deployment", KILL);
         let limits = Limits::usual("");
-        let asked = |policy: Option<&Policy>| refusal(&verdict, &limits, &History::default(), policy);
-        assert_eq!(asked(Some(&policy(KILL))), None);
-        assert_eq!(asked(None), Some(Refusal::PolicyChanged));
-        assert_eq!(asked(Some(&policy(&[]))), Some(Refusal::PolicyChanged));
+        let refused = |policy: Option<&Policy>| refusal(&verdict, &limits, &History::default(), policy);
+        assert_eq!(refused(Some(&policy(KILL))), None);
+        assert_eq!(refused(None), Some(Refusal::PolicyChanged));
+        assert_eq!(refused(Some(&policy(&[]))), Some(Refusal::PolicyChanged));
         let disabled = Policy { disabled: true, ..policy(KILL) };
-        assert_eq!(asked(Some(&disabled)), Some(Refusal::PolicyChanged));
+        assert_eq!(refused(Some(&disabled)), Some(Refusal::PolicyChanged));
     }
 
     #[test]
@@ -260,11 +261,11 @@ pub(crate) mod tests {
         let verdict = verdict("shop", "Deployment", KILL);
         let limits = Limits { blast_radius: 2, ..Limits::usual("") };
         let mut history = History::default();
-        history.note(&receipt(1, "2026-01-01T00:05:00Z"));
-        history.note(&receipt(1, "2026-01-01T00:05:00Z"));
-        history.note(&receipt(2, "2025-12-31T23:00:00Z"));
+        history.add(&receipt(1, "2026-01-01T00:05:00Z"));
+        history.add(&receipt(1, "2026-01-01T00:05:00Z"));
+        history.add(&receipt(2, "2025-12-31T23:00:00Z"));
         assert_eq!(refusal(&verdict, &limits, &history, Some(&policy(KILL))), None);
-        history.note(&receipt(3, "2026-01-01T00:06:00Z"));
+        history.add(&receipt(3, "2026-01-01T00:06:00Z"));
         assert_eq!(refusal(&verdict, &limits, &history, Some(&policy(KILL))), Some(Refusal::BlastRadius));
         assert_eq!(history.progress(&ActionKey::new("a2")), Some(Progress::Decided));
     }

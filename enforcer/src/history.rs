@@ -1,4 +1,4 @@
-//! What has been decided lately. Pure: it is told receipts, and what time it is.
+//! What has been decided lately. Pure: receipts and time are arguments.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -17,19 +17,19 @@ pub(crate) struct History {
 /// How far an action is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// It was decided for; how it ended is not written yet.
+    /// It was decided for; its outcome is not published yet.
     Decided,
-    /// It was refused, or how it ended is written.
+    /// It was refused, or its outcome is published.
     Finished,
 }
 
-/// Decided actions remembered, to recognise a verdict that comes again. Older ones are recognised by whoever reads
-/// receipts, by their ids; remembering them here only saves the repeat. About 10 MB at the most.
+/// Actions remembered, to recognise a verdict that is delivered again. A repeated receipt has the same id, so readers of
+/// receipts recognise older ones; remembering them here only saves the repeat. About 10 MB at most.
 const REMEMBERED: usize = 65_536;
 
 impl History {
-    /// Takes note of a receipt, this enforcer's or another's. A repeated one changes nothing.
-    pub(crate) fn note(&mut self, receipt: &Receipt) {
+    /// Adds a receipt, of this enforcer or another. A repeated one changes nothing.
+    pub(crate) fn add(&mut self, receipt: &Receipt) {
         let progress = match &receipt.step {
             ReceiptStep::Decision(Decision::Act | Decision::DryRun) => Progress::Decided,
             ReceiptStep::Decision(Decision::Refuse { .. }) | ReceiptStep::Outcome(_) => Progress::Finished,
@@ -51,7 +51,7 @@ impl History {
         }
     }
 
-    /// How far an action is; `None` when nobody has decided about it.
+    /// How far an action is; `None` when no enforcer has decided about it.
     #[must_use]
     pub(crate) fn progress(&self, key: &ActionKey) -> Option<Progress> {
         self.progress.get(key).copied()
@@ -93,10 +93,10 @@ mod tests {
         let ended =
             Receipt { step: ReceiptStep::Outcome(lictor_wire::Outcome::NotExecuted), ..decided.clone() };
         assert_eq!(history.progress(&decided.action_key), None);
-        history.note(&decided);
+        history.add(&decided);
         assert_eq!(history.progress(&decided.action_key), Some(Progress::Decided));
-        history.note(&ended);
-        history.note(&decided);
+        history.add(&ended);
+        history.add(&decided);
         assert_eq!(history.progress(&decided.action_key), Some(Progress::Finished));
     }
 }

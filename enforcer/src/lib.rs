@@ -1,8 +1,9 @@
 //! Decides what is done about a violation, and does it.
 //!
-//! Three steps, the first two pure: `plan` finds what a verdict asks for, `guard` decides whether it may be
-//! done, and `role` publishes a receipt for what was decided and another for how it ended. Several enforcers
-//! share the verdicts; what one decided the others read from the receipts, so limits count over all of them.
+//! Three steps, the first two pure: `plan` finds the actions that a verdict calls for, `guard` decides whether they may
+//! be taken, by the `history` of what was decided lately, and `role` publishes a receipt for the decision and another
+//! for the outcome. Several enforcers share the verdicts; each reads the receipts of the others, so that limits count
+//! over all of them.
 //!
 //! Execution is a dry run: receipts say what would have been done, and that nothing was. This crate must not know
 //! how a verdict came about.

@@ -1,12 +1,12 @@
-//! Which actions a verdict asks for. Pure.
+//! Which actions a verdict calls for. Pure.
 
 use lictor_wire::policy::EnforcementAction;
 use lictor_wire::{ActionKey, Verdict, Violation};
 
-/// One action a violation asks for.
+/// One action that a violation calls for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Intent<'a> {
-    /// The verdict.
+    /// The verdict with the violation.
     pub(crate) verdict: &'a Verdict,
     /// The violation.
     pub(crate) violation: &'a Violation,
@@ -14,7 +14,7 @@ pub(crate) struct Intent<'a> {
     pub(crate) action: EnforcementAction,
 }
 
-/// The actions a verdict asks for: of each violation the first its policy names, as in StackRox, where one alert
+/// The actions a verdict calls for: of each violation the first its policy names, as in StackRox, where one alert
 /// carries one action.
 pub(crate) fn plan(verdict: &Verdict) -> impl Iterator<Item = Intent<'_>> {
     verdict.violations.iter().filter_map(move |violation| {
@@ -23,8 +23,8 @@ pub(crate) fn plan(verdict: &Verdict) -> impl Iterator<Item = Intent<'_>> {
     })
 }
 
-/// Whether an action is one of ours on a cluster. A build is failed by the client that asked, a request denied by
-/// the webhook that was asked; the rest is only ever written on alerts.
+/// Whether an action is one of the enforcer's. The client of a check fails a build, and the admission webhook denies a
+/// request; the rest is only written on alerts.
 const fn executable(action: EnforcementAction) -> bool {
     use EnforcementAction::{KillPod, ScaleToZero, UnsatisfiableNodeConstraint};
     matches!(action, ScaleToZero | UnsatisfiableNodeConstraint | KillPod)

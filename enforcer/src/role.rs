@@ -26,17 +26,17 @@ use crate::history::{History, Progress};
 use crate::plan::{Intent, plan};
 
 /// Wait before pulling again after a failure.
-const PULL_AGAIN_AFTER: Duration = Duration::from_millis(500);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// What can be configured.
+/// The options of the enforcer.
 #[derive(Debug, Clone, Args)]
 #[group(id = "enforcer")]
 #[command(next_help_heading = "Enforcement")]
 pub struct Config {
-    /// What is left alone.
+    /// The namespaces in which nothing is done.
     #[command(flatten)]
     pub protected: Protected,
-    /// Actions per namespace within the window; after that violations are only told.
+    /// Actions per namespace within the window; above it violations are only reported.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub blast_radius: usize,
     /// The window of the blast radius, in seconds.
@@ -50,7 +50,7 @@ pub struct Config {
 /// What an enforcer did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
-    /// Verdicts taken.
+    /// Verdicts processed.
     pub verdicts: u64,
     /// Actions decided for.
     pub decided: u64,
@@ -120,7 +120,7 @@ pub async fn run(config: Config, bus: Bus, shutdown: impl Future<Output = ()>) -
     enforcer.state().summary
 }
 
-/// What people may want to know who ask why nothing happened.
+/// The settings that explain why nothing was done, for `doctor`.
 fn settings(limits: &Limits) -> BTreeMap<String, Vec<String>> {
     let namespaces = limits.protected_namespaces.iter().cloned().collect();
     BTreeMap::from([("protected namespaces".to_owned(), namespaces)])
@@ -164,8 +164,8 @@ impl Enforcer {
         }
     }
 
-    /// Reads what all enforcers decided within the window, and goes on reading. The handle is let go of when all
-    /// that was there at the start is known: the blast radius counts over all of it from the first verdict on.
+    /// Reads what all enforcers decided within the window, and keeps reading. The handle is dropped when everything
+    /// that the stream held at the start is known: the blast radius counts all of it from the first verdict on.
     async fn follow_receipts(self: Arc<Self>, unread: Handle) {
         let mut unread = Some(unread);
         let window = SignedDuration::try_from(self.limits.window).unwrap_or(SignedDuration::MAX);
@@ -173,7 +173,7 @@ impl Enforcer {
             let from = Timestamp::now().checked_sub(window).map_or(ReadFrom::First, ReadFrom::Time);
             let reader = self.bus.read(Stream::Receipts, from, false);
             if let Err(error) = self.read_receipts(reader, &mut unread).await {
-                tracing::warn!(%error, "receipts of the window are read again");
+                tracing::warn!(%error, "the receipts of the window are read again");
             }
         }
     }
@@ -200,9 +200,9 @@ impl Enforcer {
             .map_err(|error| error.to_string())
             .and_then(|body| serde_json::from_slice::<Receipt>(&body).map_err(|error| error.to_string()));
         match receipt {
-            Ok(receipt) => self.state().history.note(&receipt),
+            Ok(receipt) => self.state().history.add(&receipt),
             Err(error) => {
-                tracing::warn!(error, sequence = entry.sequence, "a receipt cannot be read");
+                tracing::warn!(error, sequence = entry.sequence, "cannot read a receipt; it is not counted");
             }
         }
     }
@@ -212,8 +212,8 @@ impl Enforcer {
             let mut intake = match self.bus.intake(Consumer::Enforce, IntakeOptions::default()).await {
                 Ok(intake) => intake,
                 Err(error) => {
-                    tracing::warn!(%error, "verdicts cannot be pulled");
-                    sleep(PULL_AGAIN_AFTER).await;
+                    tracing::warn!(%error, "cannot pull verdicts; retrying");
+                    sleep(RETRY_AFTER).await;
                     continue;
                 }
             };
@@ -225,12 +225,12 @@ impl Enforcer {
                 match delivery {
                     Some(Ok(delivery)) => {
                         if let Err(error) = self.handle(delivery).await {
-                            tracing::warn!(%error, "a verdict was not answered and is delivered again");
+                            tracing::warn!(%error, "cannot process a verdict; it will be delivered again");
                         }
                     }
                     Some(Err(error)) => {
-                        tracing::warn!(%error, "pulling is interrupted");
-                        sleep(PULL_AGAIN_AFTER).await;
+                        tracing::warn!(%error, "pulling verdicts was interrupted; retrying");
+                        sleep(RETRY_AFTER).await;
                         break;
                     }
                     None => break,
@@ -240,7 +240,7 @@ impl Enforcer {
         }
     }
 
-    /// Says that this enforcer runs, and with which policies.
+    /// Publishes heartbeats with the policies in force and the counts.
     async fn present(self: Arc<Self>, who: Presence, stop: CancellationToken) {
         let refresh = |who: &mut Presence| {
             let state = self.state();
@@ -254,7 +254,7 @@ impl Enforcer {
         self.bus.present(who, refresh, stop.cancelled()).await;
     }
 
-    /// Answers one message: receipts first, then it is let go.
+    /// Processes one message: it is acknowledged once its receipts are published.
     async fn handle(&self, delivery: Delivery) -> Result<(), BusError> {
         let mut outcomes = Vec::with_capacity(delivery.lines.len());
         for line in &delivery.lines {
@@ -271,7 +271,7 @@ impl Enforcer {
             };
             for receipt in self.receipts(&verdict, Timestamp::now()) {
                 self.bus.publish_receipt(&receipt).await?;
-                self.state().history.note(&receipt);
+                self.state().history.add(&receipt);
             }
             self.state().summary.verdicts += 1;
             outcomes.push(LineOutcome::judged(Vec::new()));
@@ -279,8 +279,8 @@ impl Enforcer {
         delivery.settle(outcomes).await
     }
 
-    /// The receipts that are still to be written about a verdict: none when it came before, the last one when an
-    /// enforcer ended between the two.
+    /// The receipts that are still to be published about a verdict: none when it is a repeat, the outcome alone when an
+    /// enforcer stopped between decision and outcome.
     fn receipts(&self, verdict: &Verdict, now: Timestamp) -> Vec<Receipt> {
         let mut state = self.state();
         let mut receipts = Vec::new();

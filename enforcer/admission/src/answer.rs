@@ -1,4 +1,4 @@
-//! What the API server is answered, and what the person behind it reads. Pure.
+//! The response to the API server, and the texts in it that people read. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,35 +9,35 @@ use lictor_wire::{Evidence, Verdict, Violation};
 use serde::Serialize;
 
 use crate::break_glass;
-use crate::decide::Findings;
+use crate::decide::Assessment;
 use crate::policies::Policies;
 
-/// Evidence shown per policy. The rest is in the verdict, whose id the answer gives.
+/// Evidence shown per policy. The rest is in the verdict, whose id the response gives.
 const EVIDENCE_SHOWN: usize = 5;
 /// Characters of a warning: clients show one line each, and the API server cuts what is longer in all than 4096.
 const WARNING: usize = 240;
-/// Warnings shown; the API server drops what is beyond its own bound without saying so.
+/// Warnings shown; the API server silently drops what exceeds its own limit.
 const WARNINGS_SHOWN: usize = 12;
 /// Bytes of a denial's message. A status is kept in events and logs; the longest remediation texts fit many times.
 const MESSAGE: usize = 16 * 1024;
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Answer {
-    /// Whether the request goes on.
+    /// Whether the request is allowed.
     pub(crate) allowed: bool,
     /// The HTTP status of a denial.
     pub(crate) code: u16,
     /// Why it is denied.
     pub(crate) message: String,
-    /// What the person is told although the request goes on.
+    /// Warnings for the client.
     pub(crate) warnings: Vec<String>,
-    /// What the API server writes into its audit log.
+    /// Annotations of the API server's audit event.
     pub(crate) audit: BTreeMap<String, String>,
 }
 
 impl Answer {
-    /// The request goes on, for a reason the audit log gets to know.
+    /// The request is allowed, for a reason that is written to the audit log.
     #[must_use]
     pub(crate) fn allow(reason: &str) -> Self {
         let audit = BTreeMap::from([("decision".to_owned(), format!("allowed: {reason}"))]);
@@ -51,21 +51,21 @@ impl Answer {
         Self { allowed: false, code, message: cut(message, MESSAGE), audit, ..Self::default() }
     }
 
-    /// With something to read although the request goes on.
+    /// Adds a warning for the client.
     #[must_use]
     pub(crate) fn warning(mut self, text: &str) -> Self {
         self.warnings.push(cut(one_line(text), WARNING));
         self
     }
 
-    /// With the verdict's id for the audit log.
+    /// Adds the verdict's id for the audit log.
     #[must_use]
     pub(crate) fn about(mut self, verdict: &Verdict) -> Self {
         self.audit.insert("verdict".to_owned(), verdict.id.to_string());
         self
     }
 
-    /// With a decision other than the plain one for the audit log.
+    /// Replaces the decision that is written to the audit log.
     #[must_use]
     pub(crate) fn decided(mut self, decision: &str) -> Self {
         self.audit.insert("decision".to_owned(), one_line(decision));
@@ -95,41 +95,46 @@ impl Answer {
     }
 }
 
-/// The message of a denial: every policy that speaks against the request, what was found, what to change, and how to
-/// ask for an exception.
+/// The message of a denial: every enforced policy that is violated, what was found, what to change, and how to get an
+/// exception.
 #[must_use]
 pub(crate) fn denial(
-    findings: &Findings<'_>,
+    assessment: &Assessment<'_>,
     verdict: &Verdict,
     policies: &Policies,
-    claim: Option<&str>,
+    break_glass_problem: Option<&str>,
 ) -> String {
-    let count = findings.enforced.len() + findings.failed.len();
+    let count = assessment.enforced.len() + assessment.failed.len();
     let mut text = match count {
-        0 => "what enforced policies ask for is not known".to_owned(),
+        0 => "facts that enforced policies need are missing".to_owned(),
         1 => "1 enforced policy is violated".to_owned(),
         more => format!("{more} enforced policies are violated"),
     };
-    for violation in &findings.enforced {
+    for violation in &assessment.enforced {
         write_violation(&mut text, violation, policies);
     }
-    for failure in &findings.failed {
+    for failure in &assessment.failed {
         let _ = write!(text, "\n- {}: could not be evaluated: {}", failure.policy.name, failure.message);
     }
-    for undecided in &findings.unknown {
-        let _ = write!(text, "\n- {}: not known: {}", undecided.policy.name, undecided.missing.join(", "));
+    for undecided in &assessment.undecided {
+        let _ = write!(
+            text,
+            "\n- {}: cannot be decided, missing: {}",
+            undecided.policy.name,
+            undecided.missing.join(", ")
+        );
     }
-    for violation in &findings.told {
+    for violation in &assessment.unenforced {
         let _ =
             write!(text, "\nalso violated, not enforced: {} ({})", violation.policy.name, found(violation));
     }
-    if let Some(claim) = claim {
-        let _ = write!(text, "\nbreaking glass does not count: {claim}");
+    if let Some(problem) = break_glass_problem {
+        let _ = write!(text, "\nbreak-glass is not accepted: {problem}");
     }
     let _ = write!(
         text,
-        "\nfor an exception, ask whoever owns the policy for an exclusion; in an emergency, who may `{}` `{}.{}` in \
-         this namespace annotates the workload with {} (a reason) and {} (a time)\nverdict {}",
+        "\nfor an exception, ask the owner of the policy for an exclusion; in an emergency, a user with the permission to \
+         `{}` `{}.{}` in this namespace can annotate the workload with {} (a reason) and {} (a time)\nverdict {}",
         break_glass::VERB,
         break_glass::RESOURCE,
         break_glass::GROUP,
@@ -140,19 +145,23 @@ pub(crate) fn denial(
     text
 }
 
-/// One warning per policy that is violated and not enforced, and one for what is not known.
+/// One warning per violated policy that is not enforced, and one for facts that are missing.
 #[must_use]
-pub(crate) fn warnings(findings: &Findings<'_>, policies: &Policies) -> Vec<String> {
-    let told = findings.told.iter().map(|violation| {
+pub(crate) fn warnings(assessment: &Assessment<'_>, policies: &Policies) -> Vec<String> {
+    let unenforced = assessment.unenforced.iter().map(|violation| {
         let what_to_do = remediation(violation, policies).map(|text| format!("; {text}")).unwrap_or_default();
         format!("policy \"{}\" is violated: {}{what_to_do}", violation.policy.name, found(violation))
     });
-    let missing: Vec<&str> = findings.missing().into_iter().collect();
-    let unknown = (!missing.is_empty()).then(|| {
-        let names: Vec<&str> = findings.unknown.iter().map(|undecided| &*undecided.policy.name).collect();
-        format!("not decided for want of facts: {} ({})", names.join(", "), missing.join(", "))
+    let missing: Vec<&str> = assessment.missing().into_iter().collect();
+    let undecided = (!missing.is_empty()).then(|| {
+        let names: Vec<&str> = assessment.undecided.iter().map(|undecided| &*undecided.policy.name).collect();
+        format!(
+            "policies not decided because facts are missing: {} ({})",
+            names.join(", "),
+            missing.join(", ")
+        )
     });
-    told.chain(unknown).collect()
+    unenforced.chain(undecided).collect()
 }
 
 fn write_violation(text: &mut String, violation: &Violation, policies: &Policies) {
@@ -169,7 +178,7 @@ fn write_violation(text: &mut String, violation: &Violation, policies: &Policies
     }
 }
 
-/// The first thing that was found, for one line.
+/// The first evidence, on one line.
 fn found(violation: &Violation) -> String {
     let first = violation.sections.iter().flat_map(|section| &section.evidence).next();
     first.map_or_else(String::new, describe)
@@ -178,7 +187,7 @@ fn found(violation: &Violation) -> String {
 fn describe(evidence: &Evidence) -> String {
     let Evidence { criterion, wanted, found, at } = evidence;
     let place = if at.is_empty() { String::new() } else { format!(" in {at}") };
-    one_line(&format!("{criterion}{place} is {found}, which the policy rules out by {wanted}"))
+    one_line(&format!("{criterion}{place} is {found}, which the policy forbids with {wanted}"))
 }
 
 fn remediation<'p>(violation: &Violation, policies: &'p Policies) -> Option<&'p str> {
@@ -196,7 +205,7 @@ const fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// Values come from the object: control characters would forge lines in a terminal or log.
+/// Values come from the object: with control characters they could forge lines of a terminal or log.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -213,9 +222,9 @@ fn cut(mut text: String, most: usize) -> String {
     text
 }
 
-// === on the wire ===
+// === as JSON ===
 
-/// An `AdmissionReview` with an answer.
+/// An `AdmissionReview` with its response.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Response<'a> {

@@ -1,8 +1,8 @@
-//! The identity of the webhook: an authority, and a certificate it signed.
+//! A certificate authority, and the certificate that the webhook serves.
 //!
-//! A [`Bundle`] is what lies in one Secret: the authority in force, the one that follows it while the change is under
-//! way, and the certificate that is served. The private keys of the authorities lie beside it, since each replica
-//! must be able to go on when the one before it is gone; who reads the Secret can speak as the webhook either way.
+//! A [`Bundle`] is the content of one Secret: the authority in force, its successor during a rotation, and the
+//! certificate that is served. The private keys of the authorities are in it, too, since each replica must be able to
+//! continue a rotation; whoever reads the Secret can impersonate the webhook either way.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,17 +21,17 @@ use x509_parser::prelude::X509Certificate;
 
 use lictor_cluster::SecretData;
 
-/// The names and addresses the API server may call the webhook by.
+/// The host names and addresses at which the API server reaches the webhook.
 pub(crate) type Names = BTreeSet<String>;
 
-/// What lies in the Secret.
+/// The content of the Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bundle {
     /// The authority in force.
     pub(crate) authority: Authority,
-    /// The authority that follows it.
+    /// Its successor.
     pub(crate) next: Option<Authority>,
-    /// What is served, signed by one of the two. Absent while nothing of theirs may be served yet.
+    /// The certificate that is served, signed by one of the two. Absent until one of theirs may be served.
     pub(crate) leaf: Option<Leaf>,
     /// Authorities of a bundle that was lost, in PEM: trusted while replicas may still serve what they signed.
     pub(crate) retired: String,
@@ -65,24 +65,24 @@ pub(crate) struct Validity {
     pub(crate) until: Timestamp,
 }
 
-/// What was found in a Secret and cannot be used. It is replaced, carefully.
+/// Why the content of a Secret is unusable. It is replaced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum BundleError {
     /// A key of the Secret is absent.
-    #[error("the secret has no `{0}`")]
+    #[error("the Secret has no `{0}`")]
     Absent(&'static str),
-    /// A key of the Secret holds something else than it should.
-    #[error("`{0}` of the secret cannot be read: {1}")]
+    /// The value of a key is not what it should be.
+    #[error("`{0}` of the Secret is unusable: {1}")]
     Unreadable(&'static str, String),
-    /// A private key is not the one of its certificate.
-    #[error("`{0}` of the secret is not the key of its certificate")]
-    NotItsKey(&'static str),
+    /// A private key does not belong to its certificate.
+    #[error("`{0}` of the Secret is not the private key of its certificate")]
+    KeyMismatch(&'static str),
 }
 
 /// A certificate could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("a certificate cannot be made: {0}")]
+#[error("cannot make a certificate: {0}")]
 pub(crate) struct MakeError(#[from] rcgen::Error);
 
 const AUTHORITY: (&str, &str) = ("ca.crt", "ca.key");
@@ -94,8 +94,8 @@ const RETIRED: &str = "retired-ca.crt";
 // === impl Bundle ===
 
 impl Bundle {
-    /// Reads what lies in a Secret. A certificate to serve that is of no use (unreadable, or of neither authority)
-    /// is left out, as is an authority that was to follow: both are made again.
+    /// Reads the content of a Secret. An unusable certificate to serve (unreadable, or of neither authority) is left
+    /// out, and so is an unusable successor: both are made again.
     ///
     /// # Errors
     /// When the authority in force cannot be used.
@@ -109,7 +109,7 @@ impl Bundle {
         Ok(Self { authority, next, leaf, retired: retired.unwrap_or_default() })
     }
 
-    /// What is to lie in the Secret. The type of the Secret wants its two keys to exist always.
+    /// The content for a Secret. Its type requires that `tls.crt` and `tls.key` exist.
     #[must_use]
     pub(crate) fn data(&self) -> SecretData {
         let mut data = SecretData::new();
@@ -137,13 +137,13 @@ impl Bundle {
 // === impl Authority ===
 
 impl Authority {
-    /// Makes one, valid for this long around `now`.
+    /// Makes one.
     ///
     /// # Errors
-    /// When there is no randomness, or the time is beyond what certificates can say.
+    /// When there is no randomness, or the validity is out of range.
     pub(crate) fn new(validity: Validity) -> Result<Self, MakeError> {
         let mut params = params(validity, &format!("lictor admission authority {}", validity.from));
-        // It signs what is served, and nothing that signs in turn.
+        // It signs what is served, and no other authority.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
@@ -159,7 +159,7 @@ impl Authority {
     /// Signs a new certificate for these names. It never outlives the authority.
     ///
     /// # Errors
-    /// When there is no randomness, or a name is none.
+    /// When there is no randomness, or a name is invalid.
     pub(crate) fn sign(&self, names: &Names, validity: Validity) -> Result<Leaf, MakeError> {
         let validity = Validity { until: validity.until.min(self.validity.until), ..validity };
         let mut params = params(validity, "lictor admission");
@@ -180,7 +180,7 @@ impl Authority {
         })
     }
 
-    /// Whether this authority signed it.
+    /// Whether this authority signed `leaf`.
     #[must_use]
     pub(crate) fn signed(&self, leaf: &Leaf) -> bool {
         let (Ok((_, own)), Ok((_, leaf))) =
@@ -203,10 +203,10 @@ impl Authority {
         self.validity
     }
 
-    fn read(data: &SecretData, place: (&'static str, &'static str)) -> Result<Self, BundleError> {
-        let Read { certificate, key, der, validity, ca, .. } = read(data, place)?;
+    fn read(data: &SecretData, entry: (&'static str, &'static str)) -> Result<Self, BundleError> {
+        let KeyedCertificate { certificate, key, der, validity, ca, .. } = read(data, entry)?;
         if !ca {
-            return Err(BundleError::Unreadable(place.0, "it is no authority".to_owned()));
+            return Err(BundleError::Unreadable(entry.0, "it is not a CA certificate".to_owned()));
         }
         Ok(Self { certificate, key, der, validity })
     }
@@ -246,7 +246,7 @@ impl Leaf {
     }
 
     fn read(data: &SecretData) -> Result<Self, BundleError> {
-        let Read { certificate, key, der, validity, names, .. } = read(data, LEAF)?;
+        let KeyedCertificate { certificate, key, der, validity, names, .. } = read(data, LEAF)?;
         Ok(Self { certificate, key, der, validity, names })
     }
 }
@@ -266,7 +266,7 @@ impl fmt::Debug for Leaf {
 
 // === reading and making ===
 
-/// The certificates of a PEM bundle in DER, each with the moment it ends. What is no certificate is left out.
+/// The certificates of a PEM bundle in DER, each with the moment it expires. Anything else is left out.
 #[must_use]
 pub(crate) fn certificates(pem: &[u8]) -> Vec<(Vec<u8>, Timestamp)> {
     Pem::iter_from_buffer(pem)
@@ -292,7 +292,7 @@ pub(crate) fn pem_of(der: &[u8]) -> String {
 }
 
 /// A certificate and its key, as read.
-struct Read {
+struct KeyedCertificate {
     certificate: String,
     key: String,
     der: Vec<u8>,
@@ -301,28 +301,28 @@ struct Read {
     ca: bool,
 }
 
-fn read(data: &SecretData, place: (&'static str, &'static str)) -> Result<Read, BundleError> {
+fn read(data: &SecretData, entry: (&'static str, &'static str)) -> Result<KeyedCertificate, BundleError> {
     let text = |name: &'static str| {
         let bytes = data.get(name).ok_or(BundleError::Absent(name))?;
         String::from_utf8(bytes.clone()).map_err(|error| BundleError::Unreadable(name, error.to_string()))
     };
-    let unreadable = |message: &str| BundleError::Unreadable(place.0, message.to_owned());
-    let (certificate, key) = (text(place.0)?, text(place.1)?);
+    let unreadable = |message: &str| BundleError::Unreadable(entry.0, message.to_owned());
+    let (certificate, key) = (text(entry.0)?, text(entry.1)?);
     let der = Pem::iter_from_buffer(certificate.as_bytes())
         .next()
         .and_then(Result::ok)
-        .ok_or_else(|| unreadable("it is no PEM"))?
+        .ok_or_else(|| unreadable("it is not PEM"))?
         .contents;
     let (_, parsed) =
         x509_parser::parse_x509_certificate(&der).map_err(|error| unreadable(&error.to_string()))?;
-    let validity = validity(&parsed).ok_or_else(|| unreadable("its times are out of range"))?;
+    let validity = validity(&parsed).ok_or_else(|| unreadable("its validity is out of range"))?;
     let pair =
-        KeyPair::from_pem(&key).map_err(|error| BundleError::Unreadable(place.1, error.to_string()))?;
+        KeyPair::from_pem(&key).map_err(|error| BundleError::Unreadable(entry.1, error.to_string()))?;
     if pair.subject_public_key_info() != parsed.public_key().raw {
-        return Err(BundleError::NotItsKey(place.1));
+        return Err(BundleError::KeyMismatch(entry.1));
     }
     let (names, ca) = (names(&parsed), parsed.is_ca());
-    Ok(Read { certificate, key, der, validity, names, ca })
+    Ok(KeyedCertificate { certificate, key, der, validity, names, ca })
 }
 
 fn validity(certificate: &X509Certificate<'_>) -> Option<Validity> {
@@ -419,7 +419,7 @@ mod tests {
             data.insert(name.to_owned(), theirs.data()[name].clone());
         };
         assert_eq!(with(&|data| drop(data.remove("ca.crt"))), Err(BundleError::Absent("ca.crt")));
-        assert_eq!(with(&|data| copy(data, "ca.key")), Err(BundleError::NotItsKey("ca.key")));
+        assert_eq!(with(&|data| copy(data, "ca.key")), Err(BundleError::KeyMismatch("ca.key")));
         let junk = with(&|data| drop(data.insert("ca.crt".to_owned(), b"junk".to_vec())));
         assert!(matches!(junk, Err(BundleError::Unreadable("ca.crt", _))));
         let no_authority = with(&|data| {

@@ -1,4 +1,4 @@
-//! From a verdict to yes or no. Pure.
+//! Whether a verdict denies a request. Pure.
 
 use std::collections::BTreeSet;
 
@@ -7,52 +7,52 @@ use lictor_wire::{PolicyFailure, Undecided, Verdict, Violation};
 
 use crate::policies::Policies;
 
-/// What becomes of a request while a fact that an enforced policy asks for is not known.
+/// What the webhook answers when a fact that an enforced policy needs is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum WhenUnknown {
-    /// It is let through, and the warning says what was not known.
+    /// The request is allowed, and the warning says what was missing.
     #[default]
     Allow,
-    /// It is denied, and the message says what was not known.
+    /// The request is denied, and the message says what was missing.
     Deny,
 }
 
-/// What speaks against a request, and what is only worth saying.
+/// A verdict by what it means for the request.
 #[derive(Debug, Default)]
-pub(crate) struct Findings<'a> {
-    /// Violations of policies that ask for a denial.
+pub(crate) struct Assessment<'a> {
+    /// Violations of enforced policies.
     pub(crate) enforced: Vec<&'a Violation>,
-    /// Violations of other policies.
-    pub(crate) told: Vec<&'a Violation>,
-    /// Policies that ask for a denial and could not be decided: with the facts that are missing.
-    pub(crate) unknown: Vec<&'a Undecided>,
-    /// Policies that ask for a denial and whose evaluation failed.
+    /// Violations of policies that are not enforced.
+    pub(crate) unenforced: Vec<&'a Violation>,
+    /// Enforced policies that could not be decided, with the facts that are missing.
+    pub(crate) undecided: Vec<&'a Undecided>,
+    /// Enforced policies whose evaluation failed.
     pub(crate) failed: Vec<&'a PolicyFailure>,
 }
 
-impl<'a> Findings<'a> {
-    /// Sorts what a verdict holds.
+impl<'a> Assessment<'a> {
+    /// Assesses a verdict.
     #[must_use]
     pub(crate) fn of(verdict: &'a Verdict, policies: &Policies) -> Self {
-        let (enforced, told) =
+        let (enforced, unenforced) =
             verdict.violations.iter().partition(|violation| !violation.enforcement.is_empty());
-        let unknown = verdict.undecided.iter().filter(|undecided| policies.denies(&undecided.policy.id));
+        let undecided = verdict.undecided.iter().filter(|undecided| policies.denies(&undecided.policy.id));
         let failed = verdict.failures.iter().filter(|failure| policies.denies(&failure.policy.id));
-        Self { enforced, told, unknown: unknown.collect(), failed: failed.collect() }
+        Self { enforced, unenforced, undecided: undecided.collect(), failed: failed.collect() }
     }
 
-    /// Whether the request is denied. A policy whose evaluation failed denies: whoever can make it fail could
-    /// otherwise switch it off.
+    /// Whether the request is denied. A policy whose evaluation fails denies, since a request that makes it fail would
+    /// otherwise evade it.
     #[must_use]
     pub(crate) fn denies(&self, when_unknown: WhenUnknown) -> bool {
         !self.enforced.is_empty()
             || !self.failed.is_empty()
-            || (when_unknown == WhenUnknown::Deny && !self.unknown.is_empty())
+            || (when_unknown == WhenUnknown::Deny && !self.undecided.is_empty())
     }
 
-    /// The facts that enforced policies would have needed, each once.
+    /// The facts that enforced policies needed and that are missing, each once.
     #[must_use]
     pub(crate) fn missing(&self) -> BTreeSet<&'a str> {
-        self.unknown.iter().flat_map(|undecided| &undecided.missing).map(String::as_str).collect()
+        self.undecided.iter().flat_map(|undecided| &undecided.missing).map(String::as_str).collect()
     }
 }

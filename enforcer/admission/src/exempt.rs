@@ -1,8 +1,8 @@
-//! Whose requests are let through unjudged. Pure.
+//! Whose requests are allowed without being judged. Pure.
 //!
-//! Names are compared whole: a namespace called `kube-evil` or `openshift-x` is nobody's system namespace. What a
-//! request of the control plane makes is still judged where it is seen, by the watch, and told; it is only never
-//! stopped, because a control plane that cannot work repairs nothing.
+//! Names are compared whole: `kube-evil` and `openshift-x` are not system namespaces. The watch still sees what a
+//! request of the control plane creates, and it is judged and reported then; it is never denied, because a control
+//! plane that cannot work repairs nothing.
 
 use std::fmt;
 
@@ -13,43 +13,43 @@ use lictor_wire::RequestEvent;
 use lictor_cluster::PROTECTED_NAMESPACES;
 use lictor_cluster::Protected;
 
-/// Users of the control plane that are no service accounts.
+/// Users of the control plane that are not service accounts.
 pub(crate) const CONTROL_PLANE_USERS: [&str; 4] =
     ["system:apiserver", "system:kube-controller-manager", "system:kube-proxy", "system:kube-scheduler"];
 
 /// Groups of the control plane: the kubelets.
 pub(crate) const CONTROL_PLANE_GROUPS: [&str; 1] = ["system:nodes"];
 
-/// What is left alone.
+/// Which requests are not judged.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Exclusions")]
 pub(crate) struct Exclusions {
-    /// Whole namespaces.
+    /// Excluded namespaces.
     #[command(flatten)]
     pub(crate) protected: Protected,
-    /// Users who are not held up, by exact name.
+    /// Users whose requests are allowed without being judged, by exact name.
     #[arg(long, value_delimiter = ',', default_values = CONTROL_PLANE_USERS, value_name = "USER")]
     pub(crate) exempt_users: Vec<String>,
-    /// Groups whose members are not held up, by exact name.
+    /// Groups whose members' requests are allowed without being judged, by exact name.
     #[arg(long, value_delimiter = ',', default_values = CONTROL_PLANE_GROUPS, value_name = "GROUP")]
     pub(crate) exempt_groups: Vec<String>,
 }
 
-/// Why a request is let through unjudged.
+/// Why a request is allowed without being judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Exemption {
     /// The namespace is excluded from enforcement.
     Namespace(String),
-    /// A service account of such a namespace asks.
+    /// The user is a service account of an excluded namespace.
     ServiceAccount(String),
-    /// The user is named.
+    /// The user is exempt.
     User(String),
-    /// One of the user's groups is named.
+    /// One of the user's groups is exempt.
     Group(String),
 }
 
 impl Exclusions {
-    /// Whether the one who asks is not to be held up.
+    /// Whether the user is exempt.
     #[must_use]
     pub(crate) fn of_user(&self, request: &RequestEvent) -> Option<Exemption> {
         let user = &request.user;
@@ -65,7 +65,7 @@ impl Exclusions {
         group.cloned().map(Exemption::Group)
     }
 
-    /// Whether the namespace asked about is excluded.
+    /// Whether the namespace is excluded.
     #[must_use]
     pub(crate) fn of_namespace(&self, request: &RequestEvent) -> Option<Exemption> {
         let namespace = &request.object_ref.namespace;
@@ -73,8 +73,8 @@ impl Exclusions {
     }
 }
 
-/// The namespace of a service account. Both its name and its groups must say so: a name alone can be given to
-/// anybody by an identity provider that puts no prefix before its names.
+/// The namespace of a service account. Both name and groups must say so: an identity provider that adds no prefix can
+/// give the name alone to anybody.
 fn service_account_namespace<'a>(username: &'a str, groups: &[String]) -> Option<&'a str> {
     let (namespace, name) = username.strip_prefix("system:serviceaccount:")?.split_once(':')?;
     let whole = !namespace.is_empty() && !name.is_empty() && !name.contains(':');
@@ -86,7 +86,7 @@ impl fmt::Display for Exemption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Namespace(namespace) => write!(f, "namespace {namespace} is excluded from enforcement"),
-            Self::ServiceAccount(name) => write!(f, "{name} is of an excluded namespace"),
+            Self::ServiceAccount(name) => write!(f, "{name} is a service account of an excluded namespace"),
             Self::User(name) => write!(f, "user {name} is exempt"),
             Self::Group(name) => write!(f, "group {name} is exempt"),
         }

@@ -1,6 +1,6 @@
 //! Requests that are never denied, whatever the policies say. Pure.
 //!
-//! A cluster on which pods cannot be stopped or objects cannot go is worse than one that violates a policy.
+//! A cluster in which nobody can stop pods or delete objects is worse than one that violates a policy.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use lictor_wire::{Deployment, RequestOperation};
 pub(crate) enum Harmless {
     /// Fewer pods than before, and nothing else.
     ScaleDown,
-    /// The object is on its way out, and what its pods run stays as it was.
-    Leaving,
-    /// Every fact that policies judge stays as it was.
+    /// The object is terminating, and what its pods run is unchanged.
+    Terminating,
+    /// Every fact that policies judge is unchanged.
     Unchanged,
-    /// The object goes.
+    /// The object is deleted.
     Deletion,
-    /// The kind is no workload.
-    NoWorkload,
+    /// The kind is not a workload.
+    NotAWorkload,
 }
 
-/// Whether a review is one that is never denied. For a scale, put the workload in first.
+/// Whether a review is one that is never denied. A scale must have its workload filled in.
 #[must_use]
 pub(crate) fn harmless(review: &Review) -> Option<Harmless> {
     let request = &review.request;
@@ -32,7 +32,7 @@ pub(crate) fn harmless(review: &Review) -> Option<Harmless> {
     if let Some(scale) = review.scale {
         return (scale.replicas <= scale.before).then_some(Harmless::ScaleDown);
     }
-    let Some(new) = &request.deployment else { return Some(Harmless::NoWorkload) };
+    let Some(new) = &request.deployment else { return Some(Harmless::NotAWorkload) };
     // An update whose old object is missing is judged as if all of it were new.
     let old = request.old_deployment.as_ref().filter(|_| request.operation == RequestOperation::Update)?;
     let (judged, before) = (Facts::of(new), Facts::of(old));
@@ -46,12 +46,12 @@ pub(crate) fn harmless(review: &Review) -> Option<Harmless> {
             return Some(Harmless::ScaleDown);
         }
     }
-    // Names, labels and annotations of what is leaving no longer matter; what it runs does, until it has gone.
-    (old.deleting && judged.without_metadata() == before.without_metadata()).then_some(Harmless::Leaving)
+    // Labels and annotations of a terminating object no longer matter; what it runs does, until it is deleted.
+    (old.deleting && judged.without_metadata() == before.without_metadata()).then_some(Harmless::Terminating)
 }
 
-/// What policies can judge of a workload: the model without the API server's bookkeeping. The engine reads nothing
-/// else, so equal facts have equal verdicts.
+/// What policies can judge of a workload: the model without the fields that the API server maintains. The engine
+/// reads nothing else, so equal facts have equal verdicts.
 #[derive(Debug, Clone, PartialEq)]
 struct Facts(Deployment);
 
@@ -77,10 +77,10 @@ impl fmt::Display for Harmless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ScaleDown => "fewer pods than before",
-            Self::Leaving => "the object is being deleted",
+            Self::Terminating => "the object is being deleted",
             Self::Unchanged => "no judged fact changes",
             Self::Deletion => "the object is deleted",
-            Self::NoWorkload => "not a workload",
+            Self::NotAWorkload => "not a workload",
         })
     }
 }
@@ -136,7 +136,7 @@ mod tests {
         let leaving = Deployment { deleting: true, ..workload("a", 1) };
         let mut relabelled = leaving.clone();
         relabelled.labels.insert("team".to_owned(), "x".to_owned());
-        assert_eq!(update(leaving.clone(), relabelled), Some(Harmless::Leaving));
+        assert_eq!(update(leaving.clone(), relabelled), Some(Harmless::Terminating));
         let swapped = Deployment { deleting: true, ..workload("evil", 1) };
         assert_eq!(update(leaving, swapped), None);
         // Saying so oneself changes nothing: the old object counts.

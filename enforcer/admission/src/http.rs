@@ -1,4 +1,4 @@
-//! The paths the API server posts to.
+//! The paths to which the API server posts reviews.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +18,18 @@ use crate::reviewer::Reviewer;
 /// Bytes of a review. An object is up to 3 MiB as it is sent to the API server; a review holds two, as JSON.
 const BODY: usize = 16 * 1024 * 1024;
 
-/// What is left of the API server's patience when an answer is due: it has to travel back.
+/// How long before the API server's timeout a response must be ready: it has to travel back.
 const MARGIN: Duration = Duration::from_millis(250);
 
-/// The API server's patience where it does not say.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout when the API server does not send one.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest the API server may be told to wait.
-const LONGEST: Duration = Duration::from_secs(30);
+/// The longest timeout that a webhook configuration may have.
+const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the API server waits, as it says in the query: `timeout=5s`.
+/// How long the API server waits, from the query: `timeout=5s`.
 #[derive(Debug, Deserialize)]
-struct Patience {
+struct Timeout {
     #[serde(default)]
     timeout: Option<String>,
 }
@@ -38,17 +38,17 @@ struct Patience {
 pub(crate) fn router(reviewer: Arc<Reviewer>) -> Router {
     let routes =
         Router::new().route("/validate", post(review)).route("/events", post(review)).with_state(reviewer);
-    limited(routes, Limits { body: BODY, time: LONGEST })
+    limited(routes, Limits { body: BODY, time: MAX_TIMEOUT })
 }
 
 async fn review(
     State(reviewer): State<Arc<Reviewer>>,
-    Query(patience): Query<Patience>,
+    Query(query): Query<Timeout>,
     body: String,
 ) -> Response {
     let began = Instant::now();
-    let patience = patience.timeout.as_deref().and_then(seconds).unwrap_or(PATIENCE);
-    let deadline = began + patience.saturating_sub(MARGIN);
+    let timeout = query.timeout.as_deref().and_then(seconds).unwrap_or(DEFAULT_TIMEOUT);
+    let deadline = began + timeout.saturating_sub(MARGIN);
     match reviewer.review(&body, Timestamp::now(), deadline).await {
         Ok(reply) => match serde_json::to_vec(&reply.answer.review(&reply.uid)) {
             Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
@@ -58,10 +58,10 @@ async fn review(
     }
 }
 
-/// Seconds as Go writes a duration of whole or broken seconds: `5s`, `2.5s`.
+/// Whole or fractional seconds as Go writes them: `5s`, `2.5s`.
 fn seconds(text: &str) -> Option<Duration> {
     let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok().filter(|patience| *patience <= LONGEST)
+    Duration::try_from_secs_f64(seconds).ok().filter(|timeout| *timeout <= MAX_TIMEOUT)
 }
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ mod tests {
         "lifecycleStages":["DEPLOY"],"policyVersion":"1.1","enforcementActions":["SCALE_TO_ZERO_ENFORCEMENT"],
         "policySections":[{"policyGroups":[{"fieldName":"Image Tag","values":[{"value":"latest"}]}]}]}"#;
 
-    /// A webhook with one policy, whose API server and bus are away.
+    /// A webhook with one policy, whose API server and bus are unreachable.
     fn webhook(when_unknown: WhenUnknown) -> Router {
         let mut in_force = InForce::default();
         in_force.take("p-1", 1, &document(POLICY));
@@ -96,7 +96,11 @@ mod tests {
         let cluster = ClusterId::new("c1");
         let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
         router(Arc::new(Reviewer {
-            rules: Rules { exclusions: Exclusions::default(), when_unknown, break_glass_longest: PATIENCE },
+            rules: Rules {
+                exclusions: Exclusions::default(),
+                when_unknown,
+                break_glass_longest: DEFAULT_TIMEOUT,
+            },
             policies,
             lookup: Lookup::new(client, cluster.clone()),
             images: Images::new(watch::Sender::new(None).subscribe()),
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_review_is_refused_and_nothing_else_suffers() {
+    async fn what_is_not_a_review_is_refused_and_nothing_else_suffers() {
         let webhook = webhook(WhenUnknown::Allow);
         let nested = format!(
             r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{}"#,
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_is_read() {
+    fn timeouts_are_read() {
         assert_eq!(seconds("5s"), Some(Duration::from_secs(5)));
         assert_eq!(seconds("2.5s"), Some(Duration::from_millis(2500)));
         for text in ["", "5", "s", "-1s", "1e9s", "NaNs", "1m0s"] {

@@ -1,4 +1,4 @@
-//! Facts about images, from their bucket, for as long as a review may wait.
+//! Facts about images, read from their bucket before a review's deadline.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,42 +12,42 @@ use lru::LruCache;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// Facts remembered. A scanned image is up to a megabyte; most are some ten kilobytes.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+/// Images whose facts are cached. A scanned image is up to a megabyte; most are some ten kilobytes.
+const CACHED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
-/// How long facts count as they were read. They change when a scan is repeated; the live evaluators see that at once.
-const FRESH: Duration = Duration::from_secs(30);
+/// How long cached facts are used. They change when a scan is repeated; the live evaluators see that at once.
+const TTL: Duration = Duration::from_secs(30);
 
-/// What is known of an image, and the bucket's revision of it.
-type Known = (u64, Arc<ImageFacts>);
+/// Facts about an image, and their revision in the bucket.
+type VersionedFacts = (u64, Arc<ImageFacts>);
 
-/// Reads facts about images. Without the bus nothing is known but what is remembered.
+/// Reads facts about images. Without the bus only cached ones are found.
 #[derive(Debug)]
 pub(crate) struct Images {
     bus: watch::Receiver<Option<Bus>>,
-    remembered: Mutex<LruCache<String, (Instant, Known)>>,
+    cache: Mutex<LruCache<String, (Instant, VersionedFacts)>>,
 }
 
 impl Images {
-    /// Reads over the bus, as soon as there is one.
+    /// Reads from the bus once it is connected.
     #[must_use]
     pub(crate) fn new(bus: watch::Receiver<Option<Bus>>) -> Self {
-        Self { bus, remembered: Mutex::new(LruCache::new(REMEMBERED)) }
+        Self { bus, cache: Mutex::new(LruCache::new(CACHED)) }
     }
 
-    /// What is known of each container's image until `deadline`, in order. An image without a digest is not known:
-    /// a tag may mean another image tomorrow.
-    pub(crate) async fn of(&self, workload: &Deployment, deadline: Instant) -> Vec<Option<Known>> {
+    /// The facts about each container's image that are found before `deadline`, in order. An image without a digest has
+    /// none: its tag may mean another image tomorrow.
+    pub(crate) async fn of(&self, workload: &Deployment, deadline: Instant) -> Vec<Option<VersionedFacts>> {
         let digests = workload.containers.iter().map(|container| container.image.id.as_str());
         join_all(digests.map(|digest| self.facts(digest, deadline))).await
     }
 
-    async fn facts(&self, digest: &str, deadline: Instant) -> Option<Known> {
+    async fn facts(&self, digest: &str, deadline: Instant) -> Option<VersionedFacts> {
         if digest.is_empty() {
             return None;
         }
-        if let Some(known) = self.remembered(digest) {
-            return Some(known);
+        if let Some(facts) = self.cached(digest) {
+            return Some(facts);
         }
         let bus = self.bus.borrow().clone()?;
         let key = image_key(digest);
@@ -55,20 +55,20 @@ impl Images {
         let (revision, facts) = match found {
             Ok(Ok(found)) => found?,
             Ok(Err(error)) => {
-                tracing::debug!(%error, digest, "facts of an image cannot be read");
+                tracing::debug!(%error, digest, "cannot read the facts of an image");
                 return None;
             }
             Err(_) => return None,
         };
-        let known = (revision, Arc::new(facts));
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.put(digest.to_owned(), (Instant::now(), known.clone()));
-        Some(known)
+        let facts = (revision, Arc::new(facts));
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.put(digest.to_owned(), (Instant::now(), facts.clone()));
+        Some(facts)
     }
 
-    fn remembered(&self, digest: &str) -> Option<Known> {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, known) = remembered.get(digest)?;
-        (at.elapsed() < FRESH).then(|| known.clone())
+    fn cached(&self, digest: &str) -> Option<VersionedFacts> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, facts) = cache.get(digest)?;
+        (at.elapsed() < TTL).then(|| facts.clone())
     }
 }

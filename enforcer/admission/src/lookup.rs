@@ -1,8 +1,8 @@
-//! What is asked of the Kubernetes API while a review waits: only reading, and each question has a deadline.
+//! Reads from the Kubernetes API while a review waits, each with a deadline.
 //!
-//! Workloads and owners are read where they lie and not from a copy that may be behind: an owner that is not there
-//! exempts nobody, and a scale is judged on the workload as it is. Labels of namespaces are watched, because many
-//! reviews need them; one that is not known yet is asked for.
+//! Workloads and owners are read from the API server and not from a cache that may be behind: an owner that does not
+//! exist exempts nobody, and a scale is judged on the workload as it is. Labels of namespaces are watched, because
+//! many reviews need them; those of a namespace that has not been seen yet are read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,36 +38,36 @@ const KINDS: [(&str, &str, &str); 10] = [
     ("extensions/v1beta1", "ReplicaSet", "replicasets"),
 ];
 
-/// Owners form short chains: a pod's ReplicaSet's Deployment, a pod's Job's CronJob.
+/// Owners of owners followed at most: a pod's ReplicaSet's Deployment, a pod's Job's CronJob.
 const MAX_CHAIN: usize = 4;
 
-/// How long an owner that was found is believed to be as it was. A burst of pods of one owner asks once; an owner
-/// that is deleted or changed meanwhile counts as before for no longer than this.
-const OWNER_FRESH: Duration = Duration::from_secs(2);
+/// How long an owner is cached. A burst of pods of one owner reads it once; a change or deletion is seen this much later
+/// at most.
+const OWNER_TTL: Duration = Duration::from_secs(2);
 
-/// Owners remembered. A pod's template is a few kilobytes.
-const OWNERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// Owners cached. A pod's template is a few kilobytes.
+const CACHED_OWNERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// Why the API did not say.
+/// Why something could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LookupError {
-    /// There was not enough time.
-    #[error("the Kubernetes API did not answer in time about {what}")]
-    Late {
-        /// What was asked for.
+    /// The API server did not answer before the deadline.
+    #[error("cannot read {what}: the Kubernetes API did not answer in time")]
+    Timeout {
+        /// The object.
         what: String,
     },
-    /// It refused, or answered something that cannot be read.
-    #[error("{what} cannot be read: {message}")]
-    Refused {
-        /// What was asked for.
+    /// The API server refused, or the object is not what it should be.
+    #[error("cannot read {what}: {problem}")]
+    Failed {
+        /// The object.
         what: String,
-        /// Why.
-        message: String,
+        /// The API server's message, or what is wrong with the object.
+        problem: String,
     },
 }
 
-/// Reads the cluster.
+/// Reads from one cluster.
 pub(crate) struct Lookup {
     client: Client,
     cluster: ClusterId,
@@ -79,14 +79,14 @@ pub(crate) struct Lookup {
 /// The id of a cluster: the UID of its namespace `kube-system`.
 ///
 /// # Errors
-/// When the API does not say.
+/// When the namespace cannot be read.
 pub(crate) async fn cluster_id(client: &Client) -> Result<ClusterId, kube::Error> {
     let namespace = Api::<Namespace>::all(client.clone()).get("kube-system").await?;
     Ok(ClusterId::new(namespace.metadata.uid.unwrap_or_default()))
 }
 
 impl Lookup {
-    /// Starts to watch namespaces; everything else is asked when it is needed.
+    /// Starts to watch namespaces; everything else is read when it is needed.
     #[must_use]
     pub(crate) fn new(client: Client, cluster: ClusterId) -> Self {
         let (namespaces, writer) = reflector::store();
@@ -106,11 +106,11 @@ impl Lookup {
                 }
             }
         });
-        let owners = Mutex::new(LruCache::new(OWNERS));
+        let owners = Mutex::new(LruCache::new(CACHED_OWNERS));
         Self { client, cluster, namespaces, owners, watching: watching.abort_handle() }
     }
 
-    /// The cluster.
+    /// The id of the cluster.
     #[must_use]
     pub(crate) const fn cluster(&self) -> &ClusterId {
         &self.cluster
@@ -119,7 +119,7 @@ impl Lookup {
     /// Labels of a namespace.
     ///
     /// # Errors
-    /// When it is not known yet and the API does not say.
+    /// When it has not been seen by the watch and cannot be read.
     pub(crate) async fn namespace_labels(
         &self,
         name: &str,
@@ -130,15 +130,15 @@ impl Lookup {
         }
         let what = || format!("namespace {name}");
         let api = Api::<Namespace>::all(self.client.clone());
-        let namespace = answer(api.get(name), deadline, what).await?;
+        let namespace = before(api.get(name), deadline, what).await?;
         Ok(namespace.metadata.labels.unwrap_or_default())
     }
 
-    /// The workload that a request for one of its subresources is about; `None` when its kind is no workload, or
-    /// it is not there.
+    /// The workload that a request for one of its subresources is about; `None` when its kind is not a workload, or it
+    /// does not exist.
     ///
     /// # Errors
-    /// When the API does not say.
+    /// When the API server does not answer before `deadline`, or refuses.
     pub(crate) async fn workload(
         &self,
         object: &ObjectReference,
@@ -154,17 +154,17 @@ impl Lookup {
         }
     }
 
-    /// An owner as its reference names it; `None` when no such object is there.
+    /// The owner in a reference; `None` when it does not exist.
     ///
     /// # Errors
-    /// When the API does not say.
+    /// When the API server does not answer before `deadline`, or refuses.
     pub(crate) async fn owner(
         &self,
         reference: &OwnerReference,
         namespace: &str,
         deadline: Instant,
     ) -> Result<Option<Arc<Deployment>>, LookupError> {
-        if let Some(owner) = self.remembered(&reference.uid) {
+        if let Some(owner) = self.cached(&reference.uid) {
             return Ok(Some(owner));
         }
         let Some(kind) = KINDS
@@ -181,10 +181,10 @@ impl Lookup {
         Ok(owner)
     }
 
-    /// The workload at the top of a pod's owners: the pod itself when nobody controls it.
+    /// The workload at the top of a pod's owners: the pod itself when it has no controller.
     ///
     /// # Errors
-    /// When the API does not say.
+    /// When the API server does not answer before `deadline`, or refuses.
     pub(crate) async fn top(&self, pod: Deployment, deadline: Instant) -> Result<Deployment, LookupError> {
         let mut top = pod;
         for _ in 0..MAX_CHAIN {
@@ -198,17 +198,17 @@ impl Lookup {
         Ok(top)
     }
 
-    /// Whether a user may break glass in a namespace, as the cluster's own authorisation says.
+    /// Whether a user has the permission for break-glass in a namespace, by the cluster's own authorisation.
     ///
     /// # Errors
-    /// When the API does not say.
+    /// When the API server does not answer before `deadline`, or refuses.
     pub(crate) async fn may_break_glass(
         &self,
         user: &UserInfo,
         namespace: &str,
         deadline: Instant,
     ) -> Result<bool, LookupError> {
-        let what = || format!("whether {} may break glass", user.username);
+        let what = || format!("the permissions of {}", user.username);
         let permission = Permission {
             namespace,
             group: break_glass::GROUP,
@@ -216,13 +216,13 @@ impl Lookup {
             verb: break_glass::VERB,
         };
         let cluster = Cluster::new(self.client.clone());
-        answer(cluster.has_permission(user, &permission), deadline, what).await
+        before(cluster.has_permission(user, &permission), deadline, what).await
     }
 
-    fn remembered(&self, uid: &str) -> Option<Arc<Deployment>> {
+    fn cached(&self, uid: &str) -> Option<Arc<Deployment>> {
         let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, owner) = owners.get(uid)?;
-        (at.elapsed() < OWNER_FRESH).then(|| owner.clone())
+        (at.elapsed() < OWNER_TTL).then(|| owner.clone())
     }
 
     async fn get(
@@ -233,40 +233,40 @@ impl Lookup {
         deadline: Instant,
     ) -> Result<Option<Deployment>, LookupError> {
         let what = || format!("{kind} {namespace}/{name}");
-        // A name out of an owner reference is whatever its author liked to write.
+        // The name in an owner reference is whatever its author wrote.
         if !is_name(namespace) || !is_name(name) {
             return Ok(None);
         }
         let prefix = if api_version.contains('/') { "apis" } else { "api" };
         let path = format!("/{prefix}/{api_version}/namespaces/{namespace}/{resource}/{name}");
         let request = Request::get(path).body(Vec::new());
-        let request = request.map_err(|error| LookupError::refused(what(), &error))?;
-        let asked = async {
+        let request = request.map_err(|error| LookupError::failed(what(), &error))?;
+        let reading = async {
             match self.client.request_text(request).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-                answered => answered.map(Some),
+                read => read.map(Some),
             }
         };
-        let Some(text) = answer(asked, deadline, what).await? else { return Ok(None) };
-        one(&text, api_version, kind, &self.cluster).map_err(|problem| LookupError::refused(what(), &problem))
+        let Some(text) = before(reading, deadline, what).await? else { return Ok(None) };
+        one(&text, api_version, kind, &self.cluster).map_err(|problem| LookupError::failed(what(), &problem))
     }
 }
 
 impl LookupError {
-    fn refused(what: String, problem: &dyn fmt::Display) -> Self {
-        Self::Refused { what, message: problem.to_string() }
+    fn failed(what: String, problem: &dyn fmt::Display) -> Self {
+        Self::Failed { what, problem: problem.to_string() }
     }
 }
 
-/// Waits for an answer about `what`, until `deadline`.
-async fn answer<T, E: fmt::Display>(
-    asked: impl Future<Output = Result<T, E>>,
+/// Waits until `deadline` for `reading`, which reads `what`.
+async fn before<T, E: fmt::Display>(
+    reading: impl Future<Output = Result<T, E>>,
     deadline: Instant,
     what: impl Fn() -> String,
 ) -> Result<T, LookupError> {
-    match timeout_at(deadline, asked).await {
-        Ok(answered) => answered.map_err(|error| LookupError::refused(what(), &error)),
-        Err(_) => Err(LookupError::Late { what: what() }),
+    match timeout_at(deadline, reading).await {
+        Ok(read) => read.map_err(|error| LookupError::failed(what(), &error)),
+        Err(_) => Err(LookupError::Timeout { what: what() }),
     }
 }
 
@@ -276,7 +276,7 @@ impl Drop for Lookup {
     }
 }
 
-/// Whether a text can be the name of a namespace or workload: RFC 1123, as Kubernetes has it.
+/// Whether a text can be the name of a namespace or workload: RFC 1123, as Kubernetes requires.
 fn is_name(text: &str) -> bool {
     let allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');

@@ -1,15 +1,14 @@
-//! Whether a workload stands for the pods it owns. Pure.
+//! Whether the judgement of an owner covers the objects it owns. Pure.
 //!
-//! A pod's owner reference is a claim anybody may write. It spares the pod a judgement of its own only when the owner
-//! is there under that UID, controls the pod, and its template is what the pod runs: then judging the owner was
-//! judging the pod.
+//! Anybody may write an owner reference. A pod is covered only when its owner exists with that UID, controls the pod,
+//! and the pod runs what the owner's template says: then judging the owner was judging the pod.
 
 use lictor_normalize::manifest::is_controller;
 use lictor_wire::{Container, Deployment, OwnerReference, Volume};
 
-/// Whether `owner`, found under the name the reference gives, stands for `owned`.
+/// Whether the judgement of `owner`, read by the name in the reference, covers `owned`.
 #[must_use]
-pub(crate) fn stands_for(owner: &Deployment, reference: &OwnerReference, owned: &Deployment) -> bool {
+pub(crate) fn covers(owner: &Deployment, reference: &OwnerReference, owned: &Deployment) -> bool {
     !reference.uid.is_empty()
         && owner.id.as_str() == reference.uid
         && !owner.deleting
@@ -45,7 +44,7 @@ fn same_container(theirs: &Container, own: &Container) -> bool {
         && volumes(theirs) == volumes(own)
 }
 
-/// The token of the pod's service account, which the API server mounts into every container that does not refuse it.
+/// The token of the pod's service account, which the API server mounts into every container unless it is disabled.
 fn is_account_token(volume: &Volume) -> bool {
     volume.destination == "/var/run/secrets/kubernetes.io/serviceaccount"
         && volume.name.starts_with("kube-api-access-")
@@ -81,7 +80,7 @@ mod tests {
     }
 
     fn stands(owner: &Deployment, pod: &Deployment) -> bool {
-        stands_for(owner, controller(pod).unwrap(), pod)
+        covers(owner, controller(pod).unwrap(), pod)
     }
 
     #[test]

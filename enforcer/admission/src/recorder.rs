@@ -1,5 +1,4 @@
-//! What was asked and what it was found to be, published for everybody else: the request as an event, its verdict
-//! beside it. No answer waits for this.
+//! Publishes what was judged: the request as an event, and its verdict. No response waits for this.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,37 +11,37 @@ use lictor_wire::{ClusterId, CoverageEvent, CoverageNotice, Event, EventData, Fi
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-/// Records waiting for the bus. At about ten kilobytes each this is some 10 MB at the most, and a second of a busy
-/// API server; what does not fit is counted and told when the bus is back.
-const WAITING: usize = 1024;
+/// Records queued for the bus. At about ten kilobytes each this is some 10 MB at most, and a second of a busy API server;
+/// what does not fit is counted, and the count is published when the bus is back.
+const QUEUED: usize = 1024;
 
-/// Records on their way at once: enough for one round trip of a few milliseconds at a thousand a second.
-const UNDER_WAY: usize = 32;
+/// Records in flight at once: enough for one round trip of a few milliseconds at a thousand a second.
+const IN_FLIGHT: usize = 32;
 
-/// Wait before a record that was not taken is published again.
-const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Wait before a verdict that was not published is retried.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Something to be published.
+/// A request that was judged.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// The request.
     pub(crate) event: Event,
-    /// What it was found to be, when there is something to say.
+    /// Its verdict, if it is to be published.
     pub(crate) verdict: Option<Verdict>,
 }
 
-/// Takes records; cheap to clone.
+/// Queues records; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     records: mpsc::Sender<Record>,
-    let_go: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
 }
 
-/// Publishes what recorders take.
+/// Publishes queued records.
 #[derive(Debug)]
 pub(crate) struct Recording {
     records: mpsc::Receiver<Record>,
-    let_go: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
     cluster: ClusterId,
     instance: String,
 }
@@ -50,23 +49,23 @@ pub(crate) struct Recording {
 /// A recorder, and the task that publishes for it.
 #[must_use]
 pub(crate) fn recorder(cluster: ClusterId, instance: &str) -> (Recorder, Recording) {
-    let (sender, records) = mpsc::channel(WAITING);
-    let let_go = Arc::new(AtomicU64::new(0));
-    let recording = Recording { records, let_go: let_go.clone(), cluster, instance: instance.to_owned() };
-    (Recorder { records: sender, let_go }, recording)
+    let (sender, records) = mpsc::channel(QUEUED);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let recording = Recording { records, dropped: dropped.clone(), cluster, instance: instance.to_owned() };
+    (Recorder { records: sender, dropped }, recording)
 }
 
 impl Recorder {
-    /// Takes a record. When too many wait it is let go, and counted.
+    /// Queues a record. When the queue is full it is dropped, and counted.
     pub(crate) fn record(&self, record: Record) {
         if self.records.try_send(record).is_err() {
-            self.let_go.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Recording {
-    /// Publishes until every recorder is gone and nothing waits any more, or until `deadline` says it is too late.
+    /// Publishes until every recorder is dropped and the queue is empty, or until `deadline`, which may be set later.
     pub(crate) async fn run(
         mut self,
         mut bus: watch::Receiver<Option<Bus>>,
@@ -76,42 +75,42 @@ impl Recording {
             let ready = bus.wait_for(Option::is_some).await.ok()?;
             ready.clone()
         };
-        let Some(bus) = give_up_at(deadline.clone(), connected).await.flatten() else {
+        let Some(bus) = until(deadline.clone(), connected).await.flatten() else {
             let waiting = self.records.len();
             if waiting > 0 {
-                tracing::warn!(waiting, "requests were not published: the bus was never there");
+                tracing::warn!(waiting, "requests were not published: the bus was never reachable");
             }
             return;
         };
         let producer = format!("admission-{}", self.instance);
         let started = Publisher::start(bus.clone(), &producer);
-        let Some(Ok(publisher)) = give_up_at(deadline.clone(), started).await else { return };
-        if give_up_at(deadline, self.publish_all(&bus, &publisher)).await.is_none() {
+        let Some(Ok(publisher)) = until(deadline.clone(), started).await else { return };
+        if until(deadline, self.publish_all(&bus, &publisher)).await.is_none() {
             tracing::warn!(
                 waiting = self.records.len(),
-                "not everything was published in the time there was"
+                "not all requests were published before the deadline"
             );
         }
         publisher.close().await;
     }
 
     async fn publish_all(&mut self, bus: &Bus, publisher: &Publisher) {
-        let mut under_way = FuturesUnordered::new();
+        let mut in_flight = FuturesUnordered::new();
         loop {
             tokio::select! {
-                record = self.records.recv(), if under_way.len() < UNDER_WAY => match record {
-                    Some(record) => under_way.push(publish(bus, publisher, record)),
+                record = self.records.recv(), if in_flight.len() < IN_FLIGHT => match record {
+                    Some(record) => in_flight.push(publish(bus, publisher, record)),
                     None => break,
                 },
-                Some(()) = under_way.next() => {}
+                Some(()) = in_flight.next() => {}
             }
-            let lost = self.let_go.swap(0, Ordering::Relaxed);
+            let lost = self.dropped.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 let record = Record { event: self.not_published(lost), verdict: None };
-                under_way.push(publish(bus, publisher, record));
+                in_flight.push(publish(bus, publisher, record));
             }
         }
-        while under_way.next().await.is_some() {}
+        while in_flight.next().await.is_some() {}
     }
 
     fn not_published(&self, lost: u64) -> Event {
@@ -136,25 +135,25 @@ impl Recording {
     }
 }
 
-/// Publishes one record: the event first, so nobody reads a verdict about something that is nowhere. Both are
-/// repeated until they are taken; their ids make that harmless.
+/// Publishes one record: the event first, so that no verdict names an event that does not exist. Both are retried until
+/// they are published; their ids make a repeat harmless.
 async fn publish(bus: &Bus, publisher: &Publisher, record: Record) {
     let Record { event, verdict } = record;
     if let Err(error) = publisher.publish(vec![event]).await {
-        tracing::warn!(%error, "a request is not published");
+        tracing::warn!(%error, "cannot publish a request");
         return;
     }
     let Some(verdict) = verdict else { return };
     while let Err(error) = bus.publish_verdict(&verdict).await {
-        tracing::debug!(%error, "a verdict is published again");
-        sleep(AGAIN_AFTER).await;
+        tracing::debug!(%error, "cannot publish a verdict; retrying");
+        sleep(RETRY_AFTER).await;
     }
 }
 
-/// Waits for something until a deadline that may be set later; `None` when it came first.
-async fn give_up_at<T>(
+/// Waits for `work` until a deadline that may be set later; `None` when the deadline came first.
+async fn until<T>(
     mut deadline: watch::Receiver<Option<Instant>>,
-    something: impl Future<Output = T>,
+    work: impl Future<Output = T>,
 ) -> Option<T> {
     let late = async {
         let at = deadline.wait_for(Option::is_some).await.ok().and_then(|at| *at);
@@ -164,7 +163,7 @@ async fn give_up_at<T>(
         }
     };
     tokio::select! {
-        done = something => Some(done),
+        done = work => Some(done),
         () = late => None,
     }
 }

@@ -1,9 +1,9 @@
-//! What the API server is told: which requests to ask about, where, and what an outage means. Pure.
+//! The webhook configuration: which requests are sent to the webhook, where, and what an outage means. Pure.
 //!
-//! Three webhooks. Two stand in the way of namespaces that are not excluded; the excluded ones are left out by the
-//! label that carries their name, which nobody but the API server writes, so that the control plane and the webhook
-//! itself can always start. The third only looks on: commands to pods of excluded namespaces pass whatever happens,
-//! and are judged, since nobody else sees them.
+//! Three webhooks. Two can deny, in namespaces that are not excluded; the excluded ones are left out by the label
+//! with their name, which only the API server writes, so that the control plane and the webhook itself can always
+//! start. The third only observes: commands to pods of excluded namespaces are allowed whatever happens, and are
+//! judged, since no other source shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,28 +15,28 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use crate::certificate::Names;
-use crate::settings::{KeeperConfig, Where};
+use crate::settings::{Endpoint, RegistrationConfig};
 
-/// How long the API server waits for the one that only looks on, in seconds.
-const LOOK_ON_FOR: i32 = 2;
+/// How long the API server waits for the webhook that only observes, in seconds.
+const OBSERVE_TIMEOUT: i32 = 2;
 
-/// The label that carries a namespace's name.
+/// The label with a namespace's name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// What the API server is to know.
+/// What the webhook configuration is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Registration<'a> {
-    /// Where and how.
-    pub(crate) config: &'a KeeperConfig,
+    /// The options.
+    pub(crate) config: &'a RegistrationConfig,
     /// Namespaces that are excluded from enforcement.
     pub(crate) excluded: &'a BTreeSet<String>,
 }
 
 impl Registration<'_> {
-    /// The webhooks, with every field the API server would otherwise fill in itself.
+    /// The webhooks, with every field that the API server would otherwise default.
     #[must_use]
     pub(crate) fn webhooks(&self, ca_bundle: &[u8]) -> Vec<ValidatingWebhook> {
-        let chosen = self.config.failure_policy.as_str();
+        let failure_policy = self.config.failure_policy.as_str();
         let timeout = i32::from(self.config.webhook_timeout);
         let commands =
             vec![rule(&[""], &["v1"], &["pods/exec", "pods/attach", "pods/portforward"], &["CONNECT"])];
@@ -44,18 +44,18 @@ impl Registration<'_> {
             self.webhook(name, path, ca_bundle, operator, policy, timeout, rules)
         };
         let mut webhooks = vec![
-            row("validate.lictor.io", "/validate", "NotIn", chosen, timeout, workloads()),
-            row("events.lictor.io", "/events", "NotIn", chosen, timeout, commands.clone()),
+            row("validate.lictor.io", "/validate", "NotIn", failure_policy, timeout, workloads()),
+            row("events.lictor.io", "/events", "NotIn", failure_policy, timeout, commands.clone()),
         ];
-        // Where nothing is excluded, nothing is left to look on at.
+        // Where nothing is excluded, nothing is left to observe.
         if !self.excluded.is_empty() {
-            webhooks.push(row("observe.lictor.io", "/events", "In", "Ignore", LOOK_ON_FOR, commands));
+            webhooks.push(row("observe.lictor.io", "/events", "In", "Ignore", OBSERVE_TIMEOUT, commands));
         }
         webhooks
     }
 
-    /// What is to be written so that `found` says what it should, and the fields in which it does not; `None` when it
-    /// does. Labels and annotations of others stay.
+    /// `found` with every field as it should be, and the names of those that are not; `None` when all are. Labels and
+    /// annotations of other clients stay.
     #[must_use]
     pub(crate) fn repaired(
         &self,
@@ -93,15 +93,15 @@ impl Registration<'_> {
         timeout: i32,
         rules: Vec<RuleWithOperations>,
     ) -> ValidatingWebhook {
-        let (service, url) = match self.config.place() {
-            Where::Service(at) => {
+        let (service, url) = match self.config.endpoint() {
+            Endpoint::Service(at) => {
                 let port = Some(443);
                 let (name, namespace) = (at.name, at.namespace);
                 (Some(ServiceReference { name, namespace, path: Some(path.to_owned()), port }), None)
             }
-            Where::Url(url) => (None, Some(url.join(path))),
+            Endpoint::Url(url) => (None, Some(url.join(path))),
         };
-        // A requirement without values is refused.
+        // The API server rejects a requirement without values.
         let requirement = (!self.excluded.is_empty()).then(|| LabelSelectorRequirement {
             key: NAME_LABEL.to_owned(),
             operator: operator.to_owned(),
@@ -131,7 +131,7 @@ impl Registration<'_> {
     }
 }
 
-/// The caBundle of a registration; `None` when its webhooks do not agree on one.
+/// The caBundle of a webhook configuration; `None` when its webhooks have different ones.
 #[must_use]
 pub(crate) fn published(found: &ValidatingWebhookConfiguration) -> Option<&[u8]> {
     let mut bundles = found.webhooks.iter().flatten().map(|webhook| webhook.client_config.ca_bundle.as_ref());
@@ -139,16 +139,16 @@ pub(crate) fn published(found: &ValidatingWebhookConfiguration) -> Option<&[u8]>
     bundles.all(|bundle| bundle == Some(first)).then_some(first.0.as_slice())
 }
 
-/// The names the API server calls the webhook by: its certificate must have them.
+/// The host names at which the API server reaches the webhook: its certificate must have them.
 #[must_use]
-pub(crate) fn names(place: &Where) -> Names {
-    match place {
-        Where::Service(at) => [format!("{}.{}.svc", at.name, at.namespace)].into(),
-        Where::Url(url) => [url.host().to_owned()].into(),
+pub(crate) fn names(endpoint: &Endpoint) -> Names {
+    match endpoint {
+        Endpoint::Service(at) => [format!("{}.{}.svc", at.name, at.namespace)].into(),
+        Endpoint::Url(url) => [url.host().to_owned()].into(),
     }
 }
 
-/// Creates and updates of every kind of workload, of their scales, and of what runs in a pod that is there.
+/// Creates and updates of every kind of workload, of their scales, and of the containers of a running pod.
 fn workloads() -> Vec<RuleWithOperations> {
     let change = ["CREATE", "UPDATE"];
     vec![
@@ -176,7 +176,7 @@ fn rule(groups: &[&str], versions: &[&str], resources: &[&str], operations: &[&s
     }
 }
 
-/// Names the fields in which webhooks differ.
+/// The names of the fields in which webhooks differ.
 fn differences(found: &[ValidatingWebhook], wanted: &[ValidatingWebhook]) -> Vec<String> {
     if found.len() != wanted.len() {
         return vec![format!("webhooks: {} instead of {}", found.len(), wanted.len())];
@@ -200,10 +200,10 @@ mod tests {
     use super::*;
     use crate::certificate::{Authority, Bundle, Validity};
 
-    fn config() -> KeeperConfig {
-        KeeperConfig {
+    fn config() -> RegistrationConfig {
+        RegistrationConfig {
             webhook_url: Some("https://127.0.0.1:9443/".parse().unwrap()),
-            ..KeeperConfig::default()
+            ..RegistrationConfig::default()
         }
     }
 
@@ -271,16 +271,16 @@ mod tests {
 
     #[test]
     fn names_are_those_the_api_server_uses() {
-        let url = Where::Url("https://[2001:DB8:0::7]:9443/x".parse().unwrap());
+        let url = Endpoint::Url("https://[2001:DB8:0::7]:9443/x".parse().unwrap());
         assert_eq!(names(&url), Names::from(["2001:db8::7".to_owned()]));
-        // The same comes back from a certificate; else another one would be signed at every turn.
+        // A certificate returns the same names; otherwise every reconciliation would sign another one.
         let validity =
             Validity { from: Timestamp::UNIX_EPOCH, until: "2040-01-01T00:00:00Z".parse().unwrap() };
         let authority = Authority::new(validity).unwrap();
         let leaf = Some(authority.sign(&names(&url), validity).unwrap());
         let bundle = Bundle { authority, next: None, leaf, retired: String::new() };
         assert_eq!(Bundle::read(&bundle.data()).unwrap().leaf.unwrap().names(), &names(&url));
-        let service = Where::Service("lictor/hook".parse().unwrap());
+        let service = Endpoint::Service("lictor/hook".parse().unwrap());
         assert_eq!(names(&service), Names::from(["hook.lictor.svc".to_owned()]));
     }
 }

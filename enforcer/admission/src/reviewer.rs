@@ -1,4 +1,4 @@
-//! One review becomes one answer: exempt, harmless, or judged.
+//! Answers a review: exempt, harmless, or judged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lictor_engine::{Findings as Judged, Occurrence, Subject};
+use lictor_engine::{Findings, Occurrence, Subject};
 use lictor_normalize::Origin;
 use lictor_normalize::admission::{self, Review, ReviewError, Scale};
 use lictor_normalize::manifest::controller;
@@ -20,42 +20,42 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::answer::{self, Answer};
-use crate::break_glass::{self, Claim};
-use crate::decide::{Findings, WhenUnknown};
+use crate::break_glass::{self, BreakGlass};
+use crate::decide::{Assessment, WhenUnknown};
 use crate::exempt::Exclusions;
 use crate::harmless::{Harmless, harmless};
 use crate::images::Images;
 use crate::lookup::{Lookup, LookupError};
-use crate::owner::stands_for;
+use crate::owner::covers;
 use crate::policies::Policies;
 use crate::recorder::{Record, Recorder};
 
-/// What a reviewer keeps to.
+/// How requests are answered in this installation.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
-    /// What is left alone.
+    /// Which requests are not judged.
     pub(crate) exclusions: Exclusions,
-    /// What becomes of a request while a fact is not known.
+    /// What is answered when a fact is missing.
     pub(crate) when_unknown: WhenUnknown,
-    /// How far ahead breaking glass may reach.
+    /// How far in the future a break-glass exception may end.
     pub(crate) break_glass_longest: Duration,
 }
 
 /// Answers reviews. Share it behind an `Arc`.
 pub(crate) struct Reviewer {
-    /// What it keeps to.
+    /// How requests are answered.
     pub(crate) rules: Rules,
-    /// The policies in force; `None` before any were read.
+    /// The policies in force; `None` until they are read.
     pub(crate) policies: watch::Receiver<Option<Arc<Policies>>>,
-    /// The cluster.
+    /// Reads from the cluster.
     pub(crate) lookup: Lookup,
     /// Facts about images.
     pub(crate) images: Images,
-    /// Labels of the cluster; `None` while nobody said.
+    /// Labels of the cluster; `None` until they are read.
     pub(crate) cluster_labels: watch::Receiver<Option<Arc<BTreeMap<String, String>>>>,
-    /// Where everything judged goes.
+    /// Publishes what was judged.
     pub(crate) recorder: Recorder,
-    /// What it did.
+    /// Counts the answers.
     pub(crate) counts: Counts,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Counts {
     denied: AtomicU64,
 }
 
-/// What an admission did.
+/// What an admission webhook did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
     /// Reviews answered.
@@ -81,7 +81,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// An answer and whom it is for.
+/// An answer, and the review it is for.
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// The review's uid.
@@ -100,7 +100,7 @@ impl Reviewer {
     /// Answers a review.
     ///
     /// # Errors
-    /// When the text is no review: then there is nobody to answer.
+    /// When the text is not a review: then there is no uid to answer.
     pub(crate) async fn review(
         &self,
         text: &str,
@@ -110,7 +110,7 @@ impl Reviewer {
         let review = match admission::read(text, self.lookup.cluster(), now) {
             Ok(review) => review,
             Err(ReviewError::Object { uid, problem }) => {
-                return Ok(Reply { uid, answer: self.unknown(&problem.to_string()) });
+                return Ok(Reply { uid, answer: self.not_judged(&problem.to_string()) });
             }
             Err(error) => return Err(error),
         };
@@ -124,7 +124,7 @@ impl Reviewer {
     async fn answer(&self, review: Review, now: Timestamp, deadline: Instant) -> Answer {
         let command = is_command(review.request.operation);
         let exempt = self.rules.exclusions.of_user(&review.request);
-        // Commands to pods of excluded namespaces are judged, because nobody else sees them; they are not denied.
+        // Commands to pods of excluded namespaces are judged, because no other source shows them, but never denied.
         let exempt =
             exempt.or_else(|| self.rules.exclusions.of_namespace(&review.request).filter(|_| !command));
         if let Some(exemption) = exempt {
@@ -134,29 +134,29 @@ impl Reviewer {
             return Answer::allow(&reason.to_string());
         }
         let Some(policies) = self.policies.borrow().clone() else {
-            return self.unknown("no policies have been read yet");
+            return self.not_judged("no policies have been read yet");
         };
         if policies.set.is_empty() {
             return Answer::allow("no policies are in force");
         }
         let Review { mut request, scale, .. } = review;
-        if let Err(error) = self.complete(&mut request, scale, deadline).await {
-            return self.unknown(&error.to_string());
+        if let Err(error) = self.resolve_workload(&mut request, scale, deadline).await {
+            return self.not_judged(&error.to_string());
         }
         if !command {
-            // What a scale is about may have gone meanwhile, or be of a kind nobody models.
+            // The object of a scale may have been deleted meanwhile, or be of a kind that has no model.
             let Some(workload) = request.deployment.as_deref() else {
-                return Answer::allow(&Harmless::NoWorkload.to_string());
+                return Answer::allow(&Harmless::NotAWorkload.to_string());
             };
-            if self.is_owned(workload, deadline).await {
+            if self.owner_was_judged(workload, deadline).await {
                 return Answer::allow("its owner was judged");
             }
         }
         self.judge(request, &policies, now, deadline).await
     }
 
-    /// Puts in what the review leaves out: the workload of a scale, and the one a command's pod belongs to.
-    async fn complete(
+    /// Fills in what the review leaves out: the workload of a scale, and the one that a command's pod belongs to.
+    async fn resolve_workload(
         &self,
         request: &mut RequestEvent,
         scale: Option<Scale>,
@@ -175,14 +175,14 @@ impl Reviewer {
         Ok(())
     }
 
-    /// Whether the judgement of its owner stands for an object's own. What is not known exempts nobody.
-    async fn is_owned(&self, workload: &Deployment, deadline: Instant) -> bool {
+    /// Whether the judgement of its owner covers an object. An owner that cannot be read exempts nobody.
+    async fn owner_was_judged(&self, workload: &Deployment, deadline: Instant) -> bool {
         let Some(reference) = controller(workload) else { return false };
         match self.lookup.owner(reference, &workload.namespace, deadline).await {
-            Ok(Some(owner)) => stands_for(&owner, reference, workload),
+            Ok(Some(owner)) => covers(&owner, reference, workload),
             Ok(None) => false,
             Err(error) => {
-                tracing::debug!(%error, "an owner could not be looked up; its object is judged");
+                tracing::debug!(%error, "cannot read an owner; its object is judged");
                 false
             }
         }
@@ -198,24 +198,24 @@ impl Reviewer {
         let namespace = &request.object_ref.namespace;
         let labels = self.lookup.namespace_labels(namespace, deadline).await;
         let namespace_labels =
-            labels.inspect_err(|error| tracing::debug!(%error, "labels are not known")).ok();
+            labels.inspect_err(|error| tracing::debug!(%error, "cannot read the labels of a namespace")).ok();
         let context = Context { workload: request.deployment.as_deref(), namespace_labels };
-        let Some(mut judged) = self.ask(&request, &context, &[], policies, now) else {
-            return self.unknown("judging failed");
+        let Some(mut judged) = self.evaluate(&request, &context, &[], policies, now) else {
+            return self.not_judged("judging failed");
         };
         let mut images_revision = 0;
-        // Facts about images are only fetched for who hangs on them.
+        // Facts about images are only read when a policy depends on them.
         if !judged.undecided.is_empty()
             && let Some(workload) = context.workload
         {
-            let known = self.images.of(workload, deadline).await;
-            images_revision = known.iter().flatten().map(|(revision, _)| *revision).max().unwrap_or_default();
+            let found = self.images.of(workload, deadline).await;
+            images_revision = found.iter().flatten().map(|(revision, _)| *revision).max().unwrap_or_default();
             let facts: Vec<Option<&ImageFacts>> =
-                known.iter().map(|known| known.as_ref().map(|(_, facts)| &**facts)).collect();
+                found.iter().map(|found| found.as_ref().map(|(_, facts)| &**facts)).collect();
             if facts.iter().any(Option::is_some) {
-                match self.ask(&request, &context, &facts, policies, now) {
+                match self.evaluate(&request, &context, &facts, policies, now) {
                     Some(again) => judged = again,
-                    None => return self.unknown("judging failed"),
+                    None => return self.not_judged("judging failed"),
                 }
             }
         }
@@ -226,27 +226,27 @@ impl Reviewer {
             let broke_glass = matches!(given, RequestAnswer::BrokeGlass { .. });
             let user = request.user.username.clone();
             verdict.asked = Some(Asked { operation: request.operation, user, answer: given });
-            let telling = broke_glass
+            let worth_publishing = broke_glass
                 || !verdict.violations.is_empty()
                 || !verdict.failures.is_empty()
                 || !verdict.undecided.is_empty() && !answer.allowed;
             let (cluster, source) = (self.lookup.cluster().clone(), "/admission".to_owned());
             let event = admission::event(request, &Origin { cluster, source, received: now });
-            self.recorder.record(Record { event, verdict: telling.then_some(verdict) });
+            self.recorder.record(Record { event, verdict: worth_publishing.then_some(verdict) });
         }
         answer
     }
 
-    /// Asks the policies; `None` when that panicked: a policy that can stop its own evaluation must not stop that of
-    /// all others.
-    fn ask(
+    /// Evaluates the policies; `None` when that panicked: a policy that makes its own evaluation panic must not stop
+    /// the webhook.
+    fn evaluate(
         &self,
         request: &RequestEvent,
         context: &Context<'_>,
         images: &[Option<&ImageFacts>],
         policies: &Policies,
         now: Timestamp,
-    ) -> Option<Judged> {
+    ) -> Option<Findings> {
         let cluster_labels = self.cluster_labels.borrow().clone();
         let subject = Subject {
             cluster: self.lookup.cluster(),
@@ -257,8 +257,8 @@ impl Reviewer {
             namespace_labels: context.namespace_labels.as_ref(),
             deviates: None,
         };
-        let asked = catch_unwind(AssertUnwindSafe(|| policies.set.judge(&subject, now)));
-        asked.inspect_err(|_| tracing::error!(uid = request.uid, "judging a request panicked")).ok()
+        let judged = catch_unwind(AssertUnwindSafe(|| policies.set.judge(&subject, now)));
+        judged.inspect_err(|_| tracing::error!(uid = request.uid, "judging a request panicked")).ok()
     }
 
     async fn decide(
@@ -270,71 +270,75 @@ impl Reviewer {
         now: Timestamp,
         deadline: Instant,
     ) -> (Answer, RequestAnswer) {
-        let findings = Findings::of(verdict, policies);
+        let assessment = Assessment::of(verdict, policies);
         let warned = |answer: Answer| {
-            let warnings = answer::warnings(&findings, policies);
+            let warnings = answer::warnings(&assessment, policies);
             warnings.iter().fold(answer, |answer, text| answer.warning(text)).about(verdict)
         };
-        if !findings.denies(self.rules.when_unknown) {
+        if !assessment.denies(self.rules.when_unknown) {
             return (warned(Answer::allow("judged")), RequestAnswer::Allowed);
         }
         if let Some(exemption) = self.rules.exclusions.of_namespace(request) {
             return (warned(Answer::allow(&exemption.to_string())), RequestAnswer::Allowed);
         }
-        let denied = |claim: Option<&str>| {
-            let message = answer::denial(&findings, verdict, policies, claim);
+        let denied = |problem: Option<&str>| {
+            let message = answer::denial(&assessment, verdict, policies, problem);
             (Answer::deny(403, message).about(verdict), RequestAnswer::Denied)
         };
-        match self.claim(request, context, now, deadline).await {
-            Claim::None => denied(None),
-            Claim::Invalid(problem) => denied(Some(&problem)),
-            Claim::Valid { reason, until } => {
+        match self.break_glass(request, context, now, deadline).await {
+            BreakGlass::Absent => denied(None),
+            BreakGlass::Invalid(problem) => denied(Some(&problem)),
+            BreakGlass::Valid { reason, until } => {
                 let user = &request.user.username;
                 let names: Vec<&str> =
-                    findings.enforced.iter().map(|violation| &*violation.policy.name).collect();
-                tracing::warn!(user, reason, %until, policies = ?names, "glass was broken");
-                let told =
-                    format!("glass is broken until {until} ({reason}); violated: {}", names.join(", "));
-                let answer = warned(Answer::allow("glass was broken").warning(&told))
-                    .decided(&format!("glass was broken: {reason}"));
+                    assessment.enforced.iter().map(|violation| &*violation.policy.name).collect();
+                tracing::warn!(user, reason, %until, policies = ?names, "break-glass was used");
+                let warning =
+                    format!("break-glass is used until {until} ({reason}); violated: {}", names.join(", "));
+                let answer = warned(Answer::allow("break-glass was used").warning(&warning))
+                    .decided(&format!("break-glass was used: {reason}"));
                 (answer, RequestAnswer::BrokeGlass { reason, until })
             }
         }
     }
 
-    /// What the workload claims, if who asks may claim it.
-    async fn claim(
+    /// The exception that the workload's annotations ask for, if the user has the permission.
+    async fn break_glass(
         &self,
         request: &RequestEvent,
         context: &Context<'_>,
         now: Timestamp,
         deadline: Instant,
-    ) -> Claim {
-        let Some(workload) = context.workload else { return Claim::None };
-        let claim = break_glass::claim(&workload.annotations, now, self.rules.break_glass_longest);
-        if !matches!(claim, Claim::Valid { .. }) {
-            return claim;
+    ) -> BreakGlass {
+        let Some(workload) = context.workload else { return BreakGlass::Absent };
+        let requested = break_glass::requested(&workload.annotations, now, self.rules.break_glass_longest);
+        if !matches!(requested, BreakGlass::Valid { .. }) {
+            return requested;
         }
-        let may = self.lookup.may_break_glass(&request.user, &request.object_ref.namespace, deadline).await;
-        match may {
-            Ok(true) => claim,
-            Ok(false) => Claim::Invalid(format!("{} may not", request.user.username)),
-            Err(error) => Claim::Invalid(error.to_string()),
+        let permitted =
+            self.lookup.may_break_glass(&request.user, &request.object_ref.namespace, deadline).await;
+        match permitted {
+            Ok(true) => requested,
+            Ok(false) => {
+                BreakGlass::Invalid(format!("{} does not have the permission", request.user.username))
+            }
+            Err(error) => BreakGlass::Invalid(error.to_string()),
         }
     }
 
-    /// The answer when something needed for judging is missing altogether.
-    fn unknown(&self, problem: &str) -> Answer {
+    /// The answer when a request cannot be judged at all.
+    fn not_judged(&self, problem: &str) -> Answer {
         match self.rules.when_unknown {
-            WhenUnknown::Allow => Answer::allow("could not be judged")
-                .warning(&format!("lictor could not judge this: {problem}")),
+            WhenUnknown::Allow => {
+                Answer::allow("not judged").warning(&format!("lictor could not judge this: {problem}"))
+            }
             WhenUnknown::Deny => Answer::deny(503, format!("lictor could not judge this: {problem}")),
         }
     }
 }
 
 impl Counts {
-    /// What was counted so far.
+    /// The counts so far.
     #[must_use]
     pub(crate) fn summary(&self) -> Summary {
         Summary { reviews: self.reviews.load(Ordering::Relaxed), denied: self.denied.load(Ordering::Relaxed) }
@@ -352,7 +356,7 @@ fn replicas(model: Deployment, replicas: i64) -> Box<Deployment> {
 fn verdict(
     cluster: &ClusterId,
     request: &RequestEvent,
-    judged: Judged,
+    judged: Findings,
     revisions: Revisions,
     now: Timestamp,
 ) -> Verdict {
@@ -366,7 +370,7 @@ fn verdict(
     judged.into_verdict(event, Cause::Observed, entity(cluster, request), revisions, now)
 }
 
-/// The entity of a request. A create is asked for under a new UID each time it is tried; the alert about it is one.
+/// The entity of a request. A create has a new UID each time it is retried; the alert about it is one.
 fn entity(cluster: &ClusterId, request: &RequestEvent) -> Entity {
     match &request.deployment {
         Some(model) => Entity::Deployment {

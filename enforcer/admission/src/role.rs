@@ -1,4 +1,4 @@
-//! The role: gets to know the cluster, serves, and stops when told to.
+//! Wires the webhook together: finds out the cluster's id, serves, and drains.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,79 +18,79 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::controller::Controller;
 use crate::decide::WhenUnknown;
 use crate::exempt::Exclusions;
 use crate::images::Images;
-use crate::keeper::Keeper;
 use crate::lookup::{Lookup, cluster_id};
 use crate::recorder::recorder;
 use crate::reviewer::{Counts, Reviewer, Rules, Summary};
-use crate::settings::KeeperConfig;
+use crate::settings::RegistrationConfig;
 use crate::{follow, http};
 use lictor_cluster::Cluster;
 
-/// How long what was judged may take to be published once the last answer is given.
-const RECORD_WITHIN: Duration = Duration::from_secs(3);
+/// How long queued requests are still published after the last response.
+const PUBLISH_WITHIN: Duration = Duration::from_secs(3);
 
-/// Wait before the API server is asked again who it is.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Wait before the cluster's id is read again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What can be configured.
+/// The options of the webhook.
 #[derive(Debug, Clone, Args)]
 #[group(id = "admission")]
 #[command(next_help_heading = "Admission")]
 pub struct Config {
-    /// Where reviews are received.
+    /// The address that receives reviews.
     #[arg(long, default_value = "0.0.0.0:9443", value_name = "ADDR")]
     pub(crate) listen: SocketAddr,
-    /// Who may ask: the authorities, in PEM, of the client certificates the API server shows (its
-    /// `--admission-control-config-file` names one). Without it anybody who reaches the port may ask and is answered.
+    /// Certificate authorities, in PEM, of the client certificate that the API server presents (its
+    /// `--admission-control-config-file` names one). Without it every client that reaches the port is answered.
     #[arg(long, value_name = "FILE")]
     pub(crate) client_authorities: Option<PathBuf>,
-    /// Where `/healthz` and `/readyz` answer without TLS, for whoever has no client certificate.
+    /// The address of `/healthz` and `/readyz` without TLS, for clients without a certificate.
     #[arg(long, value_name = "ADDR")]
     pub(crate) probes: Option<SocketAddr>,
-    /// What becomes of a request while a fact that an enforced policy asks for is not known.
+    /// What to answer when a fact that an enforced policy needs is missing.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) when_unknown: WhenUnknown,
-    /// How far ahead breaking glass may reach, in hours.
+    /// How long a break-glass exception may last, in hours.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8760), value_name = "HOURS")]
     pub(crate) break_glass_longest: u64,
-    /// Where a copy of the policies in force is kept, for a start without the bus.
+    /// A file for a copy of the policies in force, for a start without the bus.
     #[arg(long, env = "LICTOR_POLICY_COPY", value_name = "FILE")]
     pub(crate) policy_copy: Option<PathBuf>,
-    /// The cluster's id; else the UID of its namespace `kube-system`.
+    /// The cluster's id; by default the UID of its namespace `kube-system`.
     #[arg(long, env = "LICTOR_CLUSTER", value_name = "ID")]
     pub(crate) cluster: Option<String>,
-    /// How the Kubernetes API is reached; else as `kubectl` does, or as a pod of the cluster.
+    /// The kubeconfig; by default the one that `kubectl` uses, or the service account of the pod.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
-    /// What is left alone.
+    /// Which requests are not judged.
     #[command(flatten)]
     pub(crate) exclusions: Exclusions,
-    /// How it registers itself.
+    /// How the webhook registers itself.
     #[command(flatten)]
-    pub(crate) keeper: KeeperConfig,
+    pub(crate) registration: RegistrationConfig,
 }
 
-/// Why admission ended.
+/// Why the webhook ended.
 #[derive(Debug, thiserror::Error)]
 pub enum AdmissionError {
-    /// Nobody says how the Kubernetes API is reached.
-    #[error("cannot tell how the Kubernetes API is reached: {0}")]
+    /// There is no usable configuration of the Kubernetes client.
+    #[error("cannot configure the Kubernetes client: {0}")]
     Kubeconfig(String),
-    /// The address is taken.
+    /// It cannot listen on an address.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The authorities of clients cannot be read.
-    #[error("the client authorities `{}`: {problem}", path.display())]
+    /// The certificate authorities of clients cannot be read.
+    #[error("cannot read the client authorities `{}`: {problem}", path.display())]
     Clients {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Why.
         problem: String,
     },
-    /// Serving failed for good.
+    /// The listener failed.
     #[error("cannot serve: {0}")]
     Serve(#[from] std::io::Error),
 }
@@ -100,18 +100,19 @@ impl AdmissionError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Kubeconfig(_) => "name a file with --kubeconfig, or run it as a pod of the cluster",
+            Self::Kubeconfig(_) => "set --kubeconfig, or run it as a pod of the cluster",
             Self::Bind(error) => error.hint(),
-            Self::Clients { .. } => "give a file of certificates of authorities, in PEM",
-            Self::Serve(_) => "start it again; if it stays so, look at the limits of the process",
+            Self::Clients { .. } => "--client-authorities is a file of CA certificates in PEM",
+            Self::Serve(_) => "restart it; if that does not help, check the limits of the process",
         }
     }
 }
 
-/// Serves admission until `shutdown`, then drains: it goes on answering while others learn that it is leaving.
+/// Serves the webhook until `shutdown`, then drains: it keeps answering while `/readyz` says that it is not ready.
 ///
 /// # Errors
-/// When the cluster or the address cannot be used. The bus may be away, from the start and for ever.
+/// When the Kubernetes client cannot be configured, or an address cannot be listened on. The bus may be unreachable all
+/// the time.
 pub async fn run(
     config: Config,
     bus: BusOptions,
@@ -126,14 +127,14 @@ pub async fn run(
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    tracing::info!(address = %config.listen, "reviews are received");
+    tracing::info!(address = %config.listen, "listening for admission reviews");
     let mut shutdown = Box::pin(shutdown);
     let cluster = tokio::select! {
         cluster = cluster(&client, config.cluster.as_deref()) => cluster,
         () = &mut shutdown => return Ok(Summary::default()),
     };
 
-    let (connected, bus_there) = watch::channel(None);
+    let (connected, bus_ready) = watch::channel(None);
     let (in_force, mut policies) = watch::channel(None);
     let (labels, cluster_labels) = watch::channel(None);
     let who = Presence { settings: config.settings(), ..introduce("admission") };
@@ -142,7 +143,7 @@ pub async fn run(
         rules: config.rules(),
         policies: policies.clone(),
         lookup: Lookup::new(client.clone(), cluster.clone()),
-        images: Images::new(bus_there.clone()),
+        images: Images::new(bus_ready.clone()),
         cluster_labels,
         recorder,
         counts: Counts::default(),
@@ -152,35 +153,35 @@ pub async fn run(
 
     let mut tasks = JoinSet::new();
     tasks.spawn(follow::connect(bus, connected));
-    tasks.spawn(follow::policies(bus_there.clone(), config.policy_copy.clone(), in_force));
-    tasks.spawn(follow::cluster_labels(bus_there.clone(), cluster, labels));
-    tasks.spawn(let_go(handles.handle("policies"), async move {
+    tasks.spawn(follow::policies(bus_ready.clone(), config.policy_copy.clone(), in_force));
+    tasks.spawn(follow::cluster_labels(bus_ready.clone(), cluster, labels));
+    tasks.spawn(release_after(handles.handle("policies"), async move {
         let _ = policies.wait_for(Option::is_some).await;
     }));
-    tasks.spawn(let_go(handles.handle("certificate"), {
+    tasks.spawn(release_after(handles.handle("certificate"), {
         let certificates = certificates.clone();
         async move { certificates.present().await }
     }));
     drop(handles);
     let excluded = config.exclusions.protected.names().into_iter().map(ToOwned::to_owned).collect();
-    let keeper = Keeper::new(
+    let controller = Controller::new(
         Cluster::new(client),
-        config.keeper.clone(),
+        config.registration.clone(),
         excluded,
         certificates.clone(),
         &who.instance,
     );
-    let keeping = tokio::spawn(keeper.keep(stop.clone()));
-    let presenting = tokio::spawn(present(bus_there.clone(), who, reviewer.clone(), stop.clone()));
-    let (give_up, deadline) = watch::channel(None);
-    let recording = tokio::spawn(recording.run(bus_there, deadline));
+    let controlling = tokio::spawn(controller.run(stop.clone()));
+    let presenting = tokio::spawn(present(bus_ready.clone(), who, reviewer.clone(), stop.clone()));
+    let (publish_until, deadline) = watch::channel(None);
+    let recording = tokio::spawn(recording.run(bus_ready, deadline));
 
     if let Some(probed) = probed {
         tasks.spawn({
             let (router, stop) = (probes(ready.clone()), stop.clone().cancelled_owned());
             async move {
                 if let Err(error) = lictor_serve::run(probed, router, stop, Duration::ZERO).await {
-                    tracing::error!(%error, "probes are not answered any more");
+                    tracing::error!(%error, "probes are no longer answered");
                 }
             }
         });
@@ -191,20 +192,20 @@ pub async fn run(
         let left = left.clone();
         async move {
             shutdown.await;
-            tracing::info!("leaving: others are to take over");
-            let _ = left.set(ready.take_back("others to take over"));
+            tracing::info!("shutting down; other replicas take over");
+            let _ = left.set(ready.take_back("shutdown"));
         }
     };
     let served =
         run_tls(listener, router, certificates, leaving, TlsOptions { clients, ..TlsOptions::default() })
             .await;
     stop.cancel();
-    let _ = tokio::join!(keeping, presenting);
+    let _ = tokio::join!(controlling, presenting);
     tasks.shutdown().await;
     let summary = reviewer.counts.summary();
-    // The last holder of the recorder: when it goes, what waits is published.
+    // It has the last recorder: once that is dropped, the publisher ends with its queue.
     drop(reviewer);
-    give_up.send_replace(Some(Instant::now() + RECORD_WITHIN));
+    publish_until.send_replace(Some(Instant::now() + PUBLISH_WITHIN));
     let _ = recording.await;
     served?;
     Ok(summary)
@@ -219,7 +220,7 @@ impl Config {
         }
     }
 
-    /// What people may want to know who ask why nothing happened.
+    /// The settings that explain why a request was not denied, for `doctor`.
     fn settings(&self) -> BTreeMap<String, Vec<String>> {
         let Exclusions { exempt_users, exempt_groups, .. } = &self.exclusions;
         let namespaces = self.exclusions.protected.names().into_iter().map(ToOwned::to_owned).collect();
@@ -254,7 +255,7 @@ fn clients(authorities: Option<&Path>) -> Result<ClientTrust, AdmissionError> {
     ClientTrust::signed_by(&pem).map_err(|error| refused(error.to_string()))
 }
 
-/// The cluster's id, asking until it is known: admission may well start before the API server.
+/// The cluster's id, retried until it is known: the webhook may start before the API server.
 async fn cluster(client: &Client, given: Option<&str>) -> ClusterId {
     if let Some(given) = given {
         return ClusterId::new(given);
@@ -262,19 +263,19 @@ async fn cluster(client: &Client, given: Option<&str>) -> ClusterId {
     loop {
         match cluster_id(client).await {
             Ok(cluster) => return cluster,
-            Err(error) => tracing::warn!(%error, "the Kubernetes API does not say which cluster this is"),
+            Err(error) => tracing::warn!(%error, "cannot read the cluster's id; retrying"),
         }
-        sleep(ASK_AGAIN_AFTER).await;
+        sleep(RETRY_AFTER).await;
     }
 }
 
-/// Holds a handle until something has come about.
-async fn let_go(handle: Handle, come_about: impl Future<Output = ()>) {
-    come_about.await;
+/// Holds a handle until `ready`.
+async fn release_after(handle: Handle, ready: impl Future<Output = ()>) {
+    ready.await;
     drop(handle);
 }
 
-/// Says that it is there, by which policies it judges, and what it leaves alone.
+/// Publishes heartbeats with the policies in force and the settings.
 async fn present(
     mut bus: watch::Receiver<Option<Bus>>,
     who: Presence,

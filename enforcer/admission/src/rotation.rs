@@ -1,9 +1,9 @@
-//! What is to be changed about the identity, and when. Pure.
+//! What is to be changed about authority and certificate, and when. Pure.
 //!
-//! The API server believes what it was told last, each of its replicas a moment later than the other; replicas of
-//! the webhook learn of a new certificate a moment later, too. So a change goes in steps that are each harmless to
-//! whoever is one step behind: a new authority is told beside the old one; only when that was seen for a while is
-//! anything signed by it served; and only when that was served for a while is the old authority taken back.
+//! Replicas of the API server read a new caBundle at different moments, and so do replicas of the webhook a new
+//! certificate. So a rotation goes in steps that are each harmless to whoever is one step behind: a new authority is
+//! published beside the old one; only when it has been published for a while, a certificate that it signed is served;
+//! and only when that has been served for a while, the old authority is removed.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ pub(crate) struct Lifetimes {
     pub(crate) leaf: Duration,
     /// How much earlier than now a validity begins.
     pub(crate) backdate: Duration,
-    /// How long an authority must have been told before what it signed is served.
-    pub(crate) told: Duration,
-    /// How long a new certificate must have been served before the authority of the old one is taken back.
+    /// How long an authority must have been published before a certificate that it signed is served.
+    pub(crate) propagation: Duration,
+    /// How long a new certificate must have been served before the authority of the old one is removed.
     pub(crate) overlap: Duration,
 }
 
-/// The caBundle that the registered webhook has.
+/// The caBundle of the webhook configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Published<'a> {
     /// In PEM.
@@ -38,15 +38,15 @@ pub(crate) struct Published<'a> {
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Write this into the Secret, unless somebody else has written since it was read; then ask again.
+    /// Write this into the Secret, unless another replica has written it since it was read; then plan again.
     Write(Box<Bundle>, Change),
-    /// Give the webhook this caBundle; then ask again.
+    /// Write this caBundle into the webhook configuration; then plan again.
     Publish(Vec<u8>),
-    /// Nothing, until then.
+    /// Nothing, for now.
     Settled {
-        /// The caBundle the webhook has and is to keep.
+        /// The caBundle that the webhook configuration has, and is to keep.
         publication: Vec<u8>,
-        /// When to ask again.
+        /// When to plan again.
         until: Timestamp,
     },
 }
@@ -54,13 +54,13 @@ pub(crate) enum Step {
 /// What a write is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// There was nothing, or nothing of use.
+    /// There was no Secret, or an unusable one.
     Begin,
-    /// The authority nears its end, so one that follows it is made.
+    /// The authority expires before long, so its successor is made.
     AddAuthority,
-    /// A new certificate is served.
+    /// A new certificate is to be served.
     ServeLeaf,
-    /// What nobody serves a certificate of any more, or what is over, is taken back.
+    /// An authority has expired, or no replica serves a certificate of it any more.
     DropAuthority,
 }
 
@@ -69,23 +69,23 @@ impl Default for Lifetimes {
         const HOUR: u64 = 3600;
         const DAY: u64 = 24 * HOUR;
         Self {
-            // Long, since a change of authority touches the API server; a key that got out ends within the year.
+            // Long, since a change of authority changes the webhook configuration; a leaked key expires within a year.
             authority: Duration::from_secs(365 * DAY),
-            // Short, since renewal is not seen by anybody; ten days are left when it begins, enough for a long
-            // weekend without a cluster.
+            // Short, since nobody notices a renewal; ten days are left when it begins, enough for a cluster that is
+            // switched off over a long weekend.
             leaf: Duration::from_secs(30 * DAY),
-            // Clocks of a cluster may differ, and a certificate that is valid only soon is refused.
+            // Clocks of a cluster may differ, and a certificate that is not valid yet is rejected.
             backdate: Duration::from_secs(HOUR),
             // Replicas of an API server follow configurations by watch: a second, or ten when they reconnect.
-            told: Duration::from_secs(60),
-            // Replicas of the webhook follow the Secret by watch, and look by themselves now and then.
+            propagation: Duration::from_secs(60),
+            // Replicas of the webhook follow the Secret by watch, and read it every few seconds.
             overlap: Duration::from_secs(HOUR),
         }
     }
 }
 
-/// Decides what to do next about what lies in the Secret (`None`: nothing of use) and what is published (`None`: no
-/// webhook is registered).
+/// Decides what to do next about the Secret (`None`: there is none, or it is unusable) and the published caBundle
+/// (`None`: no webhook is registered).
 ///
 /// # Errors
 /// When a certificate cannot be made.
@@ -114,7 +114,7 @@ pub(crate) fn plan(
         return write(Bundle { next, ..bundle.clone() }, Change::AddAuthority);
     }
 
-    // The Secret alone says what is trusted: whatever somebody adds to the registration is taken out again.
+    // The Secret alone says what is trusted: what other clients add to the caBundle is removed again.
     let wanted = publication(bundle);
     let Some(published) = published.filter(|published| published.bundle == wanted) else {
         return Ok(Step::Publish(wanted));
@@ -123,7 +123,7 @@ pub(crate) fn plan(
     // The authority whose certificate is to be served.
     let target = bundle.next.as_ref().unwrap_or(&bundle.authority);
     let fits = |leaf: &&Leaf| target.signed(leaf) && due(leaf.validity()) > now && leaf.names() == names;
-    let settled = after(published.since, lifetimes.told);
+    let settled = after(published.since, lifetimes.propagation);
     let Some(served) = bundle.leaf.as_ref().filter(fits) else {
         if settled <= now {
             let leaf = Some(lifetimes.sign(target, names, now)?);
@@ -144,7 +144,7 @@ pub(crate) fn plan(
     Ok(Step::Settled { publication: wanted, until })
 }
 
-/// The bundle without authorities whose time is over, when there is one. What they signed is worth nothing.
+/// The bundle without expired authorities, if it has one. No client accepts what they signed.
 fn without_expired(
     bundle: &Bundle,
     now: Timestamp,
@@ -173,13 +173,13 @@ fn publication(bundle: &Bundle) -> Vec<u8> {
     pem.into_bytes()
 }
 
-/// The certificates of a PEM bundle whose time is not over.
+/// The certificates of a PEM bundle that have not expired.
 fn living(bundle: &[u8], now: Timestamp) -> String {
     let living = certificates(bundle).into_iter().filter(|(_, until)| now < *until);
     living.map(|(der, _)| pem_of(&der)).collect()
 }
 
-/// Two thirds of a life: late enough to be rare, early enough for a third of it to go wrong.
+/// Two thirds of a life: late enough to be rare, and a third is left to retry in.
 fn due(validity: Validity) -> Timestamp {
     let life = validity.until.duration_since(validity.from);
     validity.from.checked_add(life / 3 * 2).unwrap_or(validity.until)

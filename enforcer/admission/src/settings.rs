@@ -1,4 +1,4 @@
-//! What can be said about the registration.
+//! The options of the registration.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -7,26 +7,26 @@ use clap::{Args, ValueEnum};
 
 use lictor_cluster::ObjectName;
 
-/// How admission registers itself.
+/// How the webhook registers itself.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Registration")]
-pub(crate) struct KeeperConfig {
+pub(crate) struct RegistrationConfig {
     /// The name of the ValidatingWebhookConfiguration.
     #[arg(long, default_value = "lictor", value_name = "NAME")]
     pub(crate) webhook_name: String,
-    /// The Service through which the API server reaches this.
+    /// The Service through which the API server reaches the webhook.
     #[arg(long, default_value = "lictor/lictor-admission", value_name = "NAMESPACE/NAME")]
     pub(crate) webhook_service: ObjectName,
-    /// The URL at which the API server reaches this, where it does not run in the cluster.
+    /// The URL at which the API server reaches the webhook, when it does not run in the cluster.
     #[arg(long, value_name = "URL", conflicts_with = "webhook_service")]
     pub(crate) webhook_url: Option<WebhookUrl>,
-    /// The Secret that holds the one certificate of all replicas; it is made when it is not there.
+    /// The Secret with the certificate of all replicas; created if it does not exist.
     #[arg(long, default_value = "lictor/lictor-admission", value_name = "NAMESPACE/NAME")]
     pub(crate) certificate_secret: ObjectName,
-    /// The Lease whose holder registers, repairs and renews.
+    /// The Lease whose holder writes the registration and the certificate.
     #[arg(long, default_value = "lictor/lictor-admission", value_name = "NAMESPACE/NAME")]
     pub(crate) lease: ObjectName,
-    /// What becomes of requests while nobody answers.
+    /// What the API server does with requests while no replica answers.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) failure_policy: FailurePolicy,
     /// How long the API server waits for an answer, in seconds.
@@ -34,44 +34,44 @@ pub(crate) struct KeeperConfig {
     pub(crate) webhook_timeout: u8,
 }
 
-/// What becomes of requests while nobody answers.
+/// What the API server does with requests while no replica answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum FailurePolicy {
-    /// They pass.
+    /// It allows them.
     #[default]
     Ignore,
-    /// They are denied.
+    /// It denies them.
     Fail,
 }
 
 /// How the API server reaches the webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Where {
+pub(crate) enum Endpoint {
     /// Through a Service.
     Service(ObjectName),
     /// At a URL.
     Url(WebhookUrl),
 }
 
-/// An address the API server takes, to which paths are appended.
+/// A URL that the API server accepts, to which paths are appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WebhookUrl {
     prefix: String,
     host: String,
 }
 
-/// Text that is no address the API server takes.
+/// Text that is not a URL the API server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected https://HOST[:PORT][/PATH]")]
-pub(crate) struct NotWebhookUrl;
+pub(crate) struct InvalidWebhookUrl;
 
-impl KeeperConfig {
-    /// How the API server reaches this.
+impl RegistrationConfig {
+    /// How the API server reaches the webhook.
     #[must_use]
-    pub(crate) fn place(&self) -> Where {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         match &self.webhook_url {
-            Some(url) => Where::Url(url.clone()),
-            None => Where::Service(self.webhook_service.clone()),
+            Some(url) => Endpoint::Url(url.clone()),
+            None => Endpoint::Service(self.webhook_service.clone()),
         }
     }
 }
@@ -88,7 +88,7 @@ impl FailurePolicy {
 }
 
 impl WebhookUrl {
-    /// The address of a path that begins with a slash.
+    /// The URL of a path that begins with a slash.
     #[must_use]
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
@@ -102,15 +102,15 @@ impl WebhookUrl {
 }
 
 impl FromStr for WebhookUrl {
-    type Err = NotWebhookUrl;
+    type Err = InvalidWebhookUrl;
 
-    fn from_str(text: &str) -> Result<Self, NotWebhookUrl> {
-        let host = host(text).ok_or(NotWebhookUrl)?;
+    fn from_str(text: &str) -> Result<Self, InvalidWebhookUrl> {
+        let host = host(text).ok_or(InvalidWebhookUrl)?;
         Ok(Self { prefix: text.trim_end_matches('/').to_owned(), host })
     }
 }
 
-/// The host of an address. The API server takes no user, query or fragment.
+/// The host of a URL. The API server accepts no user, query or fragment.
 fn host(text: &str) -> Option<String> {
     let rest = text.strip_prefix("https://")?;
     if rest.contains(|c: char| matches!(c, '@' | '?' | '#' | '\\') || c.is_whitespace()) {
@@ -133,7 +133,7 @@ fn host(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-impl Default for KeeperConfig {
+impl Default for RegistrationConfig {
     fn default() -> Self {
         let usual = || ObjectName { namespace: "lictor".to_owned(), name: "lictor-admission".to_owned() };
         Self {
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_those_the_api_server_takes() {
+    fn urls_are_those_the_api_server_accepts() {
         for (text, expected) in [
             ("https://hooks.example.com", Some("hooks.example.com")),
             ("https://Hooks.example.com:8443/a/b", Some("hooks.example.com")),

@@ -101,7 +101,7 @@ fn no_right(world: &World) -> Result<(), String> {
     let create = "-n exemptions --as bob --as-group=developers create -f -";
     for key in ["lictor.io/break-glass", "admission.stackrox.io/break-glass"] {
         let said = world.ask_with(create, &breaking("bobs", key, 1));
-        said.denied(&["No privileged containers", "breaking glass does not count: bob may not"])?;
+        said.denied(&["No privileged containers", "break-glass is not accepted: bob does not have the permission"])?;
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ fn break_glass(world: &World) -> Result<(), String> {
         world.ask_with(create, &breaking("late", "lictor.io/break-glass", hours)).denied(&[problem])?;
     }
     world.ask_with(create, &breaking("carols", "lictor.io/break-glass", 1)).warned(&[
-        "glass is broken until",
+        "break-glass is used until",
         "payments are down",
         "No privileged containers",
     ])?;

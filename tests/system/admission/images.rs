@@ -53,5 +53,5 @@ fn forms(world: &World) -> Result<(), String> {
 fn unknown(world: &World) -> Result<(), String> {
     world.namespace("facts")?;
     asks(world, "facts", "shop/web:1")
-        .warned(&["not decided for want of facts: Nothing fixable in guarded namespaces"])
+        .warned(&["policies not decided because facts are missing: Nothing fixable in guarded namespaces"])
 }

@@ -157,14 +157,14 @@ fn a_change_of_authority_goes_step_by_step() {
     world.changes.clear();
     world.now = due(old.authority.validity());
     assert_eq!(world.step(), None);
-    // It is made, and nothing is told or served yet.
+    // It is made, and neither published nor served yet.
     let new = world.secret.clone().unwrap().next.unwrap();
     assert_eq!(certificates(&world.published.as_ref().unwrap().0).len(), 1);
     assert_eq!(world.step(), None);
     assert_eq!(certificates(&world.published.as_ref().unwrap().0).len(), 2);
     assert_eq!(world.served, old.leaf);
     let settled = world.step().unwrap();
-    assert_eq!(settled, after(world.now, Lifetimes::default().told));
+    assert_eq!(settled, after(world.now, Lifetimes::default().propagation));
     world.now = settled;
     assert_eq!(world.step(), None);
     assert!(new.signed(world.served.as_ref().unwrap()));

@@ -20,22 +20,22 @@ const NAME: &str = "lictor";
 struct Replica {
     certificates: Certificates,
     stop: CancellationToken,
-    keeping: JoinHandle<()>,
+    running: JoinHandle<()>,
 }
 
-fn config(url: &str) -> KeeperConfig {
-    let command = KeeperConfig::augment_args(Command::new("test"));
+fn config(url: &str) -> RegistrationConfig {
+    let command = RegistrationConfig::augment_args(Command::new("test"));
     let matches = command.get_matches_from(["test", "--webhook-url", url, "--failure-policy", "ignore"]);
-    KeeperConfig::from_arg_matches(&matches).unwrap()
+    RegistrationConfig::from_arg_matches(&matches).unwrap()
 }
 
 fn replica(client: &Client, url: &str, instance: &str, lifetimes: Lifetimes) -> Replica {
     let (certificates, stop) = (Certificates::default(), CancellationToken::new());
     let excluded = BTreeSet::from(["kube-system".to_owned()]);
     let cluster = Cluster::new(client.clone());
-    let keeper = Keeper::new(cluster, config(url), excluded, certificates.clone(), instance);
-    let keeping = tokio::spawn(Keeper { lifetimes, ..keeper }.keep(stop.clone()));
-    Replica { certificates, stop, keeping }
+    let controller = Controller::new(cluster, config(url), excluded, certificates.clone(), instance);
+    let running = tokio::spawn(Controller { lifetimes, ..controller }.run(stop.clone()));
+    Replica { certificates, stop, running }
 }
 
 async fn eventually<T>(what: &str, within: Duration, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
@@ -105,7 +105,7 @@ async fn replicas_agree_and_repair() {
     eventually("restored by the other", Duration::from_secs(5), whole).await;
     for replica in replicas {
         replica.stop.cancel();
-        replica.keeping.await.unwrap();
+        replica.running.await.unwrap();
     }
 }
 
@@ -121,7 +121,7 @@ async fn a_rotation_is_not_noticed() {
         authority: Duration::from_secs(18),
         leaf: Duration::from_secs(9),
         backdate: Duration::ZERO,
-        told: Duration::from_millis(1500),
+        propagation: Duration::from_millis(1500),
         overlap: Duration::from_secs(2),
     };
     let replica = replica(&client, &format!("https://{address}"), "a", lifetimes);
@@ -134,17 +134,17 @@ async fn a_rotation_is_not_noticed() {
     let webhooks = Api::<ValidatingWebhookConfiguration>::all(client.clone());
     eventually("a registration", Duration::from_secs(10), async || webhooks.get_opt(NAME).await.unwrap())
         .await;
-    let (mut served, mut told) = (BTreeSet::new(), BTreeSet::new());
+    let (mut served, mut authorities) = (BTreeSet::new(), BTreeSet::new());
     let mut handshakes = 0;
     let deadline = Instant::now() + Duration::from_secs(60);
     // Two authorities come and go.
-    while told.len() < 3 {
-        assert!(Instant::now() < deadline, "{} authorities in a minute", told.len());
+    while authorities.len() < 3 {
+        assert!(Instant::now() < deadline, "{} authorities in a minute", authorities.len());
         let found = webhooks.get(NAME).await.unwrap();
-        let authorities = certificates(published(&found).unwrap()).into_iter().map(|(der, _)| der);
-        let authorities: Vec<Vec<u8>> = authorities.collect();
-        told.extend(authorities.iter().cloned());
-        let stream = connect_trusting(address, authorities).await;
+        let trusted = certificates(published(&found).unwrap()).into_iter().map(|(der, _)| der);
+        let trusted: Vec<Vec<u8>> = trusted.collect();
+        authorities.extend(trusted.iter().cloned());
+        let stream = connect_trusting(address, trusted).await;
         let stream = stream.unwrap_or_else(|error| panic!("handshake {handshakes} failed: {error}"));
         let certificate = stream.get_ref().1.peer_certificates().unwrap().first().unwrap().to_vec();
         served.insert(certificate);
@@ -152,9 +152,9 @@ async fn a_rotation_is_not_noticed() {
         sleep(Duration::from_millis(20)).await;
     }
     assert!(served.len() >= 3, "{} certificates", served.len());
-    println!("{handshakes} handshakes, {} certificates, {} authorities", served.len(), told.len());
+    println!("{handshakes} handshakes, {} certificates, {} authorities", served.len(), authorities.len());
     replica.stop.cancel();
-    replica.keeping.await.unwrap();
+    replica.running.await.unwrap();
     stop.cancel();
     serving.await.unwrap().unwrap();
 }

@@ -24,15 +24,15 @@ const LIFETIMES: Lifetimes = Lifetimes {
     authority: Duration::from_secs(3600),
     leaf: Duration::from_secs(3600),
     backdate: Duration::ZERO,
-    told: Duration::from_secs(2),
+    propagation: Duration::from_secs(2),
     overlap: Duration::from_secs(4),
 };
 
-fn keeper(client: &Client, url: &str, certificates: &Certificates) -> Keeper {
+fn controller(client: &Client, url: &str, certificates: &Certificates) -> Controller {
     let excluded = BTreeSet::from(["kube-system".to_owned()]);
     let cluster = Cluster::new(client.clone());
-    let keeper = Keeper::new(cluster, config(url), excluded, certificates.clone(), "a");
-    Keeper { lifetimes: LIFETIMES, ..keeper }
+    let controller = Controller::new(cluster, config(url), excluded, certificates.clone(), "a");
+    Controller { lifetimes: LIFETIMES, ..controller }
 }
 
 /// A Secret that somebody made by hand is taken over as it is; when it is deleted, or spoilt, clients notice nothing.
@@ -53,7 +53,8 @@ async fn a_lost_secret_is_not_noticed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (presented, stop) = (Certificates::default(), CancellationToken::new());
-    let keeping = tokio::spawn(keeper(&client, &format!("https://{address}"), &presented).keep(stop.clone()));
+    let running =
+        tokio::spawn(controller(&client, &format!("https://{address}"), &presented).run(stop.clone()));
     let options = TlsOptions { linger: Duration::ZERO, ..TlsOptions::default() };
     let stopped = stop.clone().cancelled_owned();
     let serving = tokio::spawn(run_tls(listener, Router::new(), presented.clone(), stopped, options));
@@ -78,13 +79,13 @@ async fn a_lost_secret_is_not_noticed() {
             secrets.delete(SECRET, &DeleteParams::default()).await.unwrap();
         }
         let deadline = Instant::now() + Duration::from_secs(40);
-        let mut told = BTreeSet::new();
+        let mut counts = BTreeSet::new();
         loop {
             let found = webhooks.get("lictor").await.unwrap();
             let bundle = published(&found).unwrap();
             let authorities: Vec<Vec<u8>> = certificates(bundle).into_iter().map(|(der, _)| der).collect();
             let trusted = authorities.len();
-            told.insert(trusted);
+            counts.insert(trusted);
             connect_trusting(address, authorities).await.unwrap();
             let changed = presented.current().unwrap().certificate() != served.der();
             if changed && trusted == 1 {
@@ -93,11 +94,11 @@ async fn a_lost_secret_is_not_noticed() {
             assert!(Instant::now() < deadline, "it is not replaced");
             sleep(Duration::from_millis(20)).await;
         }
-        assert_eq!(told, BTreeSet::from([1, 2]));
+        assert_eq!(counts, BTreeSet::from([1, 2]));
     }
     let remade = secrets.get(SECRET).await.unwrap();
     assert_eq!(remade.type_.as_deref(), Some("kubernetes.io/tls"));
     stop.cancel();
-    keeping.await.unwrap();
+    running.await.unwrap();
     serving.await.unwrap().unwrap();
 }

@@ -9,10 +9,11 @@
 //! Missing facts make this an interval: asked once with every unknown taken for "no match" and once for "match".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use lictor_wire::{Evidence, VulnerabilityState};
 
-use crate::criterion::{Criterion, Leaf};
+use crate::criterion::{DataField, Leaf};
 use crate::predicate::{DropRule, Predicate};
 use crate::section::{Asking, Group, Node, Section, Way};
 use crate::truth::Truth;
@@ -78,13 +79,13 @@ enum Unknowns {
 }
 
 fn holds(section: &Section, asking: Asking<'_, '_>, unknowns: Unknowns) -> bool {
-    let mut pools: BTreeMap<&'static str, BTreeSet<Path>> = BTreeMap::new();
+    let mut pools: BTreeMap<Pool, BTreeSet<Path>> = BTreeMap::new();
     let mut complete = true;
     section.root.queries(&mut Vec::new(), &mut |levels, query| {
         let mut paths = BTreeSet::new();
         query.run(asking, asking.view.root(), levels, &mut Vec::new(), unknowns, &mut paths);
         complete &= !paths.is_empty();
-        pools.entry(query.field()).or_default().extend(paths);
+        pools.entry(query.pool()).or_default().extend(paths);
     });
     if !complete {
         return false;
@@ -92,6 +93,9 @@ fn holds(section: &Section, asking: Asking<'_, '_>, unknowns: Unknowns) -> bool 
     let merged = pools.values().map(Trie::of).reduce(|a, b| a.merge(&b)).unwrap_or_default();
     pools.values().all(|paths| paths.iter().any(|path| merged.contains(path)))
 }
+
+/// What shares a data field; where the field has a criterion's name, with that name.
+type Pool = (DataField, &'static str);
 
 /// One query: a group, one half of a group that StackRox asks in two, or "there is a container".
 #[derive(Clone, Copy)]
@@ -107,37 +111,33 @@ enum Query<'s> {
 
 impl<'s> Query<'s> {
     fn of(group: &'s Group) -> Vec<Self> {
-        match group.criterion.name {
+        match &group.predicate {
             // Where the policy lists `ALL` itself, that is all that is asked.
-            "Drop Capabilities" if group.predicate.lists("ALL") => {
-                vec![Self::Drop(group, DropRule::Listed)]
-            }
-            "Drop Capabilities" => {
+            predicate if predicate.lists("ALL") => vec![Self::Drop(group, DropRule::Listed)],
+            Predicate::NotDropped { .. } => {
                 vec![Self::Drop(group, DropRule::Listed), Self::Drop(group, DropRule::All)]
             }
-            "Writable Host Mount" => vec![Self::HostPath(group), Self::Writable(group)],
-            _ if group.criterion.standing => vec![Self::Whole(group), Self::NotSuppressed, Self::Observed],
+            _ if group.criterion.extra.parity_halves => vec![Self::HostPath(group), Self::Writable(group)],
+            _ if group.criterion.extra.standing => {
+                vec![Self::Whole(group), Self::NotSuppressed, Self::Observed]
+            }
             _ => vec![Self::Whole(group)],
         }
     }
 
-    /// The data field; what shares it is pooled.
-    fn field(self) -> &'static str {
-        match self {
-            Self::Whole(group) => match group.criterion.name {
-                "Fixable" => "Fixed By",
-                "Writable Mounted Volume" => "Volume ReadOnly",
-                "Required Image Label" | "Disallowed Image Label" => "Image Label",
-                "Required Annotation" | "Disallowed Annotation" => "Annotation",
-                name => name,
+    fn pool(self) -> Pool {
+        let field = match self {
+            Self::Whole(group) | Self::Drop(group, _) => match group.criterion.extra.parity_field {
+                DataField::Named => return (DataField::Named, group.criterion.name),
+                field => field,
             },
-            Self::Drop(group, _) => group.criterion.name,
-            Self::HostPath(_) => "Volume Type",
-            Self::Writable(_) => "Volume ReadOnly",
-            Self::NotSuppressed => "Vulnerability Suppressed",
-            Self::Observed => "Vulnerability State",
-            Self::Container => "Container Name",
-        }
+            Self::HostPath(_) => DataField::VolumeType,
+            Self::Writable(_) => DataField::VolumeReadOnly,
+            Self::NotSuppressed => DataField::VulnerabilitySuppressed,
+            Self::Observed => DataField::VulnerabilityState,
+            Self::Container => DataField::ContainerName,
+        };
+        (field, "")
     }
 
     fn matches<'a>(self, asking: Asking<'_, 'a>, element: &Element<'a>) -> Truth<'a> {
@@ -162,9 +162,9 @@ impl<'s> Query<'s> {
                 _ => Truth::False,
             },
             Self::HostPath(group) => Truth::from(group.criterion.extract.leaf(element) != Leaf::Missing),
-            Self::Writable(group) => match Criterion::named("Writable Mounted Volume") {
-                Some(writable) => group.predicate.holds(&writable.extract.leaf(element), asking.now),
-                None => Truth::False,
+            Self::Writable(group) => match element {
+                Element::Volume(volume) => group.predicate.holds(&Leaf::Bool(!volume.read_only), asking.now),
+                _ => Truth::False,
             },
             Self::Container => Truth::True,
         }
@@ -216,8 +216,9 @@ impl Node {
                 ask(levels, query);
             }
         }
-        if self.level == Level::Container && self.groups.iter().all(|g| g.criterion.name != "Container Name")
-        {
+        let asks_for_name =
+            |group: &Arc<Group>| group.criterion.extra.parity_field == DataField::ContainerName;
+        if self.level == Level::Container && !self.groups.iter().any(asks_for_name) {
             ask(levels, Query::Container);
         }
         for child in &self.children {

@@ -69,7 +69,7 @@ impl Section {
     /// Lays out groups along the tree. In a section about files the process is the file event's, not a container's.
     pub(crate) fn new(index: usize, name: String, groups: Vec<Arc<Group>>, about_files: bool) -> Self {
         let mut root = Node { level: Level::Root, groups: Vec::new(), children: Vec::new() };
-        let needs_container = groups.iter().any(|group| group.criterion.needs_container);
+        let needs_container = groups.iter().any(|group| group.criterion.extra.needs_container);
         for group in groups {
             root.descend(group.criterion.level(), about_files).groups.push(group);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use lictor_wire::policy::{LifecycleStage, POLICY_VERSION, Policy, Scope, Severity};
 
+use crate::criterion::Criterion;
 use crate::problem::{ProblemCode, Problems};
 
 /// Checks everything that judging itself does not need.
@@ -43,7 +44,7 @@ pub(super) fn check(policy: &Policy, problems: &mut Problems) {
         }
     }
     check_exclusions(policy, problems);
-    check_capabilities(policy, problems);
+    check_exclusive_values(policy, problems);
 }
 
 fn check_texts(policy: &Policy, problems: &mut Problems) {
@@ -156,18 +157,22 @@ fn check_exclusions(policy: &Policy, problems: &mut Problems) {
 }
 
 /// The same capability cannot be wrong both when it is added and when it is not dropped.
-fn check_capabilities(policy: &Policy, problems: &mut Problems) {
+fn check_exclusive_values(policy: &Policy, problems: &mut Problems) {
     let groups = || policy.policy_sections.iter().flat_map(|section| &section.policy_groups);
     let values = |name: &'static str| {
-        groups().filter(move |group| group.field_name == name).flat_map(|group| &group.values)
+        let groups = groups().filter(move |group| group.field_name == name);
+        groups.flat_map(|group| &group.values).map(|value| value.value.as_str())
     };
-    let dropped: BTreeSet<&str> = values("Drop Capabilities").map(|value| value.value.as_str()).collect();
-    for value in values("Add Capabilities").filter(|value| dropped.contains(value.value.as_str())) {
-        problems.add(
-            ProblemCode::Capabilities,
-            "policySections",
-            format!("`{}` stands under both `Add Capabilities` and `Drop Capabilities`", value.value),
-            "remove it from one of them",
-        );
+    for criterion in Criterion::all() {
+        let (name, Some(other)) = (criterion.name, criterion.extra.excludes) else { continue };
+        let others: BTreeSet<&str> = values(other).collect();
+        for value in values(name).filter(|value| others.contains(value)) {
+            problems.add(
+                ProblemCode::Capabilities,
+                "policySections",
+                format!("`{value}` stands under both `{name}` and `{other}`"),
+                "remove it from one of them",
+            );
+        }
     }
 }

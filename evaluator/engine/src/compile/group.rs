@@ -8,8 +8,8 @@ use crate::predicate::{DropRule, Predicate, Test};
 use crate::problem::{ProblemCode, Problems, nearest};
 use crate::section::Group;
 use crate::value::{
-    AgeMatcher, BoolMatcher, CompositeMatcher, EnumMatcher, FloatMatcher, Form, IntMatcher, PairMatcher,
-    PathGlob, TextMatcher, UintMatcher, ValueError,
+    AgeMatcher, BoolMatcher, CompositeMatcher, EnumMatcher, FloatMatcher, IntMatcher, PairMatcher, PathGlob,
+    TextMatcher, UintMatcher, ValueError,
 };
 
 /// Compiles a group; `None` when something is wrong with it, which is then among `problems`.
@@ -24,7 +24,7 @@ pub(super) fn compile(
     let before = problems.len();
     let name = &group.field_name;
     let Some(criterion) = Criterion::named(name) else {
-        let known = Criterion::all().iter().map(|criterion| criterion.name);
+        let known = Criterion::all().map(|criterion| criterion.name);
         let hint = nearest(name, known).map_or_else(String::new, |near| format!("did you mean `{near}`?"));
         let message = format!("there is no criterion `{name}`");
         problems.add(ProblemCode::UnknownCriterion, format!("{path}.fieldName"), message, hint);
@@ -34,7 +34,7 @@ pub(super) fn compile(
     let mut tests = Vec::new();
     for (i, value) in group.values.iter().enumerate() {
         let path = format!("{path}.values[{i}]");
-        let refusal = match form(criterion, source).check(&value.value) {
+        let refusal = match criterion.form(source).check(&value.value) {
             Err(refusal) => Some((format!("`{name}` {refusal}, not `{}`", value.value), "")),
             Ok(()) => match test(criterion.operator, &value.value, parity) {
                 Ok(test) => {
@@ -97,15 +97,6 @@ fn predicate(operator: Operator, group: &PolicyGroup, tests: Vec<Test>) -> Predi
         },
         Operator::NoneVerified => Predicate::Tests { tests, operator: BooleanOperator::Or, negate: true },
         _ => Predicate::Tests { tests, operator: group.boolean_operator, negate: group.negate },
-    }
-}
-
-/// What a criterion's values look like. What requests can be about hangs on where they come from.
-fn form(criterion: &Criterion, source: EventSource) -> Form {
-    match (criterion.name, source) {
-        ("Kubernetes Resource", EventSource::DeploymentEvent) => Form::OneOf(names::POD_RESOURCES),
-        ("Kubernetes Resource", EventSource::AuditLogEvent) => Form::OneOf(names::AUDIT_RESOURCES),
-        _ => criterion.form,
     }
 }
 

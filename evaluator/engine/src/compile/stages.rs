@@ -2,7 +2,8 @@
 
 use lictor_wire::policy::{EnforcementAction, EventSource, LifecycleStage, Policy, Section};
 
-use crate::criterion::{Criterion, Family};
+use crate::criterion::reference::policy_of;
+use crate::criterion::{Criterion, Extra, Family};
 use crate::policy::Class;
 use crate::problem::{ProblemCode, Problems};
 
@@ -107,23 +108,17 @@ fn check_companions(policy: &Policy, section: &Section, path: &str, problems: &m
     if !policy.lifecycle_stages.contains(&LifecycleStage::Runtime) || section.policy_groups.is_empty() {
         return;
     }
-    match policy.event_source {
-        EventSource::AuditLogEvent => {
-            need("Kubernetes Resource", "an audit policy needs");
-            need("Kubernetes API Verb", "an audit policy needs");
+    for criterion in Criterion::all() {
+        let Extra { required_by, needs, .. } = criterion.extra;
+        if required_by == Some(policy.event_source) {
+            need(criterion.name, &format!("{} needs", policy_of(policy.event_source)));
         }
-        EventSource::NodeEvent => need("File Path", "a node policy needs"),
-        EventSource::DeploymentEvent => {
-            for name in ["Kubernetes User Name", "Kubernetes User Groups"] {
-                if has(name) {
-                    need("Kubernetes Resource", &format!("`{name}` needs"));
-                }
-            }
-            if has("File Operation") {
-                need("File Path", "`File Operation` needs");
-            }
+        // The other event sources require what is needed of every section.
+        if let (EventSource::DeploymentEvent, Some(needed)) = (policy.event_source, needs)
+            && has(criterion.name)
+        {
+            need(needed, &format!("`{}` needs", criterion.name));
         }
-        EventSource::NotApplicable => {}
     }
 }
 
@@ -223,10 +218,10 @@ fn check_actions(policy: &Policy, problems: &mut Problems) {
         );
     }
     for (i, section) in policy.policy_sections.iter().enumerate() {
-        let network_policy = section.policy_groups.iter().find(|group| {
-            matches!(&*group.field_name, "Has Ingress Network Policy" | "Has Egress Network Policy")
+        let only_reports = section.policy_groups.iter().find(|group| {
+            Criterion::named(&group.field_name).is_some_and(|criterion| criterion.extra.never_enforced)
         });
-        if let (true, Some(group)) = (acts, network_policy) {
+        if let (true, Some(group)) = (acts, only_reports) {
             problems.add(
                 ProblemCode::Enforcement,
                 format!("policySections[{i}]"),

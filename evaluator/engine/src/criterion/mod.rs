@@ -1,15 +1,17 @@
-//! Criteria: what a policy can ask of a subject.
+//! Criteria: what a policy can say about what is evaluated.
 //!
-//! [`table`] has one row for each. A row says where in the tree of elements the criterion looks and how it takes
-//! the value there ([`Extract`]), how values are compared ([`Operator`]), what the policy may write ([`Form`]),
-//! and with which other criteria it can stand ([`Family`]).
+//! [`table`] has one row for each: where in the tree of elements it looks and how it takes the value there
+//! ([`Extract`]), how values are compared ([`Operator`]), what the policy may write ([`Form`]), with which other
+//! criteria it can stand ([`Family`], [`Extra`]), and what a violation says ([`Sentence`]).
 
-mod about;
 mod extract;
 mod leaf;
 pub(crate) mod names;
 pub(crate) mod reference;
+mod sentence;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use lictor_wire::policy::{EventSource, LifecycleStage};
 use lictor_wire::{Vulnerability, VulnerabilityState};
@@ -18,13 +20,25 @@ use crate::value::{EnumNames, Form};
 use crate::view::{Element, Level};
 pub(crate) use extract::Extract;
 pub(crate) use leaf::Leaf;
+pub(crate) use sentence::{Detail, Sentence};
+
+/// Criteria that people look for together.
+#[derive(Debug)]
+pub(crate) struct CriterionGroup {
+    /// The title.
+    pub(crate) title: &'static str,
+    /// The rows.
+    pub(crate) criteria: &'static [Criterion],
+}
 
 /// One row of the table.
 #[derive(Debug)]
 pub(crate) struct Criterion {
     /// The field name policies use.
     pub(crate) name: &'static str,
-    /// What it is about.
+    /// What it looks at, for people.
+    pub(crate) about: &'static str,
+    /// What it is about; decides at which stages it can be used.
     pub(crate) family: Family,
     /// Where it looks.
     pub(crate) extract: Extract,
@@ -34,11 +48,49 @@ pub(crate) struct Criterion {
     pub(crate) form: Form,
     /// Whether it can be negated and hold several values.
     pub(crate) allows: Allows,
+    /// What a violation says.
+    pub(crate) sentence: Sentence,
+    /// What is special about it.
+    pub(crate) extra: Extra,
+}
+
+/// What is special about a criterion; about most of them nothing is.
+#[derive(Debug)]
+pub(crate) struct Extra {
+    /// Other forms than the row's, by event source.
+    pub(crate) forms: &'static [(EventSource, Form)],
+    /// Every section of a policy with this event source needs it.
+    pub(crate) required_by: Option<EventSource>,
+    /// The criterion that its section needs as well.
+    pub(crate) needs: Option<&'static str>,
+    /// The criterion under which none of its values may stand in the same policy.
+    pub(crate) excludes: Option<&'static str>,
+    /// Whether a policy with it can only report.
+    pub(crate) never_enforced: bool,
     /// Whether it only holds for a workload with at least one container. StackRox's messages need the container's
     /// name, and without it there is no violation.
     pub(crate) needs_container: bool,
     /// Whether only vulnerabilities count that nobody snoozed, put off or called a false positive.
     pub(crate) standing: bool,
+    /// The field of StackRox's data that it looks at; decides how parity links it.
+    pub(crate) parity_field: DataField,
+    /// Whether parity looks for mounts of the node's paths and for writable mounts apart.
+    pub(crate) parity_halves: bool,
+}
+
+/// A field of StackRox's data. Parity pools the queries that look at one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum DataField {
+    /// The one that has the criterion's name.
+    Named,
+    Annotation,
+    ContainerName,
+    FixedBy,
+    ImageLabel,
+    VolumeReadOnly,
+    VolumeType,
+    VulnerabilityState,
+    VulnerabilitySuppressed,
 }
 
 /// What a criterion is about; decides where it can be used.
@@ -125,12 +177,18 @@ pub(crate) enum Allows {
 impl Criterion {
     /// The row of a field name.
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        table::CRITERIA.iter().find(|criterion| criterion.name == name)
+        Self::all().find(|criterion| criterion.name == name)
     }
 
-    /// Every row.
-    pub(crate) fn all() -> &'static [Self] {
-        &table::CRITERIA
+    /// Every row, in the order in which people meet them.
+    pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
+        table::GROUPS.iter().flat_map(|group| group.criteria)
+    }
+
+    /// What its values look like in a policy with an event source.
+    pub(crate) fn form(&self, source: EventSource) -> Form {
+        let narrower = self.extra.forms.iter().find(|(narrowed, _)| *narrowed == source);
+        narrower.map_or(self.form, |(_, form)| *form)
     }
 
     /// Its level in the tree of elements.
@@ -142,23 +200,35 @@ impl Criterion {
     pub(crate) fn leaf<'a>(&self, element: &Element<'a>) -> Leaf<'a> {
         match element {
             Element::Vulnerability(vulnerability)
-                if self.standing && !vulnerability_stands(vulnerability) =>
+                if self.extra.standing && !vulnerability_stands(vulnerability) =>
             {
                 Leaf::Missing
             }
             _ => self.extract.leaf(element),
         }
     }
+}
 
-    const fn standing(mut self) -> Self {
-        self.standing = true;
-        self
+/// Rows are told apart by their names, of which each stands once.
+impl PartialEq for Criterion {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
     }
+}
 
-    const fn needs_container(mut self) -> Self {
-        self.needs_container = true;
-        self
-    }
+impl Extra {
+    /// Nothing.
+    pub(crate) const NONE: Self = Self {
+        forms: &[],
+        required_by: None,
+        needs: None,
+        excludes: None,
+        never_enforced: false,
+        needs_container: false,
+        standing: false,
+        parity_field: DataField::Named,
+        parity_halves: false,
+    };
 }
 
 /// Whether nobody snoozed it, put it off or called it a false positive.
@@ -196,25 +266,5 @@ impl Family {
     /// Whether its criteria are about something that happened, not about how things are.
     pub(crate) const fn is_runtime(self) -> bool {
         !matches!(self, Self::Image | Self::Workload)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_are_79_names_and_each_stands_once() {
-        let mut names: Vec<_> = Criterion::all().iter().map(|criterion| criterion.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), 79);
-    }
-
-    #[test]
-    fn names_are_exact() {
-        assert!(Criterion::named("Process Name").is_some());
-        assert!(Criterion::named("process name").is_none());
-        assert!(Criterion::named("Process Name ").is_none());
     }
 }

@@ -1,11 +1,11 @@
-//! The reference of the language, from the table that is asked.
+//! The reference of the language, from the table that policies are compiled with.
 
 use lictor_wire::policy::{EventSource, LifecycleStage};
 
-use super::about::GROUPS;
-use super::{Allows, Criterion, Family, Operator};
+use super::table::GROUPS;
+use super::{Allows, Criterion, Extra, Family, Operator};
 
-/// A criterion, told.
+/// A criterion, described.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CriterionReference {
     /// Its field name.
@@ -24,46 +24,55 @@ pub struct CriterionReference {
     pub operators: &'static [&'static str],
     /// The stages it can be used at, with the event source where one is needed.
     pub stages: Vec<&'static str>,
-    /// What else it asks for.
-    pub note: &'static str,
+    /// What else is to be known of it; often empty.
+    pub note: String,
 }
 
 /// Every criterion, in the order in which people meet them.
 pub fn criteria() -> impl Iterator<Item = CriterionReference> {
-    GROUPS.iter().flat_map(|(group, rows)| {
-        rows.iter().filter_map(|(name, about)| {
-            let criterion = Criterion::named(name)?;
-            Some(CriterionReference {
-                name: criterion.name,
-                group,
-                about,
-                value: criterion.form.to_string(),
-                comparison: criterion.operator.describe(),
-                negation: criterion.allows.negation(),
-                operators: match criterion.allows {
-                    Allows::One | Allows::NegatedOne => &[],
-                    Allows::ManyAlternatives => &["OR"],
-                    Allows::Many | Allows::NegatedMany => &["OR", "AND"],
-                },
-                stages: criterion.family.stages(),
-                note: note(criterion),
-            })
-        })
-    })
+    GROUPS.iter().flat_map(|group| group.criteria.iter().map(|criterion| reference(group.title, criterion)))
 }
 
-fn note(criterion: &Criterion) -> &'static str {
-    match criterion.name {
-        "Kubernetes Resource" => {
-            "with DEPLOYMENT_EVENT one of PODS_EXEC, PODS_PORTFORWARD, PODS_ATTACH, with AUDIT_LOG_EVENT one of the \
-             others; every section of an audit policy needs it"
-        }
-        "Kubernetes API Verb" => "every section of an audit policy needs it",
-        "Kubernetes User Name" | "Kubernetes User Groups" => "needs `Kubernetes Resource` in its section",
-        "File Operation" => "needs `File Path` in its section",
-        "File Path" => "every section of a node policy needs it",
-        "Has Ingress Network Policy" | "Has Egress Network Policy" => "a policy with it cannot enforce",
-        _ => "",
+fn reference(group: &'static str, criterion: &'static Criterion) -> CriterionReference {
+    CriterionReference {
+        name: criterion.name,
+        group,
+        about: criterion.about,
+        value: criterion.form.to_string(),
+        comparison: criterion.operator.describe(),
+        negation: criterion.allows.negation(),
+        operators: match criterion.allows {
+            Allows::One | Allows::NegatedOne => &[],
+            Allows::ManyAlternatives => &["OR"],
+            Allows::Many | Allows::NegatedMany => &["OR", "AND"],
+        },
+        stages: criterion.family.stages(),
+        note: note(&criterion.extra),
+    }
+}
+
+fn note(extra: &Extra) -> String {
+    let mut notes = Vec::new();
+    let forms: Vec<String> =
+        extra.forms.iter().map(|(source, form)| format!("with {source} {form}")).collect();
+    if !forms.is_empty() {
+        notes.push(forms.join(", "));
+    }
+    notes.extend(extra.required_by.map(|source| format!("every section of {} needs it", policy_of(source))));
+    notes.extend(extra.needs.map(|name| format!("needs `{name}` in its section")));
+    if extra.never_enforced {
+        notes.push("a policy with it cannot enforce".to_owned());
+    }
+    notes.join("; ")
+}
+
+/// What people call a policy with an event source.
+pub(crate) const fn policy_of(source: EventSource) -> &'static str {
+    match source {
+        EventSource::AuditLogEvent => "an audit policy",
+        EventSource::NodeEvent => "a node policy",
+        EventSource::DeploymentEvent => "a runtime policy",
+        EventSource::NotApplicable => "a policy",
     }
 }
 
@@ -113,17 +122,5 @@ impl Operator {
             Self::NotDropped => "the same name, in any case",
             Self::NoneVerified => "the same id",
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_is_told_in_its_place() {
-        let told: Vec<&str> = criteria().map(|criterion| criterion.name).collect();
-        let rows: Vec<&str> = Criterion::all().iter().map(|criterion| criterion.name).collect();
-        assert_eq!(told, rows);
     }
 }

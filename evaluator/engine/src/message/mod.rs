@@ -1,18 +1,17 @@
 //! What a violation says to people: a sentence for each thing that was found.
 //!
 //! The pieces are StackRox's (which facts a sentence names, how numbers and lists are written), the words are not.
-//! Criteria about one thing share a sentence: one for a vulnerability, a volume, an image's name. Each sentence
-//! stands once, and they are sorted. What happened, for a runtime policy, comes last.
+//! A criterion's row says which sentence is its own; criteria about one thing share one: for a vulnerability, a
+//! volume, an image's name. Each sentence stands once, and they are sorted. What happened, for a runtime policy,
+//! comes last.
 
-mod container;
+mod element;
 mod event;
-mod image;
 mod text;
-mod workload;
 
 use lictor_wire::{ImageComponent, Port};
 
-use crate::criterion::Leaf;
+use crate::criterion::{Detail, Leaf, Sentence};
 use crate::section::{Asking, Group, Section, Way};
 use crate::view::{ContainerView, Element};
 
@@ -29,7 +28,7 @@ pub(crate) fn of_section(section: &Section, asking: Asking<'_, '_>, exact: bool)
         |groups, way| {
             let meets = |group: &&Group| exact || group.holds(asking.now, &way.element).is_true();
             let groups: Vec<&Group> = groups.iter().map(AsRef::as_ref).filter(meets).collect();
-            Found { groups: &groups, element: way.element, place: Place::of(way) }.tell(&mut sentences);
+            Matched { groups: &groups, element: way.element, within: Within::of(way) }.add_to(&mut sentences);
         },
     );
     sentences.sort();
@@ -38,22 +37,24 @@ pub(crate) fn of_section(section: &Section, asking: Asking<'_, '_>, exact: bool)
     sentences
 }
 
-/// What an element lies in.
+/// What an element is in.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place<'a> {
+struct Within<'a> {
     container: Option<ContainerView<'a>>,
     component: Option<&'a ImageComponent>,
     port: Option<&'a Port>,
 }
 
 /// An element that takes part, with the criteria that it meets.
-struct Found<'s, 'a> {
+struct Matched<'s, 'a> {
     groups: &'s [&'s Group],
     element: Element<'a>,
-    place: Place<'a>,
+    within: Within<'a>,
 }
 
-impl<'a> Place<'a> {
+// === impl Within ===
+
+impl<'a> Within<'a> {
     fn of(way: &Way<'_, 'a>) -> Self {
         let above = way.above.map(Self::of).unwrap_or_default();
         match way.element {
@@ -64,67 +65,99 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// `container web`, where it has a name.
-    fn container(&self) -> Option<&'a str> {
+    fn container_name(&self) -> Option<&'a str> {
         self.container.and_then(|container| container.name)
     }
 
     /// ` in container web`, or nothing for an image that is judged by itself.
     fn in_container(&self) -> String {
-        self.container().map(|name| format!(" in container `{name}`")).unwrap_or_default()
+        self.container_name().map(|name| format!(" in container `{name}`")).unwrap_or_default()
     }
 
-    /// `container web's image`, or `the image` where it is judged by itself.
+    /// `the image of container web`, or `the image` where it is judged by itself.
     fn image(&self) -> String {
-        match self.container() {
+        match self.container_name() {
             Some(name) => format!("the image of container `{name}`"),
             None => "the image".to_owned(),
         }
     }
+
+    /// A sentence's text with everything filled in that stands in braces.
+    fn fill(&self, text: &str, value: &str) -> String {
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (slot, after) = after.split_once('}').unwrap_or((after, ""));
+            filled.push_str(before);
+            filled.push_str(&self.slot(slot).unwrap_or_else(|| value.to_owned()));
+            rest = after;
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    /// What is put where a slot of this name is; none for the slot of the value.
+    fn slot(&self, name: &str) -> Option<String> {
+        let process = || self.container.and_then(|container| container.process);
+        let image_name = || self.container.and_then(|container| container.image_name);
+        Some(match name {
+            "container" => format!("container `{}`", self.container_name().unwrap_or_default()),
+            "image" => self.image(),
+            "digest" => image_name().map(|name| name.digest.clone()).unwrap_or_default(),
+            "process" => process().map(|process| process.name.clone()).unwrap_or_default(),
+            "protocol" => self.port.map(|port| port.protocol.clone()).unwrap_or_default(),
+            _ => return None,
+        })
+    }
 }
 
-impl<'a> Found<'_, 'a> {
-    fn tell(&self, sentences: &mut Vec<String>) {
-        if self.groups.is_empty() {
-            return;
+// === impl Matched ===
+
+impl<'a> Matched<'_, 'a> {
+    fn add_to(&self, sentences: &mut Vec<String>) {
+        let mut of_image_name = Vec::new();
+        let mut of_element = false;
+        for group in self.groups {
+            let found = group.criterion.leaf(&self.element);
+            let value = text::value(&group.predicate, &found);
+            let within = &self.within;
+            match group.criterion.sentence {
+                Sentence::Always(text) => sentences.push(within.fill(text, &value)),
+                Sentence::YesNo(yes, no) => {
+                    sentences.push(within.fill(if found == Leaf::Bool(true) { yes } else { no }, &value));
+                }
+                Sentence::ByName(text, words) => {
+                    let words = words.iter().find(|(name, _)| *name == value);
+                    sentences.push(within.fill(text, words.map_or(&*value, |(_, words)| *words)));
+                }
+                Sentence::ByCount { none, one, several } => {
+                    let text = match text::items(&group.predicate, &found).len() {
+                        0 => none,
+                        1 => one,
+                        _ => several,
+                    };
+                    sentences.push(within.fill(text, &value));
+                }
+                Sentence::ImageName { part, empty } => {
+                    of_image_name.push(within.fill(if value.is_empty() { empty } else { part }, &value));
+                }
+                Sentence::Element | Sentence::ElementWith(_) => of_element = true,
+                // What happened is said once, whatever criteria are about it.
+                Sentence::Event => {}
+            }
         }
-        match self.element {
-            Element::Root(_) => {
-                sentences.extend(self.each(|group| workload::sentence(group, &self.leaf(group))));
-            }
-            Element::Container(_) => {
-                sentences.extend(image::name(self));
-                sentences.extend(self.each(|group| {
-                    let leaf = self.leaf(group);
-                    image::sentence(group, &leaf, self).or_else(|| container::sentence(group, &leaf, self))
-                }));
-            }
-            Element::Env(env) => sentences.push(container::env(env, &self.place)),
-            Element::Volume(volume) => sentences.push(container::volume(volume, self)),
-            Element::Layer(layer) => sentences.push(image::layer(&layer, &self.place)),
-            Element::Component(component) => sentences.push(image::component(component, &self.place)),
-            Element::Vulnerability(vulnerability) => {
-                sentences.push(image::vulnerability(vulnerability, self));
-            }
-            Element::Port(port) => sentences.push(workload::port(port)),
-            Element::Exposure(exposure) => sentences.extend(workload::exposure(exposure, self)),
-            // What happened is told once, whatever was asked about it.
-            Element::Process(_) | Element::Ancestor(_) => {}
+        if !of_image_name.is_empty() {
+            of_image_name.sort();
+            sentences.push(format!("{} has {}", self.within.image(), text::list(&of_image_name)));
+        }
+        if of_element {
+            sentences.extend(element::sentence(self));
         }
     }
 
-    fn each<'s>(
-        &'s self,
-        sentence: impl Fn(&Group) -> Option<String> + 's,
-    ) -> impl Iterator<Item = String> + 's {
-        self.groups.iter().filter_map(move |group| sentence(group))
-    }
-
-    fn leaf(&self, group: &Group) -> Leaf<'a> {
-        group.criterion.leaf(&self.element)
-    }
-
-    fn asks(&self, criterion: &str) -> bool {
-        self.groups.iter().any(|group| group.criterion.name == criterion)
+    /// Whether a criterion is about a detail.
+    fn is_about(&self, detail: Detail) -> bool {
+        let about = |sentence| matches!(sentence, Sentence::ElementWith(of) if of == detail);
+        self.groups.iter().any(|group| about(group.criterion.sentence))
     }
 }

@@ -5,12 +5,37 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::criterion::Leaf;
+use crate::evidence;
+use crate::predicate::Predicate;
+
 /// The longest value of a label that is shown, and the longest line of a Dockerfile, in bytes.
 const LABEL: usize = 64;
 const LINE: usize = 32;
 
 /// How many labels are shown when none of them is what was looked for.
 const LABELS: usize = 3;
+
+/// A value that was found.
+pub(super) fn value(predicate: &Predicate, found: &Leaf<'_>) -> String {
+    match found {
+        Leaf::Float(found) => number(*found),
+        Leaf::Time(found) => time(*found),
+        Leaf::Map(found) => labels(found, |key, value| predicate.is_met_by_entry(key, value)),
+        Leaf::List(_) => list(&items(predicate, found)),
+        found => evidence::found(predicate, found),
+    }
+}
+
+/// The items of a list that was found: those that met the policy, else all; sorted.
+pub(super) fn items(predicate: &Predicate, found: &Leaf<'_>) -> Vec<String> {
+    let Leaf::List(found) = found else { return Vec::new() };
+    let met: Vec<&str> = found.iter().copied().filter(|item| predicate.is_met_by_item(item)).collect();
+    let shown = if met.is_empty() { found } else { &met };
+    let mut items: Vec<String> = shown.iter().map(|item| (*item).to_owned()).collect();
+    items.sort();
+    items
+}
 
 /// `a`; `a and b`; `a, b, and c`.
 pub(super) fn list(items: &[String]) -> String {
@@ -29,12 +54,12 @@ pub(super) fn number(number: f32) -> String {
 }
 
 /// `2026-01-31 00:00:00`, in UTC.
-pub(super) fn time(time: Timestamp) -> String {
+fn time(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Labels or annotations that were found: those that met the policy, else the first few and how many more.
-pub(super) fn labels(map: &BTreeMap<String, String>, is_met: impl Fn(&str, &str) -> bool) -> String {
+fn labels(map: &BTreeMap<String, String>, is_met: impl Fn(&str, &str) -> bool) -> String {
     let pair = |(key, value): (&String, &String)| format!("{key}={}", cut(value, LABEL));
     let met: Vec<String> = map.iter().filter(|(key, value)| is_met(key, value)).map(pair).collect();
     if !met.is_empty() {

@@ -60,7 +60,7 @@ pub(super) struct FieldBuilder {
 impl FieldBuilder {
     /// The builder for a criterion's field, made where there is none yet.
     pub(super) fn among<'b>(builders: &'b mut Vec<Self>, criterion: &'static Criterion) -> &'b mut Self {
-        let position = builders.iter().position(|builder| builder.criterion.name == criterion.name);
+        let position = builders.iter().position(|builder| builder.criterion == criterion);
         let position = position.unwrap_or_else(|| {
             let (keys, literals) = (HashMap::new(), HashMap::new());
             builders.push(Self { criterion, keys, literals, all: Vec::new() });

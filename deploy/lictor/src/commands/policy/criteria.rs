@@ -1,4 +1,4 @@
-//! `lictor policy criteria`: the reference of the language, from the table that is asked.
+//! `lictor policy criteria`: the reference of the language, from the table that policies are compiled with.
 
 use lictor_engine::{CriterionReference, criteria};
 
@@ -58,7 +58,7 @@ fn long(criterion: &CriterionReference) {
         ("compared", criterion.comparison.to_owned()),
         ("takes", format!("{operators}; {negation}")),
         ("used at", criterion.stages.join(", ")),
-        ("note", criterion.note.to_owned()),
+        ("note", criterion.note.clone()),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         text::line(&format!("  {name:<10} {value}"));

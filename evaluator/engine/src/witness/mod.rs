@@ -21,10 +21,10 @@ mod bits;
 mod condition;
 mod field;
 mod fold;
-#[cfg(test)]
-mod glance;
 mod literal;
 mod predicates;
+#[cfg(test)]
+mod projection;
 
 use std::collections::HashMap;
 

@@ -54,8 +54,7 @@ pub mod differences;
 mod evidence;
 mod explain;
 mod findings;
-#[doc(hidden)]
-pub mod go_regex;
+mod go_regex;
 mod message;
 mod parity;
 mod policy;
@@ -66,8 +65,7 @@ mod section;
 mod set;
 mod subject;
 mod truth;
-#[doc(hidden)]
-pub mod value;
+mod value;
 mod view;
 mod witness;
 

@@ -179,3 +179,133 @@ impl Test {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn each(tests: impl IntoIterator<Item = Test>, operator: BooleanOperator) -> Predicate {
+        Predicate::Tests { tests: tests.into_iter().collect(), operator, negate: false }
+    }
+
+    fn text(value: &str) -> Test {
+        Test::Text(TextMatcher::parse(value).unwrap())
+    }
+
+    fn entries(values: &[&str]) -> Vec<Test> {
+        values.iter().map(|value| Test::Entry(PairMatcher::parse(value).unwrap())).collect()
+    }
+
+    const OPERATORS: [BooleanOperator; 2] = [BooleanOperator::Or, BooleanOperator::And];
+
+    #[test]
+    fn what_is_not_dropped_violates() {
+        use BooleanOperator::{And, Or};
+        for (operator, listed, dropped, violates) in [
+            (Or, &["NET_RAW"][..], &[][..], true),
+            (Or, &["NET_RAW"], &["net_raw"], false),
+            (Or, &["NET_RAW"], &["ALL"], false),
+            (Or, &["NET_RAW"], &["CAP_NET_RAW"], true),
+            (Or, &["NET_RAW", "SYS_ADMIN"], &["SYS_ADMIN"], false),
+            (And, &["NET_RAW", "SYS_ADMIN"], &["SYS_ADMIN"], true),
+            (And, &["NET_RAW", "SYS_ADMIN"], &["SYS_ADMIN", "NET_RAW"], false),
+            (And, &["NET_RAW", "SYS_ADMIN"], &["all"], false),
+            (And, &["NET_RAW"], &[], true),
+            (Or, &["ALL"], &["NET_RAW"], true),
+            (Or, &["ALL"], &["all"], false),
+            (Or, &["ALL", "NET_RAW"], &["NET_RAW"], false),
+            (And, &["ALL", "NET_RAW"], &["ALL"], true),
+            (And, &["all", "NET_RAW"], &["ALL"], false),
+        ] {
+            let capabilities = listed.iter().map(|name| (*name).to_owned()).collect();
+            let predicate = Predicate::NotDropped { capabilities, operator, part: DropRule::Whole };
+            let holds = predicate.holds(&Leaf::List(dropped.to_vec()), now());
+            assert_eq!(holds, Truth::from(violates), "{operator:?} {listed:?} {dropped:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_added_violates() {
+        let adding = |operator, added: &[&'static str]| {
+            let listed = ["NET_RAW", "SYS_ADMIN"].map(|name| Test::Item(name.to_owned()));
+            each(listed, operator).holds(&Leaf::List(added.to_vec()), now()).is_true()
+        };
+        assert!(adding(BooleanOperator::Or, &["sys_admin"]));
+        assert!(!adding(BooleanOperator::And, &["sys_admin"]));
+        assert!(adding(BooleanOperator::And, &["sys_admin", "x", "NET_RAW"]));
+        assert!(!adding(BooleanOperator::Or, &[]));
+        assert!(!adding(BooleanOperator::Or, &["SYS_ADMIN_X"]));
+    }
+
+    #[test]
+    fn one_verifier_is_enough() {
+        const ONE: &str = "io.stackrox.signatureintegration.05fea766-e2f8-44b3-9959-eaa61a4d7422";
+        const TWO: &str = "io.stackrox.signatureintegration.15fea766-e2f8-44b3-9959-eaa61a4d7422";
+        let predicate = Predicate::Tests {
+            tests: vec![text(ONE), text(TWO)],
+            operator: BooleanOperator::Or,
+            negate: true,
+        };
+        let violates = |verified: &[&str]| predicate.holds(&Leaf::List(verified.to_vec()), now()).is_true();
+        assert!(!violates(&[TWO]));
+        assert!(!violates(&[&ONE.to_uppercase()]));
+        assert!(violates(&["io.stackrox.signatureintegration.x"]));
+        assert!(violates(&[]));
+    }
+
+    #[test]
+    fn empty_lists_never_match() {
+        let matches = |value: &str, items: &[&'static str]| {
+            each([text(value)], BooleanOperator::Or).holds(&Leaf::List(items.to_vec()), now()).is_true()
+        };
+        assert!(!matches("!x", &[]));
+        assert!(!matches("*", &[]));
+        assert!(matches("b", &["a", "bc"]));
+        assert!(each([text("b")], BooleanOperator::Or).is_met_by_item("bc"));
+        assert!(!each([text("b")], BooleanOperator::Or).is_met_by_item("a"));
+    }
+
+    fn labels() -> BTreeMap<String, String> {
+        let labels = [("team", "core"), ("owner", "a=b"), ("Env", "prod\n")];
+        labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    }
+
+    #[test]
+    fn required_means_that_none_is_there() {
+        let labels = labels();
+        let violates =
+            |values: &[&str]| Predicate::NoEntry(entries(values)).holds(&Leaf::Map(&labels), now()).is_true();
+        assert!(violates(&["email="]));
+        assert!(!violates(&["team="]));
+        assert!(!violates(&["team=", "email="]));
+        assert!(violates(&["email=", "phone="]));
+    }
+
+    #[test]
+    fn disallowed_means_that_one_or_all_are_there() {
+        let labels = labels();
+        let violates = |operator, values: &[&str]| {
+            each(entries(values), operator).holds(&Leaf::Map(&labels), now()).is_true()
+        };
+        assert!(violates(BooleanOperator::Or, &["team=", "email="]));
+        assert!(!violates(BooleanOperator::And, &["team=", "email="]));
+        assert!(violates(BooleanOperator::And, &["team=", "owner"]));
+        assert!(!violates(BooleanOperator::Or, &["email="]));
+    }
+
+    #[test]
+    fn empty_maps_violate_what_is_required() {
+        let (nothing, values) = (BTreeMap::new(), ["a="]);
+        let required = Predicate::NoEntry(entries(&values));
+        assert!(required.holds(&Leaf::Map(&nothing), now()).is_true());
+        for operator in OPERATORS {
+            assert!(each(entries(&values), operator).holds(&Leaf::Map(&nothing), now()).is_false());
+        }
+    }
+}

@@ -442,7 +442,7 @@ fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&D
         deviates: None,
     };
     let fast = set.judge(&subject, now());
-    assert_eq!(fast, set.judge_naive(&subject, now()));
+    assert_eq!(fast, set.judge_unfiltered(&subject, now()));
     let alone = Subject { deployment: None, ..subject };
     let may_concern = set.may_concern(&alone, now());
     // A first look at the event sees as much of it as reading all of it.

@@ -5,16 +5,16 @@ use thiserror::Error;
 /// A pattern that cannot be used. The pattern has to be changed; trying again does not help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{kind} at byte {offset}")]
-pub struct PatternError {
+pub(crate) struct PatternError {
     /// What is wrong.
-    pub kind: PatternErrorKind,
+    pub(crate) kind: PatternErrorKind,
     /// Where it was noticed, in bytes from the start of the pattern.
-    pub offset: usize,
+    pub(crate) offset: usize,
 }
 
 /// What can be wrong with a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
-pub enum PatternErrorKind {
+pub(crate) enum PatternErrorKind {
     /// A class name is unknown, a range runs backwards.
     #[error("invalid character class range")]
     ClassRange,
@@ -66,7 +66,7 @@ impl PatternError {
 
     /// What to do about it; empty when the message says it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub(crate) const fn hint(&self) -> &'static str {
         self.kind.hint()
     }
 }
@@ -74,7 +74,7 @@ impl PatternError {
 impl PatternErrorKind {
     /// What to do about it; empty when the message says it.
     #[must_use]
-    pub const fn hint(self) -> &'static str {
+    pub(crate) const fn hint(self) -> &'static str {
         match self {
             Self::ClassRange => "write ranges from low to high; class names are those of Go regexp",
             Self::Escape => {

@@ -15,6 +15,8 @@ mod cursor;
 mod error;
 mod names;
 mod parse;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -22,11 +24,11 @@ use std::sync::OnceLock;
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::Hir;
 
-pub use error::{PatternError, PatternErrorKind};
+pub(crate) use error::{PatternError, PatternErrorKind};
 
 /// The longest pattern, in bytes. Patterns people write are below 1 KiB; parsing and building take time that grows
 /// with the length, and whoever may write a policy should not be able to spend minutes of it.
-pub const MAX_PATTERN: usize = 4096;
+pub(crate) const MAX_PATTERN: usize = 4096;
 
 /// The most memory a compiled pattern may take. Counted repetitions of large classes, as in `\pL{1000}`, multiply: a
 /// few bytes of policy must not take all memory of a process that holds thousands of patterns. 1 MiB holds every
@@ -39,7 +41,7 @@ const MAX_COMPILED: usize = 1 << 20;
 /// a process holds most never are, because what an event must hold for them is not there, and compiled they take
 /// tens of kilobytes each.
 #[derive(Clone)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     source: Box<str>,
     kind: PatternKind,
     /// `None` inside for the empty pattern, which matches every text, even one with line feeds.
@@ -48,7 +50,7 @@ pub struct Pattern {
 
 /// How a pattern is laid on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PatternKind {
+pub(crate) enum PatternKind {
     /// It has to match the whole text.
     Whole,
     /// It has to match somewhere in the text.
@@ -59,7 +61,7 @@ pub enum PatternKind {
 ///
 /// # Errors
 /// The pattern is none for Go, or is too large.
-pub fn whole(pattern: &str) -> Result<Pattern, PatternError> {
+pub(crate) fn whole(pattern: &str) -> Result<Pattern, PatternError> {
     Pattern::new(pattern, PatternKind::Whole)
 }
 
@@ -67,7 +69,7 @@ pub fn whole(pattern: &str) -> Result<Pattern, PatternError> {
 ///
 /// # Errors
 /// The pattern is none for Go, or is too large.
-pub fn contains(pattern: &str) -> Result<Pattern, PatternError> {
+pub(crate) fn contains(pattern: &str) -> Result<Pattern, PatternError> {
     Pattern::new(pattern, PatternKind::Contains)
 }
 
@@ -115,28 +117,16 @@ impl Pattern {
 
     /// Whether `text` matches.
     #[must_use]
-    pub fn is_match(&self, text: &str) -> bool {
+    pub(crate) fn is_match(&self, text: &str) -> bool {
         // INVARIANT: it compiled when the pattern was made, and compiling depends on nothing else.
         let regex = self.regex.get_or_init(|| self.compile().unwrap_or_default());
         regex.as_ref().is_none_or(|regex| regex.is_match(text))
     }
 
-    /// The pattern as it was written.
-    #[must_use]
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// How it is laid on a text.
-    #[must_use]
-    pub const fn kind(&self) -> PatternKind {
-        self.kind
-    }
-
     /// The tree that is searched for, anchors included: classes are explicit and folded, there are no captures. What
     /// it says about literals and lengths holds for every text that matches.
     #[must_use]
-    pub fn hir(&self) -> Hir {
+    pub(crate) fn hir(&self) -> Hir {
         // INVARIANT: it parsed when the pattern was made. The empty tree says nothing about any text.
         self.parse().unwrap_or_else(|_| Hir::empty())
     }
@@ -163,12 +153,5 @@ impl fmt::Debug for Pattern {
             .field("source", &self.source)
             .field("kind", &self.kind)
             .finish_non_exhaustive()
-    }
-}
-
-/// The pattern as it was written.
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source)
     }
 }

@@ -1,14 +1,12 @@
 //! Ages in days.
 
-use std::fmt;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::ValueError;
 
 /// Matches moments that are more than some days ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AgeMatcher {
+pub(crate) struct AgeMatcher {
     days: u64,
 }
 
@@ -17,7 +15,7 @@ impl AgeMatcher {
     ///
     /// # Errors
     /// It is no whole number, or one that does not fit.
-    pub fn parse(value: &str) -> Result<Self, ValueError> {
+    pub(crate) fn parse(value: &str) -> Result<Self, ValueError> {
         if value.starts_with('+') {
             return Err(ValueError::Uint);
         }
@@ -26,29 +24,17 @@ impl AgeMatcher {
 
     /// Whether `moment` was longer ago at `now`, a day being 24 hours. What is exactly that old does not match.
     #[must_use]
-    pub fn matches(&self, moment: Timestamp, now: Timestamp) -> bool {
+    pub(crate) fn matches(&self, moment: Timestamp, now: Timestamp) -> bool {
         // Nothing is older than time itself.
         self.limit(now).is_some_and(|limit| moment < limit)
     }
 
     /// The moment before which everything matches, when there is one.
     #[must_use]
-    pub fn limit(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn limit(&self, now: Timestamp) -> Option<Timestamp> {
         let hours = i64::try_from(self.days).ok()?.checked_mul(24)?;
         let age = SignedDuration::from_secs(hours.checked_mul(3600)?);
         now.checked_sub(age).ok()
-    }
-
-    /// The number of days.
-    #[must_use]
-    pub const fn days(&self) -> u64 {
-        self.days
-    }
-}
-
-impl fmt::Display for AgeMatcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "more than {} days ago", self.days)
     }
 }
 

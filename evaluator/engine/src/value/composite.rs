@@ -1,15 +1,12 @@
 //! Facts of several parts that are compared as one text.
 
-use std::fmt;
-
 use super::error::ValueError;
 use crate::go_regex::{self, Pattern};
 
 /// Compares several parts at once. They are laid in a row with tabs between them, and one pattern has to match the
 /// row: a part of the pattern can reach over a tab, as it can in StackRox.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CompositeMatcher {
-    source: Box<str>,
+pub(crate) struct CompositeMatcher {
     pattern: Pattern,
 }
 
@@ -19,7 +16,7 @@ impl CompositeMatcher {
     ///
     /// # Errors
     /// There are fewer than `parts`, or they make no pattern.
-    pub fn parse(value: &str, parts: usize, example: &'static str) -> Result<Self, ValueError> {
+    pub(crate) fn parse(value: &str, parts: usize, example: &'static str) -> Result<Self, ValueError> {
         let mut pattern = String::with_capacity(value.len() + 4 * parts);
         let mut found = 0;
         for part in value.splitn(parts, '=') {
@@ -34,19 +31,19 @@ impl CompositeMatcher {
         if found < parts {
             return Err(ValueError::Parts { parts, example });
         }
-        Ok(Self { source: Box::from(value), pattern: go_regex::whole(&pattern)? })
+        Ok(Self { pattern: go_regex::whole(&pattern)? })
     }
 
     /// Whether the parts match. The buffer is written over; keeping it spares an allocation for each element.
     #[must_use]
-    pub fn matches(&self, parts: &[&str], buffer: &mut String) -> bool {
+    pub(crate) fn matches(&self, parts: &[&str], buffer: &mut String) -> bool {
         join_parts(parts, buffer);
         self.pattern.is_match(buffer)
     }
 
     /// The pattern for the row.
     #[must_use]
-    pub const fn pattern(&self) -> &Pattern {
+    pub(crate) const fn pattern(&self) -> &Pattern {
         &self.pattern
     }
 }
@@ -59,13 +56,6 @@ pub(crate) fn join_parts(parts: &[&str], row: &mut String) {
             row.push('\t');
         }
         row.push_str(part);
-    }
-}
-
-/// The value as it was written.
-impl fmt::Display for CompositeMatcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source)
     }
 }
 

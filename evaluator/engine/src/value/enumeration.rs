@@ -1,25 +1,21 @@
 //! Values out of a fixed list, which has an order.
 
-use std::fmt;
-
 use super::error::ValueError;
 use super::number::Comparator;
 use super::text::{TextMatcher, equals_lower, lower_case};
 
 /// The names of an enum and their numbers.
-pub type EnumNames = &'static [(&'static str, i64)];
+pub(crate) type EnumNames = &'static [(&'static str, i64)];
 
 /// Compares values of an enum.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum EnumMatcher {
+pub(crate) enum EnumMatcher {
     /// By number.
     Number {
         /// How the found number relates to the wanted one.
         comparator: Comparator,
         /// The wanted number.
         wanted: i64,
-        /// Its name, in lower case.
-        name: Box<str>,
     },
     /// By name, because the value is no name of the enum.
     Name(TextMatcher),
@@ -31,12 +27,12 @@ impl EnumMatcher {
     ///
     /// # Errors
     /// The value is no name and no text matcher either.
-    pub fn parse(value: &str, names: EnumNames) -> Result<Self, ValueError> {
+    pub(crate) fn parse(value: &str, names: EnumNames) -> Result<Self, ValueError> {
         let (comparator, rest) = Comparator::split(value);
         let name = lower_case(rest);
         match names.iter().find(|(known, _)| equals_lower(known, &name)) {
             Some(&(_, wanted)) => {
-                Ok(Self::Number { comparator: comparator.unwrap_or(Comparator::Equal), wanted, name })
+                Ok(Self::Number { comparator: comparator.unwrap_or(Comparator::Equal), wanted })
             }
             None => Ok(Self::Name(TextMatcher::parse(rest)?)),
         }
@@ -44,12 +40,12 @@ impl EnumMatcher {
 
     /// Whether a value of the enum matches. One that is unset never does; see [`is_unset`].
     #[must_use]
-    pub fn matches(&self, number: i64, name: &str) -> bool {
+    pub(crate) fn matches(&self, number: i64, name: &str) -> bool {
         if is_unset(number, name) {
             return false;
         }
         match self {
-            Self::Number { comparator, wanted, .. } => comparator.holds(&number, wanted),
+            Self::Number { comparator, wanted } => comparator.holds(&number, wanted),
             Self::Name(matcher) => matcher.matches(name),
         }
     }
@@ -58,20 +54,8 @@ impl EnumMatcher {
 /// Whether a value of an enum stands for no value. There is then nothing to compare, and a criterion does not match
 /// even when it is negated.
 #[must_use]
-pub fn is_unset(number: i64, name: &str) -> bool {
+pub(crate) fn is_unset(number: i64, name: &str) -> bool {
     number == 0 && name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("unset"))
-}
-
-impl fmt::Display for EnumMatcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number { comparator: Comparator::Equal, name, .. } => write!(f, "{}", name.to_uppercase()),
-            Self::Number { comparator, name, .. } => {
-                write!(f, "{} {}", comparator.as_str(), name.to_uppercase())
-            }
-            Self::Name(matcher) => matcher.fmt(f),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -115,11 +99,5 @@ mod tests {
         assert!(is_unset(0, "UNSET_LEVEL"));
         assert!(!is_unset(1, "UNSET"));
         assert!(!is_unset(0, "UNS"));
-    }
-
-    #[test]
-    fn what_was_wanted_is_said() {
-        assert_eq!(EnumMatcher::parse(">=low", SEVERITIES).unwrap().to_string(), ">= LOW");
-        assert_eq!(EnumMatcher::parse("node", LEVELS).unwrap().to_string(), "NODE");
     }
 }

@@ -8,7 +8,7 @@ use crate::go_regex::PatternError;
 
 /// A value that makes no matcher. It has to be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ValueError {
+pub(crate) enum ValueError {
     /// It is no regular expression.
     #[error(transparent)]
     Pattern(#[from] PatternError),
@@ -40,7 +40,7 @@ pub enum ValueError {
 impl ValueError {
     /// What to do about it; empty when the message says it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub(crate) const fn hint(&self) -> &'static str {
         match self {
             Self::Pattern(error) => error.hint(),
             Self::Int | Self::Uint => "a comparator may stand before it, as in `>= 10`",
@@ -54,7 +54,7 @@ impl ValueError {
 /// A value that its criterion does not accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("accepts {form}")]
-pub struct Unaccepted {
+pub(crate) struct Unaccepted {
     /// What the criterion accepts.
-    pub form: Form,
+    pub(crate) form: Form,
 }

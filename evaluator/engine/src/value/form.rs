@@ -10,7 +10,7 @@ use super::error::Unaccepted;
 use super::glob::PathGlob;
 
 /// Capabilities of a container, each by itself.
-pub const CAPABILITIES: &[&str] = &[
+pub(crate) const CAPABILITIES: &[&str] = &[
     "AUDIT_CONTROL",
     "AUDIT_READ",
     "AUDIT_WRITE",
@@ -52,7 +52,7 @@ pub const CAPABILITIES: &[&str] = &[
 ];
 
 /// Instructions that a line of a Dockerfile can have.
-pub const DOCKER_INSTRUCTIONS: &[&str] = &[
+pub(crate) const DOCKER_INSTRUCTIONS: &[&str] = &[
     "ADD",
     "ARG",
     "CMD",
@@ -75,15 +75,12 @@ pub const DOCKER_INSTRUCTIONS: &[&str] = &[
 const ENV_SOURCES: &[&str] =
     &["UNSET", "RAW", "SECRET_KEY", "CONFIG_MAP_KEY", "FIELD", "RESOURCE_FIELD", "UNKNOWN"];
 
-/// Sources that only refer to a value, which therefore nobody knows.
-const REFERENCES: &[&str] = &["SECRET_KEY", "CONFIG_MAP_KEY", "FIELD", "RESOURCE_FIELD"];
-
 /// How ids of signature integrations begin.
 const INTEGRATION: &str = "io.stackrox.signatureintegration.";
 
 /// What a value has to look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Form {
+pub(crate) enum Form {
     /// `true` or `false` in any case.
     Bool,
     /// `true` or `false` in lower case, upper case or with one capital: what Go's parser takes.
@@ -104,12 +101,8 @@ pub enum Form {
     NameComparison(EnumNames),
     /// `SOURCE=KEY=VALUE`.
     EnvVariable,
-    /// `SOURCE=KEY=VALUE`, without a value where the source only refers to one.
-    StrictEnvVariable,
     /// `INSTRUCTION=value`.
     DockerfileLine,
-    /// `INSTRUCTION=value`, where the instruction is not `FROM`: images do not tell what they were built on.
-    DockerfileLineButFrom,
     /// A plain name of a user or a group.
     KubernetesName,
     /// An IP address.
@@ -125,7 +118,7 @@ impl Form {
     ///
     /// # Errors
     /// The value does not look like this.
-    pub fn check(self, value: &str) -> Result<(), Unaccepted> {
+    pub(crate) fn check(self, value: &str) -> Result<(), Unaccepted> {
         if self.accepts(value) { Ok(()) } else { Err(Unaccepted { form: self }) }
     }
 
@@ -148,11 +141,7 @@ impl Form {
             Self::Name(names) => is_name(line, names),
             Self::NameComparison(names) => is_name(after_comparator(line), names),
             Self::EnvVariable => is_env_variable(line),
-            Self::StrictEnvVariable => is_env_variable(line) && !has_unknown_value(line),
-            Self::DockerfileLine => instruction(line).is_some(),
-            Self::DockerfileLineButFrom => {
-                instruction(line).is_some_and(|instruction| !instruction.eq_ignore_ascii_case("FROM"))
-            }
+            Self::DockerfileLine => is_dockerfile_line(line),
             Self::KubernetesName => is_kubernetes_name(line),
             Self::IpAddress => starts_with_ipv4(line) || ends_with_ipv6(line),
             Self::SignatureIntegration => line.strip_prefix(INTEGRATION).is_some_and(is_uuid),
@@ -185,23 +174,11 @@ impl fmt::Display for Form {
                     ENV_SOURCES.join(", ")
                 )
             }
-            Self::StrictEnvVariable => write!(
-                f,
-                "`SOURCE=KEY=VALUE`, where each may be empty, the source is one of {}, and the value is empty for {}",
-                ENV_SOURCES.join(", "),
-                REFERENCES.join(", ")
-            ),
             Self::DockerfileLine => write!(
                 f,
                 "`INSTRUCTION=value`, where the instruction is empty or one of {}",
                 DOCKER_INSTRUCTIONS.join(", ")
             ),
-            Self::DockerfileLineButFrom => {
-                let but_from =
-                    DOCKER_INSTRUCTIONS.iter().copied().filter(|instruction| *instruction != "FROM");
-                let but_from = but_from.collect::<Vec<_>>().join(", ");
-                write!(f, "`INSTRUCTION=value`, where the instruction is empty or one of {but_from}")
-            }
             Self::KubernetesName => {
                 f.write_str("letters, digits, `-` and `:`, the first and the last a letter or digit")
             }
@@ -221,17 +198,9 @@ fn is_env_variable(line: &str) -> bool {
     (source.is_empty() || is_one_of(source, ENV_SOURCES)) && rest.contains('=')
 }
 
-/// Whether a line gives a value although its source only refers to one. Sources count in upper case only, and what
-/// stands before them does not matter: so StackRox looks for them.
-fn has_unknown_value(line: &str) -> bool {
-    let mut parts = line.splitn(3, '=');
-    let (source, value) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
-    !value.is_empty() && REFERENCES.iter().any(|reference| source.ends_with(reference))
-}
-
-fn instruction(line: &str) -> Option<&str> {
-    let (instruction, _) = line.split_once('=')?;
-    (instruction.is_empty() || is_one_of(instruction, DOCKER_INSTRUCTIONS)).then_some(instruction)
+fn is_dockerfile_line(line: &str) -> bool {
+    let Some((instruction, _)) = line.split_once('=') else { return false };
+    instruction.is_empty() || is_one_of(instruction, DOCKER_INSTRUCTIONS)
 }
 
 /// White space, as Go regexp has it.
@@ -375,17 +344,11 @@ mod tests {
             &["K=V", "BAD=K=V", "RAW"],
         );
         table(Form::EnvVariable, &["SECRET_KEY=K=V"], &[]);
-        table(
-            Form::StrictEnvVariable,
-            &["RAW=K=V", "SECRET_KEY=K=", "=K=V", "secret_key=K=V"],
-            &["SECRET_KEY=K=V", "FIELD==V", "K=V"],
-        );
     }
 
     #[test]
     fn lines_of_dockerfiles() {
         table(Form::DockerfileLine, &["RUN=.*curl.*", "=x", "user=root", "FROM=x"], &["RUN", "FOO=x", ""]);
-        table(Form::DockerfileLineButFrom, &["RUN=x", "=x"], &["FROM=x", "from=x", "FOO=x"]);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Globs for paths, by the rules of doublestar.
 
-use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -17,15 +16,14 @@ const MAX_TOKENS: usize = 1 << 16;
 
 /// Matches paths, case counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct PathGlob {
-    source: Box<str>,
+pub(crate) struct PathGlob {
     /// What the braces stand for. A path has to match one of them.
     alternatives: Vec<Flat>,
 }
 
 /// A text that is no glob for paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
-pub enum GlobError {
+pub(crate) enum GlobError {
     /// A bracket, brace or escape is not finished, or a brace is closed that was never opened.
     #[error("invalid path glob")]
     Syntax,
@@ -65,7 +63,7 @@ impl PathGlob {
     ///
     /// # Errors
     /// It is none, or too large.
-    pub fn parse(source: &str) -> Result<Self, GlobError> {
+    pub(crate) fn parse(source: &str) -> Result<Self, GlobError> {
         if source.len() > MAX_GLOB {
             return Err(GlobError::TooLarge);
         }
@@ -82,12 +80,12 @@ impl PathGlob {
             }
             alternatives.push(flat);
         }
-        Ok(Self { source: Box::from(source), alternatives })
+        Ok(Self { alternatives })
     }
 
     /// Whether every bracket, brace and escape of a glob is finished.
     #[must_use]
-    pub fn is_valid(source: &str) -> bool {
+    pub(crate) fn is_valid(source: &str) -> bool {
         let mut depth = 0_usize;
         let mut chars = source.chars().peekable();
         while let Some(c) = chars.next() {
@@ -114,19 +112,13 @@ impl PathGlob {
 
     /// Whether a whole path matches.
     #[must_use]
-    pub fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         self.alternatives.iter().any(|flat| flat.matches(path))
-    }
-
-    /// The glob as it was written.
-    #[must_use]
-    pub fn source(&self) -> &str {
-        &self.source
     }
 
     /// The text that every path that matches starts with; empty when nothing is certain.
     #[must_use]
-    pub fn literal_prefix(&self) -> String {
+    pub(crate) fn literal_prefix(&self) -> String {
         // A glob can match a path that stops short of it: `/a/**` matches `/a`.
         let stops = |flat: &Flat| {
             let literal = |(token, may_end): (&Token, &bool)| match token {
@@ -140,13 +132,6 @@ impl PathGlob {
         prefixes.fold(first, |common, other| {
             common.chars().zip(other.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
         })
-    }
-}
-
-/// The glob as it was written.
-impl fmt::Display for PathGlob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source)
     }
 }
 
@@ -351,6 +336,7 @@ fn class(chars: &mut Peekable<Chars<'_>>) -> Result<Token, GlobError> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
 
@@ -402,6 +388,32 @@ mod tests {
         assert_eq!(prefix("/etc/{passwd,pam}"), "/etc/pa");
         assert_eq!(prefix("/**"), "");
         assert_eq!(prefix("/**/x"), "/");
+    }
+
+    /// Verdicts on many globs and paths, taken with `tests/vectors/path_glob.go`.
+    #[test]
+    fn verdicts_are_those_of_doublestar() {
+        let mut lines = include_str!("../../tests/vectors/path_glob.jsonl").lines();
+        let paths: Vec<String> = serde_json::from_str(lines.next().unwrap()).unwrap();
+        let mut differences = Vec::new();
+        for line in lines {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let glob = row["glob"].as_str().unwrap();
+            let compiled = PathGlob::parse(glob);
+            let Some(wanted) = row["paths"].as_array() else {
+                assert!(compiled.is_err(), "{glob:?} is accepted");
+                continue;
+            };
+            let compiled = compiled.unwrap();
+            let wanted: Vec<u64> = wanted.iter().map(|place| place.as_u64().unwrap()).collect();
+            for (place, path) in paths.iter().enumerate() {
+                let wanted = wanted.contains(&(place as u64));
+                if compiled.matches(path) != wanted {
+                    differences.push(format!("{glob:?} on {path:?} should be {wanted}"));
+                }
+            }
+        }
+        assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
     }
 
     proptest! {

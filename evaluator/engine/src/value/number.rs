@@ -1,7 +1,5 @@
 //! Numbers, compared.
 
-use std::fmt;
-
 use super::error::ValueError;
 
 /// How close numbers have to be to count as equal.
@@ -9,7 +7,7 @@ const TOLERANCE: f64 = 1e-4;
 
 /// How a found number relates to the wanted one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Comparator {
+pub(crate) enum Comparator {
     /// They are the same.
     Equal,
     /// It is less.
@@ -24,14 +22,14 @@ pub enum Comparator {
 
 /// Compares signed whole numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct IntMatcher {
+pub(crate) struct IntMatcher {
     comparator: Comparator,
     wanted: i64,
 }
 
 /// Compares whole numbers of 0 or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UintMatcher {
+pub(crate) struct UintMatcher {
     comparator: Comparator,
     wanted: u64,
 }
@@ -41,7 +39,7 @@ pub struct UintMatcher {
 /// What is found is in single precision and is widened before it is compared, as in StackRox: 7.1 is then a little
 /// less than the 7.1 of a policy, and not `>= 7.1`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FloatMatcher {
+pub(crate) struct FloatMatcher {
     comparator: Comparator,
     wanted: f64,
 }
@@ -52,7 +50,7 @@ impl Comparator {
     /// Takes the comparator off a value, and the spaces after it. Without a comparator spaces stay: nothing reads
     /// them as a number.
     #[must_use]
-    pub fn split(value: &str) -> (Option<Self>, &str) {
+    pub(crate) fn split(value: &str) -> (Option<Self>, &str) {
         const WRITTEN: [(&str, Comparator); 4] = [
             ("<=", Comparator::LessOrEqual),
             (">=", Comparator::GreaterOrEqual),
@@ -64,34 +62,15 @@ impl Comparator {
         written.map_or((None, value), |(comparator, rest)| (Some(comparator), rest.trim()))
     }
 
-    /// The comparator as it is written; nothing for equality.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Equal => "",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-        }
-    }
-
     /// Whether `found` relates to `wanted` as this says.
     #[must_use]
-    pub fn holds<T: PartialOrd>(self, found: &T, wanted: &T) -> bool {
+    pub(crate) fn holds<T: PartialOrd>(self, found: &T, wanted: &T) -> bool {
         match self {
             Self::Equal => found == wanted,
             Self::Less => found < wanted,
             Self::LessOrEqual => found <= wanted,
             Self::Greater => found > wanted,
             Self::GreaterOrEqual => found >= wanted,
-        }
-    }
-
-    fn write(self, wanted: impl fmt::Display, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Equal => write!(f, "{wanted}"),
-            comparator => write!(f, "{} {wanted}", comparator.as_str()),
         }
     }
 }
@@ -109,27 +88,15 @@ impl IntMatcher {
     ///
     /// # Errors
     /// It is no whole number, or one that does not fit.
-    pub fn parse(value: &str) -> Result<Self, ValueError> {
+    pub(crate) fn parse(value: &str) -> Result<Self, ValueError> {
         let (comparator, number) = parts(value);
         Ok(Self { comparator, wanted: number.parse().map_err(|_| ValueError::Int)? })
     }
 
     /// Whether `found` matches.
     #[must_use]
-    pub fn matches(&self, found: i64) -> bool {
+    pub(crate) fn matches(&self, found: i64) -> bool {
         self.comparator.holds(&found, &self.wanted)
-    }
-
-    /// The comparator and the number.
-    #[must_use]
-    pub const fn wanted(&self) -> (Comparator, i64) {
-        (self.comparator, self.wanted)
-    }
-}
-
-impl fmt::Display for IntMatcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.comparator.write(self.wanted, f)
     }
 }
 
@@ -140,7 +107,7 @@ impl UintMatcher {
     ///
     /// # Errors
     /// It is no whole number of 0 or more, or one that does not fit.
-    pub fn parse(value: &str) -> Result<Self, ValueError> {
+    pub(crate) fn parse(value: &str) -> Result<Self, ValueError> {
         let (comparator, number) = parts(value);
         // Go takes no sign here, not even a plus.
         let number = if number.starts_with('+') { "" } else { number };
@@ -149,20 +116,14 @@ impl UintMatcher {
 
     /// Whether `found` matches.
     #[must_use]
-    pub fn matches(&self, found: u64) -> bool {
+    pub(crate) fn matches(&self, found: u64) -> bool {
         self.comparator.holds(&found, &self.wanted)
     }
 
     /// The comparator and the number.
     #[must_use]
-    pub const fn wanted(&self) -> (Comparator, u64) {
+    pub(crate) const fn wanted(&self) -> (Comparator, u64) {
         (self.comparator, self.wanted)
-    }
-}
-
-impl fmt::Display for UintMatcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.comparator.write(self.wanted, f)
     }
 }
 
@@ -173,7 +134,7 @@ impl FloatMatcher {
     ///
     /// # Errors
     /// It is no decimal number, or one that does not fit.
-    pub fn parse(value: &str) -> Result<Self, ValueError> {
+    pub(crate) fn parse(value: &str) -> Result<Self, ValueError> {
         let (comparator, number) = parts(value);
         let wanted: f64 = number.parse().map_err(|_| ValueError::Float)?;
         // Names such as `inf` never pass the form; numbers that only overflow are errors in Go.
@@ -182,24 +143,12 @@ impl FloatMatcher {
 
     /// Whether `found` matches.
     #[must_use]
-    pub fn matches(&self, found: f32) -> bool {
+    pub(crate) fn matches(&self, found: f32) -> bool {
         let found = f64::from(found);
         match self.comparator {
             Comparator::Equal => (found - self.wanted).abs() < TOLERANCE,
             comparator => comparator.holds(&found, &self.wanted),
         }
-    }
-
-    /// The comparator and the number.
-    #[must_use]
-    pub const fn wanted(&self) -> (Comparator, f64) {
-        (self.comparator, self.wanted)
-    }
-}
-
-impl fmt::Display for FloatMatcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.comparator.write(self.wanted, f)
     }
 }
 
@@ -265,11 +214,5 @@ mod tests {
         for value in ["inf", "NaN", "1e999", "", "> ", "x"] {
             assert_eq!(FloatMatcher::parse(value), Err(ValueError::Float), "{value}");
         }
-    }
-
-    #[test]
-    fn what_was_wanted_is_said() {
-        assert_eq!(FloatMatcher::parse(">=7.50").unwrap().to_string(), ">= 7.5");
-        assert_eq!(IntMatcher::parse("80").unwrap().to_string(), "80");
     }
 }

@@ -1,7 +1,8 @@
-//! Verdicts of Go regexp on many patterns and texts, taken with `vectors/go_regex.go`.
+//! Verdicts of Go regexp on many patterns and texts, taken with `tests/vectors/go_regex.go`.
 
-use lictor_engine::go_regex::{Pattern, PatternError, contains, whole};
 use serde_json::Value;
+
+use super::{Pattern, PatternError, contains, whole};
 
 /// Compares one column of the file, and returns what differs.
 fn differences(
@@ -31,7 +32,7 @@ fn differences(
 
 #[test]
 fn verdicts_are_those_of_go() {
-    let mut lines = include_str!("vectors/go_regex.jsonl").lines();
+    let mut lines = include_str!("../../tests/vectors/go_regex.jsonl").lines();
     let header: Value = serde_json::from_str(lines.next().unwrap()).unwrap();
     let texts: Vec<&str> =
         header["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();

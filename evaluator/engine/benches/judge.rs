@@ -1,4 +1,4 @@
-//! What judging one event costs with few and with many policies, and what it would cost to ask each of them.
+//! What judging one event costs with few and with many policies, and what it would cost to evaluate each of them.
 //!
 //! A policy is mostly about a name or a text of its own, as real ones are; one event in fifty has one of them. The
 //! reported time is for one event.

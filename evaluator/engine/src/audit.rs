@@ -1,4 +1,4 @@
-//! Which audit events policies are asked about, in StackRox's vocabulary.
+//! Which audit events are judged, in StackRox's vocabulary.
 
 use lictor_wire::{AuditEvent, AuditStage};
 
@@ -69,7 +69,7 @@ impl AuditResource {
     }
 }
 
-/// Whether policies are asked about an event at all: it is about the outcome of a request, for a resource and a
+/// Whether an event is judged at all: it is about the outcome of a request, for a resource and a
 /// verb that policies can name; reading counts only for secrets and config maps.
 pub(crate) fn is_judged(event: &AuditEvent) -> bool {
     let finished = matches!(event.stage, AuditStage::ResponseComplete | AuditStage::Panic);

@@ -1,6 +1,6 @@
 //! Where this engine gives another verdict than StackRox, and why.
 //!
-//! The same verdicts are the rule. What is mended may only make a verdict stricter or drop a false alarm, and
+//! The same verdicts are the rule. A fix may only make a verdict stricter or drop a false alarm, and
 //! [`Options::parity`](crate::Options::parity) switches it off. Differences outside of judging (import, locks, the
 //! model of workloads) are not this crate's.
 
@@ -64,7 +64,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         id: "D9",
         stackrox: "policies about nodes ignore their scope and exclusions",
-        here: "they are asked as far as a node has what they name",
+        here: "they apply as far as a node has what they name",
         effect: Effect::FewerFalseAlarms,
     },
     Difference {
@@ -78,7 +78,7 @@ pub const DIFFERENCES: &[Difference] = &[
         id: "D12",
         stackrox: "a process in a container that the deployment does not list, such as an ephemeral one, is an \
                    error and judged by no policy",
-        here: "it is judged; what is asked of its container is not known",
+        here: "it is judged; what criteria say about its container is unknown",
         effect: Effect::Stricter,
     },
 ];

@@ -2,9 +2,9 @@
 
 use lictor_wire::policy::{BooleanOperator, Group};
 
-use crate::criterion::Leaf;
+use crate::criterion::Value;
 use crate::predicate::Predicate;
-use crate::section::Way;
+use crate::section::Path;
 use crate::view::Element;
 
 /// How many entries of a map are shown when none of them is what was looked for.
@@ -13,19 +13,19 @@ const SHOWN_ENTRIES: usize = 3;
 /// How many characters of an entry's value are shown.
 const SHOWN_CHARACTERS: usize = 64;
 
-/// The way from the root to an element, for people: `container web, volume data`.
+/// Where an element is, for people: `container web, volume data`.
 #[derive(Debug, Clone)]
-pub(crate) struct Trail(Vec<String>);
+pub(crate) struct Location(Vec<String>);
 
-impl Trail {
+impl Location {
     /// The root.
     pub(crate) const fn start() -> Self {
         Self(Vec::new())
     }
 
-    /// The way to an element.
-    pub(crate) fn along(way: &Way<'_, '_>) -> Self {
-        way.above.map_or_else(Self::start, |above| Self::along(above).to(&way.element))
+    /// The location of the element at the end of a path.
+    pub(crate) fn along(path: &Path<'_, '_>) -> Self {
+        path.above.map_or_else(Self::start, |above| Self::along(above).to(&path.element))
     }
 
     /// One element further. What is found says enough of a process, an ancestor, an environment variable and a line
@@ -73,23 +73,23 @@ pub(crate) fn wanted(group: &Group) -> String {
 }
 
 /// What was found, as text. Of lists and maps only what took part is shown, where something did.
-pub(crate) fn found(predicate: &Predicate, leaf: &Leaf<'_>) -> String {
-    match leaf {
-        Leaf::Missing | Leaf::Unknown(_) => String::new(),
-        Leaf::Text(text) | Leaf::CutText(text, _) => (*text).to_owned(),
-        Leaf::Int(number) => number.to_string(),
-        Leaf::Uint(number) => number.to_string(),
-        Leaf::Float(number) => number.to_string(),
-        Leaf::Bool(yes) => yes.to_string(),
-        Leaf::Enum(_, name) => (*name).to_owned(),
-        Leaf::Time(time) => time.to_string(),
-        Leaf::List(items) => {
+pub(crate) fn found(predicate: &Predicate, value: &Value<'_>) -> String {
+    match value {
+        Value::Missing | Value::Unknown(_) => String::new(),
+        Value::Text(text) | Value::CutText(text, _) => (*text).to_owned(),
+        Value::Int(number) => number.to_string(),
+        Value::Uint(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Enum(_, name) => (*name).to_owned(),
+        Value::Time(time) => time.to_string(),
+        Value::List(items) => {
             let there = items.iter().copied().filter(|item| !item.is_empty());
             let matching: Vec<&str> = there.clone().filter(|item| predicate.is_met_by_item(item)).collect();
             let shown = if matching.is_empty() { there.collect() } else { matching };
             joined(shown.into_iter().map(str::to_owned).collect(), usize::MAX)
         }
-        Leaf::Map(map) => {
+        Value::Map(map) => {
             let is_met = |(key, value): &(&String, &String)| predicate.is_met_by_entry(key, value);
             let pair = |(key, value): (&String, &String)| format!("{key}={}", beginning(value));
             let matching: Vec<String> = map.iter().filter(is_met).map(pair).collect();
@@ -99,7 +99,7 @@ pub(crate) fn found(predicate: &Predicate, leaf: &Leaf<'_>) -> String {
                 joined(matching, usize::MAX)
             }
         }
-        Leaf::Parts { parts, secret } => {
+        Value::Parts { parts, secret } => {
             let shown = if *secret { parts.len().saturating_sub(1) } else { parts.len() };
             let shown: Vec<&str> = parts.iter().take(shown).copied().collect();
             shown.join("=")

@@ -1,15 +1,15 @@
 //! Why, and why not: everything one policy looked at, criterion by criterion.
 //!
-//! Judging stops at the first thing that decides; explaining looks at everything. Both ask the same compiled policy,
+//! Judging stops at the first thing that decides; explaining looks at everything. Both evaluate the same compiled policy,
 //! so what is explained is what was judged.
 
 use jiff::Timestamp;
 use lictor_wire::{PolicyRef, SectionMatch};
 
-use crate::evidence::{Trail, found};
-use crate::policy::{AskedPolicy, Class};
-use crate::scope::Place;
-use crate::section::{Asking, Group, Node, Section};
+use crate::evidence::{Location, found};
+use crate::policy::{CompiledPolicy, Target};
+use crate::scope::EntityKind;
+use crate::section::{EvaluationContext, Group, Node, Section};
 use crate::truth::Truth;
 use crate::view::{Element, Elements, View};
 
@@ -24,10 +24,10 @@ pub struct Explanation {
     pub policy: PolicyRef,
     /// The outcome.
     pub outcome: Outcome,
-    /// Why nothing was asked: the scope or the exclusion that took the subject out, or that the policy is about
-    /// something else; empty when its sections were asked.
+    /// Why no section was evaluated: the scope or the exclusion that took the subject out, or that the policy is about
+    /// something else; empty when they were evaluated.
     pub not_asked: String,
-    /// Its sections, in order; empty when they were not asked.
+    /// Its sections, in order; empty when they were not evaluated.
     pub sections: Vec<SectionExplanation>,
 }
 
@@ -38,7 +38,7 @@ pub enum Outcome {
     Holds,
     /// It does not.
     DoesNotHold,
-    /// It hangs on these facts; each once, sorted.
+    /// It depends on these facts; each once, sorted.
     Unknown(Vec<String>),
 }
 
@@ -86,8 +86,8 @@ pub struct Found {
     pub outcome: Outcome,
 }
 
-impl AskedPolicy {
-    /// Explains what the policy makes of a subject of its class.
+impl CompiledPolicy {
+    /// Explains what the policy makes of a subject of its target.
     pub(crate) fn explain(&self, view: &View<'_>, now: Timestamp) -> Explanation {
         let mut explanation = Explanation {
             policy: self.reference.clone(),
@@ -96,7 +96,7 @@ impl AskedPolicy {
             sections: Vec::new(),
         };
         let retained;
-        let (view, applies) = if self.class == Class::Build {
+        let (view, applies) = if self.target == Target::Build {
             match view.retaining(|container| !self.applicability.excludes_image(container, now)) {
                 Some(view) => retained = view,
                 None => {
@@ -106,22 +106,22 @@ impl AskedPolicy {
             }
             (&retained, Truth::True)
         } else {
-            let place = Place::of(&view.root);
-            let applies = self.applicability.applies(&view.root, place, self.parity, now);
+            let entity = EntityKind::of(&view.root);
+            let applies = self.applicability.applies(&view.root, entity, self.parity, now);
             if applies.is_false() {
-                explanation.not_asked = self.applicability.why_not(&view.root, place, self.parity, now);
+                explanation.not_asked = self.applicability.why_not(&view.root, entity, self.parity, now);
                 return explanation;
             }
             (view, applies)
         };
-        let asking = Asking { view, skipped: &self.skipped, now };
+        let context = EvaluationContext { view, skipped: &self.skipped, now };
         let truths: Vec<Truth<'_>> =
-            self.sections.iter().map(|section| self.section_truth(section, asking)).collect();
+            self.sections.iter().map(|section| self.section_truth(section, context)).collect();
         explanation.sections = self
             .sections
             .iter()
             .zip(&truths)
-            .map(|(section, truth)| self.explain_section(section, truth, asking))
+            .map(|(section, truth)| self.explain_section(section, truth, context))
             .collect();
         explanation.outcome = Outcome::of(&Truth::any(truths).and(applies), view);
         explanation
@@ -131,71 +131,71 @@ impl AskedPolicy {
         &self,
         section: &Section,
         truth: &Truth<'_>,
-        asking: Asking<'_, '_>,
+        context: EvaluationContext<'_, '_>,
     ) -> SectionExplanation {
         let mut criteria = Vec::new();
-        section.root.explain(asking, &mut criteria);
+        section.root.explain(context, &mut criteria);
         criteria.sort_by_key(|(position, _)| *position);
         let criteria: Vec<CriterionExplanation> = criteria.into_iter().map(|(_, found)| found).collect();
         SectionExplanation {
             index: section.index,
             name: section.name.clone(),
-            outcome: Outcome::of(truth, asking.view),
+            outcome: Outcome::of(truth, context.view),
             first_failing: criteria.iter().position(|found| found.outcome == Outcome::DoesNotHold),
             criteria,
-            matched: truth.is_true().then(|| self.section_match(section, asking)),
+            matched: truth.is_true().then(|| self.section_match(section, context)),
         }
     }
 }
 
 impl Node {
-    /// Explains each group by itself: asked of every element of its level, wherever that hangs.
-    fn explain(&self, asking: Asking<'_, '_>, criteria: &mut Vec<(usize, CriterionExplanation)>) {
-        self.explain_below(asking, &[(asking.view.root(), Trail::start())], &Truth::False, criteria);
+    /// Explains each group by itself: on every element of its level, wherever that is.
+    fn explain(&self, context: EvaluationContext<'_, '_>, criteria: &mut Vec<(usize, CriterionExplanation)>) {
+        self.explain_below(context, &[(context.view.root(), Location::start())], &Truth::False, criteria);
     }
 
     fn explain_below<'a>(
         &self,
-        asking: Asking<'_, 'a>,
-        elements: &[(Element<'a>, Trail)],
+        context: EvaluationContext<'_, 'a>,
+        elements: &[(Element<'a>, Location)],
         unseen: &Truth<'a>,
         criteria: &mut Vec<(usize, CriterionExplanation)>,
     ) {
         for group in &self.groups {
-            criteria.push((group.position, explain_group(group, asking, elements, unseen)));
+            criteria.push((group.position, explain_group(group, context, elements, unseen)));
         }
         for child in &self.children {
             let mut below = Vec::new();
             let mut unseen = unseen.clone();
-            for (parent, trail) in elements {
-                match asking.view.below(*parent, child.level) {
+            for (parent, location) in elements {
+                match context.view.below(*parent, child.level) {
                     Elements::Unknown(fact) => unseen = Truth::any([unseen, Truth::unknown(fact)]),
                     Elements::Known(found) => {
-                        let admitted = found.into_iter().filter(|e| !asking.admits(e).is_false());
-                        below.extend(admitted.map(|element| (element, trail.to(&element))));
+                        let admitted = found.into_iter().filter(|e| !context.admits(e).is_false());
+                        below.extend(admitted.map(|element| (element, location.to(&element))));
                     }
                 }
             }
-            child.explain_below(asking, &below, &unseen, criteria);
+            child.explain_below(context, &below, &unseen, criteria);
         }
     }
 }
 
 fn explain_group<'a>(
     group: &Group,
-    asking: Asking<'_, 'a>,
-    elements: &[(Element<'a>, Trail)],
+    context: EvaluationContext<'_, 'a>,
+    elements: &[(Element<'a>, Location)],
     unseen: &Truth<'a>,
 ) -> CriterionExplanation {
     let mut truth = unseen.clone();
     let mut shown = Vec::new();
-    for (element, trail) in elements {
-        let holds = group.holds(asking.now, element);
+    for (element, location) in elements {
+        let holds = group.holds(context.now, element);
         if shown.len() < SHOWN {
             shown.push(Found {
-                at: trail.text(),
-                value: found(&group.predicate, &group.criterion.leaf(element)),
-                outcome: Outcome::of(&holds, asking.view),
+                at: location.text(),
+                value: found(&group.predicate, &group.criterion.value(element)),
+                outcome: Outcome::of(&holds, context.view),
             });
         }
         truth = Truth::any([truth, holds]);
@@ -203,7 +203,7 @@ fn explain_group<'a>(
     CriterionExplanation {
         criterion: group.criterion.name,
         wanted: group.wanted.clone(),
-        outcome: Outcome::of(&truth, asking.view),
+        outcome: Outcome::of(&truth, context.view),
         more: elements.len().saturating_sub(shown.len()),
         found: shown,
     }

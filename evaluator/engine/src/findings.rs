@@ -10,11 +10,11 @@ use lictor_wire::{
 /// What the policies of one stage say about one subject. Each list is sorted by policy id.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Findings {
-    /// The stage whose policies were asked.
+    /// The stage whose policies were evaluated.
     pub stage: LifecycleStage,
     /// The policies that matched.
     pub violations: Vec<Finding>,
-    /// The policies that could not be decided for want of facts. They did not match.
+    /// The policies that could not be decided because facts are missing. They did not match.
     pub undecided: Vec<Undecided>,
     /// The policies whose evaluation failed. They did not match, and did not touch the others.
     pub failures: Vec<PolicyFailure>,
@@ -27,7 +27,7 @@ pub struct Finding {
     pub policy: PolicyRef,
     /// The sections that matched, with their evidence.
     pub sections: Vec<SectionMatch>,
-    /// What the policy asks to be done at this stage, in its own order.
+    /// The actions of the policy for this stage, in its own order.
     pub enforcement: Vec<EnforcementAction>,
 }
 

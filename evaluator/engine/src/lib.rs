@@ -1,20 +1,20 @@
 //! Turns policies and one event into a verdict: no clock, no I/O, no panic.
 //!
-//! Policies are compiled once into a [`PolicySet`], which every task shares and asks. What is asked about is a
+//! Policies are compiled once into a [`PolicySet`], which every task shares. What is evaluated is a
 //! [`Subject`]: something that happened, borrowed together with the facts it was joined with. The answer,
-//! [`Findings`], holds the policies that matched with their evidence, those that hang on a fact nobody knows yet,
+//! [`Findings`], holds the policies that matched with their evidence, those that depend on a fact that is not known yet,
 //! and those that failed.
 //!
-//! - **One row per criterion.** A table says for each field name where in the tree of elements (workload,
-//!   container, volume, …) it looks, what it takes there and how that is compared.
+//! - **One row per criterion.** It says where in the tree of elements (workload, container, volume, …) the criterion
+//!   looks, what it takes there, how that is compared, and what a violation says.
 //! - **Linking is exact.** A section holds when one container, one vulnerability, one volume meets all criteria
 //!   about it. StackRox's own linking leaks in corners; [`differences`] lists every such place, and
 //!   [`Options::parity`] goes back to it.
 //! - **Unknown is not false.** Where a fact is missing the answer is neither yes nor no unless it is the same for
 //!   every value the fact could have, and the finding names the fact.
-//! - **Asking is plain, choosing whom to ask is fast.** Predicates are data; each policy is asked by itself, element
-//!   by element, which is easy to trust. Before that, policies that cannot match an event for want of a text in it are
-//!   passed over; the findings are the same as without that step.
+//! - **Evaluating is plain, choosing what to evaluate is fast.** Predicates are data; each policy is evaluated by
+//!   itself, element by element, which is easy to trust. Before that a prefilter passes over policies that cannot match
+//!   an event because a text is missing in it; the findings are the same as without that step.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -55,19 +55,19 @@ mod evidence;
 mod explain;
 mod findings;
 mod go_regex;
+mod matcher;
 mod message;
 mod parity;
 mod policy;
 mod predicate;
+mod prefilter;
 mod problem;
 mod scope;
 mod section;
 mod set;
 mod subject;
 mod truth;
-mod value;
 mod view;
-mod witness;
 
 pub use criterion::reference::{CriterionReference, criteria};
 pub use explain::{CriterionExplanation, Explanation, Found, Outcome, SectionExplanation};

@@ -6,41 +6,41 @@
 //! has a whole path. Two things leak: emptiness does not travel upwards in the merge, so sibling lists vouch for
 //! each other's container; and two queries of one field are pooled as "either", not "both".
 //!
-//! Missing facts make this an interval: asked once with every unknown taken for "no match" and once for "match".
+//! Missing facts make this an interval: evaluated once with every unknown taken for "no match" and once for "match".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lictor_wire::{Evidence, VulnerabilityState};
 
-use crate::criterion::{DataField, Leaf};
+use crate::criterion::{DataField, Value};
 use crate::predicate::{DropRule, Predicate};
-use crate::section::{Asking, Group, Node, Section, Way};
+use crate::section::{EvaluationContext, Group, Node, Path, Section};
 use crate::truth::Truth;
 use crate::view::{Element, Elements, Level};
 
-/// A way from the root: list and index, again and again.
-type Path = Vec<(Level, usize)>;
+/// The way to an element from the root: list and index, again and again.
+type IndexPath = Vec<(Level, usize)>;
 
 /// A merged tree: for each list below, the indexes that survive.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Trie(BTreeMap<Level, BTreeMap<usize, Trie>>);
 
 /// Whether the section holds.
-pub(crate) fn truth<'a>(section: &Section, asking: Asking<'_, 'a>) -> Truth<'a> {
-    if holds(section, asking, Unknowns::DoNotMatch) {
+pub(crate) fn truth<'a>(section: &Section, context: EvaluationContext<'_, 'a>) -> Truth<'a> {
+    if holds(section, context, Unknowns::DoNotMatch) {
         return Truth::True;
     }
-    if !holds(section, asking, Unknowns::Match) {
+    if !holds(section, context, Unknowns::Match) {
         return Truth::False;
     }
-    match section.truth(asking) {
+    match section.truth(context) {
         unknown @ Truth::Unknown(_) => unknown,
         // Exact linking could decide; what this one lacks are the facts of the groups one by one.
         Truth::True | Truth::False => {
             let mut missing = Vec::new();
-            walk(section, asking, |group, way| {
-                if let Truth::Unknown(facts) = group.holds(asking.now, &way.element) {
+            walk(section, context, |group, path| {
+                if let Truth::Unknown(facts) = group.holds(context.now, &path.element) {
                     missing.extend(facts);
                 }
             });
@@ -50,11 +50,11 @@ pub(crate) fn truth<'a>(section: &Section, asking: Asking<'_, 'a>) -> Truth<'a> 
 }
 
 /// What each group found by itself: linking did not tie it to the others.
-pub(crate) fn evidence(section: &Section, asking: Asking<'_, '_>) -> Vec<Evidence> {
+pub(crate) fn evidence(section: &Section, context: EvaluationContext<'_, '_>) -> Vec<Evidence> {
     let mut evidence = Vec::new();
-    walk(section, asking, |group, way| {
-        if group.holds(asking.now, &way.element).is_true() {
-            evidence.push(group.evidence(way));
+    walk(section, context, |group, path| {
+        if group.holds(context.now, &path.element).is_true() {
+            evidence.push(group.evidence(path));
         }
     });
     evidence.sort();
@@ -63,11 +63,15 @@ pub(crate) fn evidence(section: &Section, asking: Asking<'_, '_>) -> Vec<Evidenc
 }
 
 /// Visits every group with every element it may look at.
-fn walk<'a>(section: &Section, asking: Asking<'_, 'a>, mut visit: impl FnMut(&Group, &Way<'_, 'a>)) {
+fn walk<'a>(
+    section: &Section,
+    context: EvaluationContext<'_, 'a>,
+    mut visit: impl FnMut(&Group, &Path<'_, 'a>),
+) {
     section.walk(
-        asking,
-        |_, element| !asking.admits(&element).is_false(),
-        |groups, way| groups.iter().for_each(|group| visit(group, way)),
+        context,
+        |_, element| !context.admits(&element).is_false(),
+        |groups, path| groups.iter().for_each(|group| visit(group, path)),
     );
 }
 
@@ -78,12 +82,12 @@ enum Unknowns {
     Match,
 }
 
-fn holds(section: &Section, asking: Asking<'_, '_>, unknowns: Unknowns) -> bool {
-    let mut pools: BTreeMap<Pool, BTreeSet<Path>> = BTreeMap::new();
+fn holds(section: &Section, context: EvaluationContext<'_, '_>, unknowns: Unknowns) -> bool {
+    let mut pools: BTreeMap<Pool, BTreeSet<IndexPath>> = BTreeMap::new();
     let mut complete = true;
     section.root.queries(&mut Vec::new(), &mut |levels, query| {
         let mut paths = BTreeSet::new();
-        query.run(asking, asking.view.root(), levels, &mut Vec::new(), unknowns, &mut paths);
+        query.run(context, context.view.root(), levels, &mut Vec::new(), unknowns, &mut paths);
         complete &= !paths.is_empty();
         pools.entry(query.pool()).or_default().extend(paths);
     });
@@ -97,7 +101,7 @@ fn holds(section: &Section, asking: Asking<'_, '_>, unknowns: Unknowns) -> bool 
 /// What shares a data field; where the field has a criterion's name, with that name.
 type Pool = (DataField, &'static str);
 
-/// One query: a group, one half of a group that StackRox asks in two, or "there is a container".
+/// One query: a group, one half of a group that StackRox queries in two, or "there is a container".
 #[derive(Clone, Copy)]
 enum Query<'s> {
     Whole(&'s Group),
@@ -112,7 +116,7 @@ enum Query<'s> {
 impl<'s> Query<'s> {
     fn of(group: &'s Group) -> Vec<Self> {
         match &group.predicate {
-            // Where the policy lists `ALL` itself, that is all that is asked.
+            // Where the policy lists `ALL` itself, that is the only query.
             predicate if predicate.lists("ALL") => vec![Self::Drop(group, DropRule::Listed)],
             Predicate::NotDropped { .. } => {
                 vec![Self::Drop(group, DropRule::Listed), Self::Drop(group, DropRule::All)]
@@ -140,10 +144,10 @@ impl<'s> Query<'s> {
         (field, "")
     }
 
-    fn matches<'a>(self, asking: Asking<'_, 'a>, element: &Element<'a>) -> Truth<'a> {
+    fn matches<'a>(self, context: EvaluationContext<'_, 'a>, element: &Element<'a>) -> Truth<'a> {
         match self {
-            // Whether the vulnerability stands is asked apart.
-            Self::Whole(group) => group.predicate.holds(&group.criterion.extract.leaf(element), asking.now),
+            // Whether the vulnerability stands is a query of its own.
+            Self::Whole(group) => group.predicate.holds(&group.criterion.extract.value(element), context.now),
             Self::NotSuppressed => {
                 Truth::from(matches!(element, Element::Vulnerability(found) if !found.suppressed))
             }
@@ -157,13 +161,15 @@ impl<'s> Query<'s> {
                         operator: *operator,
                         part,
                     };
-                    half.holds(&group.criterion.extract.leaf(element), asking.now)
+                    half.holds(&group.criterion.extract.value(element), context.now)
                 }
                 _ => Truth::False,
             },
-            Self::HostPath(group) => Truth::from(group.criterion.extract.leaf(element) != Leaf::Missing),
+            Self::HostPath(group) => Truth::from(group.criterion.extract.value(element) != Value::Missing),
             Self::Writable(group) => match element {
-                Element::Volume(volume) => group.predicate.holds(&Leaf::Bool(!volume.read_only), asking.now),
+                Element::Volume(volume) => {
+                    group.predicate.holds(&Value::Bool(!volume.read_only), context.now)
+                }
                 _ => Truth::False,
             },
             Self::Container => Truth::True,
@@ -172,29 +178,29 @@ impl<'s> Query<'s> {
 
     fn run<'a>(
         self,
-        asking: Asking<'_, 'a>,
+        context: EvaluationContext<'_, 'a>,
         element: Element<'a>,
         levels: &[Level],
-        path: &mut Path,
+        path: &mut IndexPath,
         unknowns: Unknowns,
-        paths: &mut BTreeSet<Path>,
+        paths: &mut BTreeSet<IndexPath>,
     ) {
         let counts = |truth: &Truth<'_>| match unknowns {
             Unknowns::DoNotMatch => truth.is_true(),
             Unknowns::Match => !truth.is_false(),
         };
         let Some((level, further)) = levels.split_first() else {
-            if counts(&self.matches(asking, &element)) {
+            if counts(&self.matches(context, &element)) {
                 paths.insert(path.clone());
             }
             return;
         };
-        match asking.view.below(element, *level) {
+        match context.view.below(element, *level) {
             Elements::Known(elements) => {
                 for (index, element) in elements.into_iter().enumerate() {
-                    if counts(&asking.admits(&element)) {
+                    if counts(&context.admits(&element)) {
                         path.push((*level, index));
-                        self.run(asking, element, further, path, unknowns, paths);
+                        self.run(context, element, further, path, unknowns, paths);
                         path.pop();
                     }
                 }
@@ -209,28 +215,28 @@ impl<'s> Query<'s> {
 }
 
 impl Node {
-    /// Calls `ask` for every query of the section with the levels that lead to it.
-    fn queries<'s>(&'s self, levels: &mut Vec<Level>, ask: &mut impl FnMut(&[Level], Query<'s>)) {
+    /// Calls `run` for every query of the section with the levels that lead to it.
+    fn queries<'s>(&'s self, levels: &mut Vec<Level>, run: &mut impl FnMut(&[Level], Query<'s>)) {
         for group in &self.groups {
             for query in Query::of(group) {
-                ask(levels, query);
+                run(levels, query);
             }
         }
         let asks_for_name =
             |group: &Arc<Group>| group.criterion.extra.parity_field == DataField::ContainerName;
         if self.level == Level::Container && !self.groups.iter().any(asks_for_name) {
-            ask(levels, Query::Container);
+            run(levels, Query::Container);
         }
         for child in &self.children {
             levels.push(child.level);
-            child.queries(levels, ask);
+            child.queries(levels, run);
             levels.pop();
         }
     }
 }
 
 impl Trie {
-    fn of(paths: &BTreeSet<Path>) -> Self {
+    fn of(paths: &BTreeSet<IndexPath>) -> Self {
         let mut root = Self::default();
         for path in paths {
             let mut node = &mut root;

@@ -1,4 +1,4 @@
-//! A compiled policy, and asking it.
+//! A compiled policy, and evaluating it.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use lictor_wire::policy::{EnforcementAction, FilteredContainerType, LifecycleSta
 use lictor_wire::{PolicyFailure, PolicyRef, SectionMatch, Undecided};
 
 use crate::findings::{Finding, Findings};
-use crate::scope::{Applicability, Place};
-use crate::section::{Asking, Section};
+use crate::scope::{Applicability, EntityKind};
+use crate::section::{EvaluationContext, Section};
 use crate::subject::Occurrence;
 use crate::truth::{Fact, Truth};
 use crate::view::View;
 use crate::{message, parity};
 
-/// What a policy is asked about. A policy is filed under each class it has sections for, so an event meets only
+/// What a policy is evaluated on. A policy is filed under each target it has sections for, so an event meets only
 /// the policies of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Class {
+pub(crate) enum Target {
     /// Images before they are deployed.
     Build,
     /// Workloads.
@@ -36,11 +36,11 @@ pub(crate) enum Class {
     Audit,
 }
 
-/// A policy ready to be asked about one class.
+/// A policy ready to be evaluated on one target.
 #[derive(Debug)]
-pub(crate) struct AskedPolicy {
+pub(crate) struct CompiledPolicy {
     pub(crate) reference: PolicyRef,
-    pub(crate) class: Class,
+    pub(crate) target: Target,
     pub(crate) sections: Vec<Section>,
     pub(crate) applicability: Arc<Applicability>,
     pub(crate) skipped: Vec<FilteredContainerType>,
@@ -48,8 +48,8 @@ pub(crate) struct AskedPolicy {
     pub(crate) parity: bool,
 }
 
-impl Class {
-    /// The stage at which the class is asked.
+impl Target {
+    /// The stage of its policies.
     pub(crate) const fn stage(self) -> LifecycleStage {
         match self {
             Self::Build => LifecycleStage::Build,
@@ -74,7 +74,7 @@ impl Class {
         }
     }
 
-    /// Whether an action of a policy is for this class: on the workload as it stands, or at admission.
+    /// Whether an action of a policy is for this target: on the workload as it stands, or at admission.
     fn admits(self, action: EnforcementAction, view: &View<'_>) -> bool {
         match self {
             Self::Build => action == EnforcementAction::FailBuild,
@@ -94,22 +94,22 @@ impl Class {
     }
 }
 
-impl AskedPolicy {
+impl CompiledPolicy {
     /// Asks, and adds the answer to `findings`.
-    pub(crate) fn ask(&self, view: &View<'_>, now: Timestamp, findings: &mut Findings) {
-        if self.class == Class::Build {
+    pub(crate) fn evaluate(&self, view: &View<'_>, now: Timestamp, findings: &mut Findings) {
+        if self.target == Target::Build {
             let named = view.retaining(|container| !self.applicability.excludes_image(container, now));
             if let Some(view) = named {
-                self.ask_about(&view, Truth::True, now, findings);
+                self.evaluate_sections(&view, Truth::True, now, findings);
             }
             return;
         }
-        let place = Place::of(&view.root);
-        let applies = self.applicability.applies(&view.root, place, self.parity, now);
+        let entity = EntityKind::of(&view.root);
+        let applies = self.applicability.applies(&view.root, entity, self.parity, now);
         if applies.is_false() {
             return;
         }
-        if self.parity && self.class == Class::Process && view.process_is_lost(&self.skipped) {
+        if self.parity && self.target == Target::Process && view.process_is_lost(&self.skipped) {
             // StackRox looks at the process by itself first; one that is not meant is no error.
             if !self.sections.iter().any(|section| section.process_may_hold(view, now)) {
                 return;
@@ -118,13 +118,19 @@ impl AskedPolicy {
             findings.failures.push(PolicyFailure { policy: self.reference.clone(), message });
             return;
         }
-        self.ask_about(view, applies, now, findings);
+        self.evaluate_sections(view, applies, now, findings);
     }
 
-    fn ask_about<'a>(&self, view: &View<'a>, applies: Truth<'a>, now: Timestamp, findings: &mut Findings) {
-        let asking = Asking { view, skipped: &self.skipped, now };
+    fn evaluate_sections<'a>(
+        &self,
+        view: &View<'a>,
+        applies: Truth<'a>,
+        now: Timestamp,
+        findings: &mut Findings,
+    ) {
+        let context = EvaluationContext { view, skipped: &self.skipped, now };
         let truths: Vec<(&Section, Truth<'a>)> =
-            self.sections.iter().map(|section| (section, self.section_truth(section, asking))).collect();
+            self.sections.iter().map(|section| (section, self.section_truth(section, context))).collect();
         match Truth::any(truths.iter().map(|(_, truth)| truth.clone())).and(applies) {
             Truth::True => {}
             Truth::False => return,
@@ -134,7 +140,7 @@ impl AskedPolicy {
             }
         }
         let matched = truths.into_iter().filter(|(_, truth)| truth.is_true());
-        let sections = matched.map(|(section, _)| self.section_match(section, asking));
+        let sections = matched.map(|(section, _)| self.section_match(section, context));
         findings.violations.push(Finding {
             policy: self.reference.clone(),
             sections: sections.collect(),
@@ -142,19 +148,27 @@ impl AskedPolicy {
         });
     }
 
-    pub(crate) fn section_truth<'a>(&self, section: &Section, asking: Asking<'_, 'a>) -> Truth<'a> {
-        if self.parity { parity::truth(section, asking) } else { section.truth(asking) }
+    pub(crate) fn section_truth<'a>(
+        &self,
+        section: &Section,
+        context: EvaluationContext<'_, 'a>,
+    ) -> Truth<'a> {
+        if self.parity { parity::truth(section, context) } else { section.truth(context) }
     }
 
-    /// What is told of a section that holds.
-    pub(crate) fn section_match(&self, section: &Section, asking: Asking<'_, '_>) -> SectionMatch {
+    /// What a violation says of a section that holds.
+    pub(crate) fn section_match(
+        &self,
+        section: &Section,
+        context: EvaluationContext<'_, '_>,
+    ) -> SectionMatch {
         // Exact linking need not agree with StackRox's that the section holds.
-        let exact = !self.parity || section.truth(asking).is_true();
+        let exact = !self.parity || section.truth(context).is_true();
         SectionMatch {
             section: section.index,
             name: section.name.clone(),
-            evidence: if exact { section.evidence(asking) } else { parity::evidence(section, asking) },
-            messages: message::of_section(section, asking, exact),
+            evidence: if exact { section.evidence(context) } else { parity::evidence(section, context) },
+            messages: message::of_section(section, context, exact),
         }
     }
 
@@ -167,6 +181,6 @@ impl AskedPolicy {
     }
 
     fn enforcement(&self, view: &View<'_>) -> Vec<EnforcementAction> {
-        self.actions.iter().copied().filter(|action| self.class.admits(*action, view)).collect()
+        self.actions.iter().copied().filter(|action| self.target.admits(*action, view)).collect()
     }
 }

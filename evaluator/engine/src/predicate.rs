@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use lictor_wire::policy::BooleanOperator;
 
-use crate::criterion::Leaf;
-use crate::truth::Truth;
-use crate::value::{
+use crate::criterion::Value;
+use crate::matcher::{
     AgeMatcher, BoolMatcher, CompositeMatcher, EnumMatcher, FloatMatcher, IntMatcher, PairMatcher, PathGlob,
     TextMatcher, UintMatcher,
 };
+use crate::truth::Truth;
 
 /// What must hold of the value a criterion takes.
 #[derive(Debug, PartialEq)]
@@ -30,12 +30,12 @@ pub(crate) enum Predicate {
         capabilities: Vec<String>,
         /// `OR`: none of them was dropped; `AND`: some of them was not.
         operator: BooleanOperator,
-        /// Which part of the rule is asked.
+        /// Which part of the rule is evaluated.
         part: DropRule,
     },
 }
 
-/// The parts of the rule about dropped capabilities. StackRox asks the two apart.
+/// The parts of the rule about dropped capabilities. StackRox queries the two apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DropRule {
     /// Both.
@@ -77,17 +77,17 @@ pub(crate) enum Test {
 
 impl Predicate {
     /// Whether it holds.
-    pub(crate) fn holds<'a>(&self, leaf: &Leaf<'a>, now: Timestamp) -> Truth<'a> {
-        match leaf {
-            Leaf::Missing => return Truth::False,
-            Leaf::Unknown(fact) => return Truth::unknown(*fact),
+    pub(crate) fn holds<'a>(&self, value: &Value<'a>, now: Timestamp) -> Truth<'a> {
+        match value {
+            Value::Missing => return Truth::False,
+            Value::Unknown(fact) => return Truth::unknown(*fact),
             _ => {}
         }
         match self {
             Self::Tests { tests, operator, negate } => {
-                let truths = tests.iter().map(|test| match (test.passes(leaf, now), leaf) {
+                let truths = tests.iter().map(|test| match (test.passes(value, now), value) {
                     // What was cut off may still match.
-                    (false, Leaf::CutText(_, fact)) => Truth::unknown(*fact),
+                    (false, Value::CutText(_, fact)) => Truth::unknown(*fact),
                     (passes, _) => Truth::from(passes),
                 });
                 let truth = match operator {
@@ -96,9 +96,9 @@ impl Predicate {
                 };
                 if *negate { truth.not() } else { truth }
             }
-            Self::NoEntry(tests) => Truth::from(!tests.iter().any(|test| test.passes(leaf, now))),
-            Self::NotDropped { capabilities, operator, part } => match leaf {
-                Leaf::List(dropped) => Truth::from(not_dropped(capabilities, *operator, *part, dropped)),
+            Self::NoEntry(tests) => Truth::from(!tests.iter().any(|test| test.passes(value, now))),
+            Self::NotDropped { capabilities, operator, part } => match value {
+                Value::List(dropped) => Truth::from(not_dropped(capabilities, *operator, *part, dropped)),
                 _ => Truth::False,
             },
         }
@@ -146,19 +146,19 @@ fn not_dropped(listed: &[String], operator: BooleanOperator, part: DropRule, dro
 
 impl Test {
     /// Whether a value passes. A value of another shape than the test's never does.
-    fn passes(&self, leaf: &Leaf<'_>, now: Timestamp) -> bool {
-        match (self, leaf) {
-            (Self::Text(matcher), Leaf::Text(text) | Leaf::CutText(text, _)) => matcher.matches(text),
-            (Self::Parts(matcher), Leaf::Parts { parts, .. }) => matcher.matches(parts, &mut String::new()),
-            (Self::Int(matcher), Leaf::Int(number)) => matcher.matches(*number),
-            (Self::Uint(matcher), Leaf::Uint(number)) => matcher.matches(*number),
-            (Self::Float(matcher), Leaf::Float(number)) => matcher.matches(*number),
-            (Self::Age(matcher), Leaf::Time(time)) => matcher.matches(*time, now),
-            (Self::Enum(matcher), Leaf::Enum(number, name)) => matcher.matches(*number, name),
-            (Self::AtLeast(least), Leaf::Enum(number, _)) => number >= least,
-            (Self::Bool(matcher), Leaf::Bool(found)) => matcher.matches(*found),
-            (_, Leaf::Map(map)) => map.iter().any(|(key, value)| self.is_met_by_entry(key, value)),
-            (_, Leaf::List(items)) => items.iter().any(|item| self.is_met_by_item(item)),
+    fn passes(&self, value: &Value<'_>, now: Timestamp) -> bool {
+        match (self, value) {
+            (Self::Text(matcher), Value::Text(text) | Value::CutText(text, _)) => matcher.matches(text),
+            (Self::Parts(matcher), Value::Parts { parts, .. }) => matcher.matches(parts, &mut String::new()),
+            (Self::Int(matcher), Value::Int(number)) => matcher.matches(*number),
+            (Self::Uint(matcher), Value::Uint(number)) => matcher.matches(*number),
+            (Self::Float(matcher), Value::Float(number)) => matcher.matches(*number),
+            (Self::Age(matcher), Value::Time(time)) => matcher.matches(*time, now),
+            (Self::Enum(matcher), Value::Enum(number, name)) => matcher.matches(*number, name),
+            (Self::AtLeast(least), Value::Enum(number, _)) => number >= least,
+            (Self::Bool(matcher), Value::Bool(found)) => matcher.matches(*found),
+            (_, Value::Map(map)) => map.iter().any(|(key, value)| self.is_met_by_entry(key, value)),
+            (_, Value::List(items)) => items.iter().any(|item| self.is_met_by_item(item)),
             _ => false,
         }
     }
@@ -225,7 +225,7 @@ mod tests {
         ] {
             let capabilities = listed.iter().map(|name| (*name).to_owned()).collect();
             let predicate = Predicate::NotDropped { capabilities, operator, part: DropRule::Whole };
-            let holds = predicate.holds(&Leaf::List(dropped.to_vec()), now());
+            let holds = predicate.holds(&Value::List(dropped.to_vec()), now());
             assert_eq!(holds, Truth::from(violates), "{operator:?} {listed:?} {dropped:?}");
         }
     }
@@ -234,7 +234,7 @@ mod tests {
     fn what_is_added_violates() {
         let adding = |operator, added: &[&'static str]| {
             let listed = ["NET_RAW", "SYS_ADMIN"].map(|name| Test::Item(name.to_owned()));
-            each(listed, operator).holds(&Leaf::List(added.to_vec()), now()).is_true()
+            each(listed, operator).holds(&Value::List(added.to_vec()), now()).is_true()
         };
         assert!(adding(BooleanOperator::Or, &["sys_admin"]));
         assert!(!adding(BooleanOperator::And, &["sys_admin"]));
@@ -252,7 +252,7 @@ mod tests {
             operator: BooleanOperator::Or,
             negate: true,
         };
-        let violates = |verified: &[&str]| predicate.holds(&Leaf::List(verified.to_vec()), now()).is_true();
+        let violates = |verified: &[&str]| predicate.holds(&Value::List(verified.to_vec()), now()).is_true();
         assert!(!violates(&[TWO]));
         assert!(!violates(&[&ONE.to_uppercase()]));
         assert!(violates(&["io.stackrox.signatureintegration.x"]));
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn empty_lists_never_match() {
         let matches = |value: &str, items: &[&'static str]| {
-            each([text(value)], BooleanOperator::Or).holds(&Leaf::List(items.to_vec()), now()).is_true()
+            each([text(value)], BooleanOperator::Or).holds(&Value::List(items.to_vec()), now()).is_true()
         };
         assert!(!matches("!x", &[]));
         assert!(!matches("*", &[]));
@@ -279,8 +279,9 @@ mod tests {
     #[test]
     fn required_means_that_none_is_there() {
         let labels = labels();
-        let violates =
-            |values: &[&str]| Predicate::NoEntry(entries(values)).holds(&Leaf::Map(&labels), now()).is_true();
+        let violates = |values: &[&str]| {
+            Predicate::NoEntry(entries(values)).holds(&Value::Map(&labels), now()).is_true()
+        };
         assert!(violates(&["email="]));
         assert!(!violates(&["team="]));
         assert!(!violates(&["team=", "email="]));
@@ -291,7 +292,7 @@ mod tests {
     fn disallowed_means_that_one_or_all_are_there() {
         let labels = labels();
         let violates = |operator, values: &[&str]| {
-            each(entries(values), operator).holds(&Leaf::Map(&labels), now()).is_true()
+            each(entries(values), operator).holds(&Value::Map(&labels), now()).is_true()
         };
         assert!(violates(BooleanOperator::Or, &["team=", "email="]));
         assert!(!violates(BooleanOperator::And, &["team=", "email="]));
@@ -303,9 +304,9 @@ mod tests {
     fn empty_maps_violate_what_is_required() {
         let (nothing, values) = (BTreeMap::new(), ["a="]);
         let required = Predicate::NoEntry(entries(&values));
-        assert!(required.holds(&Leaf::Map(&nothing), now()).is_true());
+        assert!(required.holds(&Value::Map(&nothing), now()).is_true());
         for operator in OPERATORS {
-            assert!(each(entries(&values), operator).holds(&Leaf::Map(&nothing), now()).is_false());
+            assert!(each(entries(&values), operator).holds(&Value::Map(&nothing), now()).is_false());
         }
     }
 }

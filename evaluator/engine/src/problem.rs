@@ -26,7 +26,7 @@ pub enum ProblemCode {
     Severity,
     /// There is no category, or one stands twice.
     Categories,
-    /// There is no lifecycle stage, or one that cannot be asked together with the others.
+    /// There is no lifecycle stage, or one that does not go with the others.
     Stages,
     /// The event source does not go with the stages.
     EventSource,
@@ -104,7 +104,7 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// Collects problems: a policy is told everything that is wrong with it at once.
+/// Collects problems: everything that is wrong with a policy is reported at once.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(Vec<Problem>);
 

@@ -10,7 +10,7 @@ use crate::subject::Occurrence;
 use crate::truth::{Fact, Truth};
 use crate::view::{ContainerView, Root};
 
-/// Scope and exclusions of a policy, ready to be asked.
+/// Scope and exclusions of a policy, ready to be evaluated.
 #[derive(Debug)]
 pub(crate) struct Applicability {
     scopes: Vec<CompiledScope>,
@@ -55,7 +55,7 @@ enum NamePattern {
 
 /// How a subject is matched with scopes: which parts of them it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum EntityKind {
     /// A workload has all.
     Workload,
     /// An object of the API server has a cluster and perhaps a namespace.
@@ -126,9 +126,9 @@ impl CompiledExclusion {
     }
 
     /// Whether it takes something out of what the policy is about.
-    fn takes_out<'a>(&self, root: &Root<'a>, place: Place, parity: bool) -> Truth<'a> {
+    fn takes_out<'a>(&self, root: &Root<'a>, entity: EntityKind, parity: bool) -> Truth<'a> {
         match &self.deployment {
-            Some(deployment) => deployment.holds(root, place),
+            Some(deployment) => deployment.holds(root, entity),
             // StackRox takes the missing part for "every deployment".
             None => Truth::from(parity && self.image_prefix.is_some()),
         }
@@ -148,37 +148,43 @@ fn pattern(text: &str, path: &str, problems: &mut Vec<ScopeProblem>) -> Option<P
     }
 }
 
-// === asking ===
+// === evaluating ===
 
 impl Applicability {
     /// Whether the policy applies to a workload, an object or a node.
     pub(crate) fn applies<'a>(
         &self,
         root: &Root<'a>,
-        place: Place,
+        entity: EntityKind,
         parity: bool,
         now: Timestamp,
     ) -> Truth<'a> {
-        if parity && place == Place::Node {
+        if parity && entity == EntityKind::Node {
             return Truth::True;
         }
         let in_scope = if self.scopes.is_empty() {
             Truth::True
         } else {
-            Truth::any(self.scopes.iter().map(|scope| scope.holds(root, place)))
+            Truth::any(self.scopes.iter().map(|scope| scope.holds(root, entity)))
         };
         if in_scope.is_false() {
             return Truth::False;
         }
         let in_force = self.exclusions.iter().filter(|exclusion| exclusion.is_in_force(now));
-        let excluded = Truth::any(in_force.map(|exclusion| exclusion.takes_out(root, place, parity)));
+        let excluded = Truth::any(in_force.map(|exclusion| exclusion.takes_out(root, entity, parity)));
         in_scope.and(excluded.not())
     }
 
     /// Why the policy does not apply, where it certainly does not.
-    pub(crate) fn why_not(&self, root: &Root<'_>, place: Place, parity: bool, now: Timestamp) -> String {
+    pub(crate) fn why_not(
+        &self,
+        root: &Root<'_>,
+        entity: EntityKind,
+        parity: bool,
+        now: Timestamp,
+    ) -> String {
         let exclusion = self.exclusions.iter().position(|exclusion| {
-            exclusion.is_in_force(now) && exclusion.takes_out(root, place, parity).is_true()
+            exclusion.is_in_force(now) && exclusion.takes_out(root, entity, parity).is_true()
         });
         match exclusion {
             Some(index) => format!("exclusion {} takes it out (exclusions[{index}])", index + 1),
@@ -198,13 +204,13 @@ impl Applicability {
 }
 
 impl ExcludedDeployment {
-    fn holds<'a>(&self, root: &Root<'a>, place: Place) -> Truth<'a> {
-        let name = match (&self.name, place, root.deployment) {
+    fn holds<'a>(&self, root: &Root<'a>, entity: EntityKind) -> Truth<'a> {
+        let name = match (&self.name, entity, root.deployment) {
             (NamePattern::Any, ..) => Truth::True,
-            (NamePattern::Like(regex), Place::Workload, Some(deployment)) => {
+            (NamePattern::Like(regex), EntityKind::Workload, Some(deployment)) => {
                 Truth::from(regex.is_match(&deployment.name))
             }
-            (NamePattern::Like(_), Place::Workload, None) => Truth::unknown(Fact::Deployment),
+            (NamePattern::Like(_), EntityKind::Workload, None) => Truth::unknown(Fact::Deployment),
             (NamePattern::Never, ..) | (NamePattern::Like(_), ..) => Truth::False,
         };
         if name.is_false() {
@@ -212,25 +218,25 @@ impl ExcludedDeployment {
         }
         let Some(scope) = &self.scope else { return name };
         // A node is in no namespace and has no workload's labels, so an exclusion by them is not about it.
-        let foreign = place == Place::Node
+        let foreign = entity == EntityKind::Node
             && (scope.namespace.is_some() || scope.label.is_some() || scope.namespace_label.is_some());
-        if foreign { Truth::False } else { name.and(scope.holds(root, place)) }
+        if foreign { Truth::False } else { name.and(scope.holds(root, entity)) }
     }
 }
 
 impl CompiledScope {
-    fn holds<'a>(&self, root: &Root<'a>, place: Place) -> Truth<'a> {
+    fn holds<'a>(&self, root: &Root<'a>, entity: EntityKind) -> Truth<'a> {
         let subject = &root.subject;
         let cluster = self.cluster.as_deref().is_none_or(|id| id == subject.cluster.as_str());
         if !cluster {
             return Truth::False;
         }
         let cluster_label = label_truth(&self.cluster_label, subject.cluster_labels, Fact::ClusterLabels);
-        let namespaced = match place {
-            Place::Workload => true,
-            // An object of the whole cluster is in no namespace; StackRox does not ask for one then.
-            Place::Resource => subject.namespace().is_some_and(|namespace| !namespace.is_empty()),
-            Place::Node => false,
+        let namespaced = match entity {
+            EntityKind::Workload => true,
+            // An object of the whole cluster is in no namespace; StackRox does not look at it then.
+            EntityKind::Resource => subject.namespace().is_some_and(|namespace| !namespace.is_empty()),
+            EntityKind::Node => false,
         };
         if !namespaced {
             return cluster_label;
@@ -243,12 +249,12 @@ impl CompiledScope {
         if namespace.is_false() {
             return Truth::False;
         }
-        let label = match place {
-            Place::Workload => {
+        let label = match entity {
+            EntityKind::Workload => {
                 let labels = root.deployment.map(|deployment| &deployment.labels);
                 label_truth(&self.label, labels, Fact::Deployment)
             }
-            Place::Resource | Place::Node => Truth::True,
+            EntityKind::Resource | EntityKind::Node => Truth::True,
         };
         let namespace_label =
             label_truth(&self.namespace_label, subject.namespace_labels, Fact::NamespaceLabels);
@@ -269,8 +275,8 @@ fn label_truth<'a>(
     Truth::from(labels.any(|(key, value)| matches(&pattern.key, key) && matches(&pattern.value, value)))
 }
 
-impl Place {
-    /// The place of what happened.
+impl EntityKind {
+    /// The kind of entity that something happened to.
     pub(crate) fn of(root: &Root<'_>) -> Self {
         match root.subject.occurrence {
             Occurrence::Audit(_) => Self::Resource,

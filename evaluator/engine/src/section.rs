@@ -13,12 +13,12 @@ use lictor_wire::Evidence;
 use lictor_wire::policy::FilteredContainerType;
 
 use crate::criterion::{Criterion, Family};
-use crate::evidence::{Trail, found};
+use crate::evidence::{Location, found};
 use crate::predicate::Predicate;
 use crate::truth::Truth;
 use crate::view::{Element, Elements, Level, View};
 
-/// A section ready to be asked.
+/// A section ready to be evaluated.
 #[derive(Debug)]
 pub(crate) struct Section {
     /// Its index in the policy.
@@ -50,16 +50,16 @@ pub(crate) struct Group {
     pub(crate) wanted: String,
 }
 
-/// An element and what it lies in, up to the root.
+/// An element and what it is in, up to the root.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Way<'w, 'a> {
+pub(crate) struct Path<'w, 'a> {
     pub(crate) element: Element<'a>,
     pub(crate) above: Option<&'w Self>,
 }
 
-/// What a section is asked with.
+/// What a section is evaluated with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asking<'v, 'a> {
+pub(crate) struct EvaluationContext<'v, 'a> {
     pub(crate) view: &'v View<'a>,
     pub(crate) skipped: &'v [FilteredContainerType],
     pub(crate) now: Timestamp,
@@ -80,8 +80,8 @@ impl Section {
     }
 
     /// Whether the section holds.
-    pub(crate) fn truth<'a>(&self, asking: Asking<'_, 'a>) -> Truth<'a> {
-        self.root.satisfied_by(asking, asking.view.root())
+    pub(crate) fn truth<'a>(&self, context: EvaluationContext<'_, 'a>) -> Truth<'a> {
+        self.root.satisfied_by(context, context.view.root())
     }
 
     /// Whether what the section says about the process itself may hold, whatever container it is in.
@@ -90,17 +90,17 @@ impl Section {
             |group: &&Arc<Group>| matches!(group.criterion.family, Family::Process | Family::ProcessBaseline);
         let groups = self.root.all_groups().into_iter().filter(about_process).cloned().collect();
         let alone = View::of_process(view);
-        let asking = Asking { view: &alone, skipped: &[], now };
-        !Self::new(self.index, String::new(), groups, false).truth(asking).is_false()
+        let context = EvaluationContext { view: &alone, skipped: &[], now };
+        !Self::new(self.index, String::new(), groups, false).truth(context).is_false()
     }
 
     /// What makes the section hold: every value of every element that takes part.
-    pub(crate) fn evidence(&self, asking: Asking<'_, '_>) -> Vec<Evidence> {
+    pub(crate) fn evidence(&self, context: EvaluationContext<'_, '_>) -> Vec<Evidence> {
         let mut evidence = Vec::new();
         self.walk(
-            asking,
-            |node, element| node.takes_part(asking, element).is_true(),
-            |groups, way| evidence.extend(groups.iter().map(|group| group.evidence(way))),
+            context,
+            |node, element| node.takes_part(context, element).is_true(),
+            |groups, path| evidence.extend(groups.iter().map(|group| group.evidence(path))),
         );
         evidence.sort();
         evidence.dedup();
@@ -111,17 +111,17 @@ impl Section {
     /// the groups that look at it.
     pub(crate) fn walk<'a>(
         &self,
-        asking: Asking<'_, 'a>,
+        context: EvaluationContext<'_, 'a>,
         enters: impl Fn(&Node, Element<'a>) -> bool,
-        mut visit: impl FnMut(&[Arc<Group>], &Way<'_, 'a>),
+        mut visit: impl FnMut(&[Arc<Group>], &Path<'_, 'a>),
     ) {
-        let start = Way { element: asking.view.root(), above: None };
-        self.root.walk(asking, &start, &enters, &mut visit);
+        let start = Path { element: context.view.root(), above: None };
+        self.root.walk(context, &start, &enters, &mut visit);
     }
 }
 
 impl Node {
-    /// The node of `level`, made along the way where it is not there yet.
+    /// The node of `level`, made where it is not there yet.
     fn descend(&mut self, level: Level, about_files: bool) -> &mut Self {
         let above = match level {
             Level::Process if about_files => Some(Level::Root),
@@ -143,42 +143,46 @@ impl Node {
         self.groups.iter().chain(self.children.iter().flat_map(Self::all_groups)).collect()
     }
 
-    fn satisfied_by<'a>(&self, asking: Asking<'_, 'a>, element: Element<'a>) -> Truth<'a> {
-        let here = self.groups.iter().map(|group| group.holds(asking.now, &element));
-        let below = self.children.iter().map(|child| child.exists_below(asking, element));
+    fn satisfied_by<'a>(&self, context: EvaluationContext<'_, 'a>, element: Element<'a>) -> Truth<'a> {
+        let here = self.groups.iter().map(|group| group.holds(context.now, &element));
+        let below = self.children.iter().map(|child| child.exists_below(context, element));
         Truth::all(here.chain(below))
     }
 
-    fn exists_below<'a>(&self, asking: Asking<'_, 'a>, parent: Element<'a>) -> Truth<'a> {
-        match asking.view.below(parent, self.level) {
+    fn exists_below<'a>(&self, context: EvaluationContext<'_, 'a>, parent: Element<'a>) -> Truth<'a> {
+        match context.view.below(parent, self.level) {
             Elements::Unknown(fact) => Truth::unknown(fact),
             Elements::Known(elements) => {
-                Truth::any(elements.into_iter().map(|element| self.takes_part(asking, element)))
+                Truth::any(elements.into_iter().map(|element| self.takes_part(context, element)))
             }
         }
     }
 
     /// Whether an element of this node's level is looked at and satisfies the node.
-    pub(crate) fn takes_part<'a>(&self, asking: Asking<'_, 'a>, element: Element<'a>) -> Truth<'a> {
-        match asking.admits(&element) {
+    pub(crate) fn takes_part<'a>(
+        &self,
+        context: EvaluationContext<'_, 'a>,
+        element: Element<'a>,
+    ) -> Truth<'a> {
+        match context.admits(&element) {
             Truth::False => Truth::False,
-            admitted => admitted.and(self.satisfied_by(asking, element)),
+            admitted => admitted.and(self.satisfied_by(context, element)),
         }
     }
 
     fn walk<'a>(
         &self,
-        asking: Asking<'_, 'a>,
-        way: &Way<'_, 'a>,
+        context: EvaluationContext<'_, 'a>,
+        path: &Path<'_, 'a>,
         enters: &impl Fn(&Self, Element<'a>) -> bool,
-        visit: &mut impl FnMut(&[Arc<Group>], &Way<'_, 'a>),
+        visit: &mut impl FnMut(&[Arc<Group>], &Path<'_, 'a>),
     ) {
-        visit(&self.groups, way);
+        visit(&self.groups, path);
         for child in &self.children {
-            let Elements::Known(elements) = asking.view.below(way.element, child.level) else { continue };
+            let Elements::Known(elements) = context.view.below(path.element, child.level) else { continue };
             for element in elements {
                 if enters(child, element) {
-                    child.walk(asking, &Way { element, above: Some(way) }, enters, visit);
+                    child.walk(context, &Path { element, above: Some(path) }, enters, visit);
                 }
             }
         }
@@ -188,21 +192,21 @@ impl Node {
 impl Group {
     /// Whether the group holds for one element.
     pub(crate) fn holds<'a>(&self, now: Timestamp, element: &Element<'a>) -> Truth<'a> {
-        self.predicate.holds(&self.criterion.leaf(element), now)
+        self.predicate.holds(&self.criterion.value(element), now)
     }
 
-    /// Why it holds for the element at the end of a way.
-    pub(crate) fn evidence(&self, way: &Way<'_, '_>) -> Evidence {
+    /// Why it holds for the element at the end of a path.
+    pub(crate) fn evidence(&self, path: &Path<'_, '_>) -> Evidence {
         Evidence {
             criterion: self.criterion.name.to_owned(),
             wanted: self.wanted.clone(),
-            found: found(&self.predicate, &self.criterion.leaf(&way.element)),
-            at: Trail::along(way).text(),
+            found: found(&self.predicate, &self.criterion.value(&path.element)),
+            at: Location::along(path).text(),
         }
     }
 }
 
-impl<'a> Asking<'_, 'a> {
+impl<'a> EvaluationContext<'_, 'a> {
     /// Whether the policy's evaluation filter lets the element be looked at.
     pub(crate) fn admits(&self, element: &Element<'a>) -> Truth<'a> {
         match element {

@@ -1,4 +1,4 @@
-//! The set of policies in force: compiled once, asked by every task.
+//! The set of policies in force: compiled once, shared by every task.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use lictor_wire::{FileOperation, PolicyId, ProcessAction, RequestOperation};
 
 use crate::explain::{Explanation, Outcome};
 use crate::findings::Findings;
-use crate::policy::{AskedPolicy, Class};
+use crate::policy::{CompiledPolicy, Target};
+use crate::prefilter::Index;
 use crate::problem::Problem;
 use crate::subject::{Occurrence, Subject};
 use crate::view::View;
-use crate::witness::Index;
 use crate::{audit, compile};
 
-/// Policies ready to be asked. Immutable; share it behind an `Arc`.
+/// Policies ready to be evaluated. Immutable; share it behind an `Arc`.
 #[derive(Debug, Default)]
 pub struct PolicySet {
-    /// The policies of each class, sorted by id.
-    classes: BTreeMap<Class, Vec<AskedPolicy>>,
+    /// The policies of each target, sorted by id.
+    targets: BTreeMap<Target, Vec<CompiledPolicy>>,
     /// The same policies, filed by what an event must have for them to match.
-    indexes: BTreeMap<Class, Index>,
+    indexes: BTreeMap<Target, Index>,
     policies: usize,
     parity: bool,
 }
@@ -30,7 +30,7 @@ pub struct PolicySet {
 /// How policies are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Judge as StackRox does even where this engine mends it; see [`crate::differences`].
+    /// Judge as StackRox does even where this engine fixes it; see [`crate::differences`].
     pub parity: bool,
 }
 
@@ -43,7 +43,7 @@ pub struct PolicyRevision {
     pub revision: u64,
 }
 
-/// The outcome of compiling: the policies that can be asked, and those that cannot.
+/// The outcome of compiling: the policies that can be evaluated, and those that cannot.
 #[derive(Debug)]
 pub struct Compiled {
     /// Those that can.
@@ -52,7 +52,7 @@ pub struct Compiled {
     pub refused: Vec<Refused>,
 }
 
-/// A policy that cannot be asked.
+/// A policy that does not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// Its id.
@@ -77,10 +77,10 @@ impl PolicySet {
         for PolicyRevision { policy, revision } in policies {
             match compile::compile(&policy, revision, options.parity) {
                 Ok(_) if policy.disabled => {}
-                Ok(asked) => {
+                Ok(compiled) => {
                     set.policies += 1;
-                    for asked in asked {
-                        set.classes.entry(asked.class).or_default().push(asked);
+                    for compiled in compiled {
+                        set.targets.entry(compiled.target).or_default().push(compiled);
                     }
                 }
                 Err(problems) => refused.push(Refused {
@@ -91,9 +91,9 @@ impl PolicySet {
                 }),
             }
         }
-        for (class, policies) in &mut set.classes {
+        for (target, policies) in &mut set.targets {
             policies.sort_by(|a, b| a.reference.id.cmp(&b.reference.id));
-            set.indexes.extend(Index::new(*class, policies).map(|index| (*class, index)));
+            set.indexes.extend(Index::new(*target, policies).map(|index| (*target, index)));
         }
         Compiled { set, refused }
     }
@@ -104,7 +104,7 @@ impl PolicySet {
         Self::default()
     }
 
-    /// How many policies can be asked.
+    /// How many policies it has.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.policies
@@ -119,65 +119,65 @@ impl PolicySet {
     /// Asks every policy that `subject` concerns. Whatever is relative to the present is relative to `now`.
     #[must_use]
     pub fn judge(&self, subject: &Subject<'_>, now: Timestamp) -> Findings {
-        let class = class(subject);
+        let target = target(subject);
         let Some((policies, index)) =
-            class.and_then(|class| Some((self.classes.get(&class)?, self.indexes.get(&class)?)))
+            target.and_then(|target| Some((self.targets.get(&target)?, self.indexes.get(&target)?)))
         else {
             return self.judge_unfiltered(subject, now);
         };
         // In parity a process of a container nobody knows is a failure of every policy.
         if self.parity
-            && class == Some(Class::Process)
+            && target == Some(Target::Process)
             && View::new(subject, self.parity).process_is_lost(&[])
         {
             return self.judge_unfiltered(subject, now);
         }
         let candidates = index.candidates(subject, now);
         let candidates = candidates.iter().filter_map(|candidate| policies.get(candidate));
-        self.ask(candidates, subject, now)
+        self.evaluate(candidates, subject, now)
     }
 
     /// As [`PolicySet::judge`], without the prefilter that passes over policies that cannot match. The findings are the
     /// same and take longer; for measuring the prefilter and for proving that it changes nothing.
     #[must_use]
     pub fn judge_unfiltered(&self, subject: &Subject<'_>, now: Timestamp) -> Findings {
-        self.ask(self.concerned(subject), subject, now)
+        self.evaluate(self.concerned(subject), subject, now)
     }
 
     /// Whether some policy may have something to say about an event, whatever its workload, images and labels are.
     /// When none has, [`PolicySet::judge`] finds nothing with any of them, and the caller need not look them up.
     #[must_use]
     pub fn may_concern(&self, subject: &Subject<'_>, now: Timestamp) -> bool {
-        let Some(class) = class(subject) else { return false };
-        match self.indexes.get(&class) {
+        let Some(target) = target(subject) else { return false };
+        match self.indexes.get(&target) {
             Some(index) if !self.parity => index.candidates(subject, now).any(),
-            _ => self.classes.contains_key(&class),
+            _ => self.targets.contains_key(&target),
         }
     }
 
     /// Explains what a policy makes of a subject; `None` when the set does not hold it.
     #[must_use]
     pub fn explain(&self, id: &PolicyId, subject: &Subject<'_>, now: Timestamp) -> Option<Explanation> {
-        if let Some(asked) = self.concerned(subject).find(|asked| asked.reference.id == *id) {
-            return Some(asked.explain(&View::new(subject, self.parity), now));
+        if let Some(compiled) = self.concerned(subject).find(|compiled| compiled.reference.id == *id) {
+            return Some(compiled.explain(&View::new(subject, self.parity), now));
         }
-        let asked = self.classes.values().flatten().find(|asked| asked.reference.id == *id)?;
+        let compiled = self.targets.values().flatten().find(|compiled| compiled.reference.id == *id)?;
         Some(Explanation {
-            policy: asked.reference.clone(),
+            policy: compiled.reference.clone(),
             outcome: Outcome::DoesNotHold,
-            not_asked: format!("the policy is about {}", asked.class.describe()),
+            not_asked: format!("the policy is about {}", compiled.target.describe()),
             sections: Vec::new(),
         })
     }
 
-    /// The policies of the subject's class.
-    fn concerned(&self, subject: &Subject<'_>) -> impl Iterator<Item = &AskedPolicy> {
-        class(subject).and_then(|class| self.classes.get(&class)).into_iter().flatten()
+    /// The policies of the subject's target.
+    fn concerned(&self, subject: &Subject<'_>) -> impl Iterator<Item = &CompiledPolicy> {
+        target(subject).and_then(|target| self.targets.get(&target)).into_iter().flatten()
     }
 
-    fn ask<'p>(
+    fn evaluate<'p>(
         &self,
-        policies: impl Iterator<Item = &'p AskedPolicy>,
+        policies: impl Iterator<Item = &'p CompiledPolicy>,
         subject: &Subject<'_>,
         now: Timestamp,
     ) -> Findings {
@@ -188,7 +188,7 @@ impl PolicySet {
         }
         let view = View::new(subject, self.parity);
         for policy in policies {
-            policy.ask(&view, now, &mut findings);
+            policy.evaluate(&view, now, &mut findings);
         }
         // StackRox stops at the first error and says nothing about the event at all.
         if self.parity && !findings.failures.is_empty() {
@@ -200,36 +200,36 @@ impl PolicySet {
 }
 
 /// Which policies something concerns; `None` when no policy can be about it.
-fn class(subject: &Subject<'_>) -> Option<Class> {
+fn target(subject: &Subject<'_>) -> Option<Target> {
     let in_workload = subject.pod().is_some() || subject.deployment.is_some();
     match subject.occurrence {
-        Occurrence::Deployment => Some(Class::Deploy),
+        Occurrence::Deployment => Some(Target::Deploy),
         Occurrence::Process(event) => {
-            (in_workload && event.action == ProcessAction::Exec).then_some(Class::Process)
+            (in_workload && event.action == ProcessAction::Exec).then_some(Target::Process)
         }
-        Occurrence::Network(_) => in_workload.then_some(Class::Network),
+        Occurrence::Network(_) => in_workload.then_some(Target::Network),
         // StackRox's sensor reports no reads, so no policy is written with them in mind.
         Occurrence::File(event) if event.operation == FileOperation::Read => None,
-        Occurrence::File(_) => Some(if in_workload { Class::File } else { Class::NodeFile }),
-        Occurrence::Audit(event) => audit::is_judged(event).then_some(Class::Audit),
+        Occurrence::File(_) => Some(if in_workload { Target::File } else { Target::NodeFile }),
+        Occurrence::Audit(event) => audit::is_judged(event).then_some(Target::Audit),
         Occurrence::Request(event) => match event.operation {
             RequestOperation::Exec | RequestOperation::Attach | RequestOperation::PortForward => {
-                Some(Class::PodCommand)
+                Some(Target::PodCommand)
             }
             RequestOperation::Create | RequestOperation::Update => {
                 let workload = subject.deployment.is_some() || event.deployment.is_some();
-                workload.then_some(Class::Deploy)
+                workload.then_some(Target::Deploy)
             }
             RequestOperation::Delete => None,
         },
-        Occurrence::Image(_) => Some(Class::Build),
+        Occurrence::Image(_) => Some(Target::Build),
     }
 }
 
 /// The stage something belongs to, whether or not a policy can be about it.
 fn stage(subject: &Subject<'_>) -> LifecycleStage {
-    match (class(subject), subject.occurrence) {
-        (Some(class), _) => class.stage(),
+    match (target(subject), subject.occurrence) {
+        (Some(target), _) => target.stage(),
         (None, Occurrence::Request(_)) => LifecycleStage::Deploy,
         (None, _) => LifecycleStage::Runtime,
     }

@@ -42,14 +42,14 @@ pub enum Occurrence<'a> {
     File(&'a FileEvent),
     /// The API server recorded a request.
     Audit(&'a AuditEvent),
-    /// The API server asks about a request. One for a workload is judged as that workload; put it in the subject.
+    /// The API server has a request reviewed. One for a workload is judged as that workload; put it in the subject.
     Request(&'a RequestEvent),
     /// An image is judged by itself, before it is deployed.
     Image(&'a ImageFacts),
 }
 
 impl<'a> Occurrence<'a> {
-    /// What a body tells of by itself; `None` for one that is about a workload or an image, or is not judged.
+    /// What a body is about by itself; `None` for one that is about a workload or an image, or is not judged.
     #[must_use]
     pub fn of(data: &'a EventData) -> Option<Self> {
         match data {

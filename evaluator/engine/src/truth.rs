@@ -9,7 +9,7 @@ pub(crate) enum Truth<'a> {
     False,
     /// It holds, whatever the missing facts are.
     True,
-    /// It hangs on these facts; each may stand more than once.
+    /// It depends on these facts; each may be named more than once.
     Unknown(Vec<Fact<'a>>),
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum Fact<'a> {
 }
 
 impl<'a> Truth<'a> {
-    /// Unknown for want of one fact.
+    /// Unknown because one fact is missing.
     pub(crate) fn unknown(fact: Fact<'a>) -> Self {
         Self::Unknown(vec![fact])
     }
@@ -66,12 +66,12 @@ impl<'a> Truth<'a> {
         }
     }
 
-    /// All hold; stops asking at the first that does not.
+    /// All hold; stops at the first that does not.
     pub(crate) fn all(truths: impl IntoIterator<Item = Self>) -> Self {
         Self::decided_by(false, truths)
     }
 
-    /// Some holds; stops asking at the first that does.
+    /// Some holds; stops at the first that does.
     pub(crate) fn any(truths: impl IntoIterator<Item = Self>) -> Self {
         Self::decided_by(true, truths)
     }

@@ -105,7 +105,7 @@ pub(crate) struct LayerView<'a> {
     pub(crate) value: &'a str,
 }
 
-/// A subject ready to be asked: the tree's root and its containers.
+/// A subject ready to be evaluated: the tree's root and its containers.
 #[derive(Debug, Clone)]
 pub(crate) struct View<'a> {
     pub(crate) root: Root<'a>,
@@ -334,7 +334,7 @@ impl<'a> ContainerView<'a> {
 
 impl<'a> LayerView<'a> {
     /// The line as it was recorded; and as it was written, where BuildKit recorded it with its shell before it and
-    /// its mark behind it, unless StackRox's view is asked for, which has the recorded one alone.
+    /// its mark behind it, unless in parity: StackRox has the recorded one alone.
     fn of(layer: &'a ImageLayer, parity: bool) -> impl Iterator<Item = Self> {
         let recorded = Self { instruction: &layer.instruction, value: &layer.value };
         let written = recorded.value.strip_suffix(BUILDKIT_MARK).filter(|_| !parity).map(|value| {

@@ -4,13 +4,13 @@ use lictor_wire::policy::{BooleanOperator, EventSource, Group as PolicyGroup};
 
 use crate::criterion::{Allows, Criterion, Operator, names};
 use crate::evidence::wanted;
-use crate::predicate::{DropRule, Predicate, Test};
-use crate::problem::{ProblemCode, Problems, nearest};
-use crate::section::Group;
-use crate::value::{
+use crate::matcher::{
     AgeMatcher, BoolMatcher, CompositeMatcher, EnumMatcher, FloatMatcher, IntMatcher, PairMatcher, PathGlob,
     TextMatcher, UintMatcher, ValueError,
 };
+use crate::predicate::{DropRule, Predicate, Test};
+use crate::problem::{ProblemCode, Problems, nearest};
+use crate::section::Group;
 
 /// Compiles a group; `None` when something is wrong with it, which is then among `problems`.
 pub(super) fn compile(
@@ -122,8 +122,8 @@ fn test(operator: Operator, value: &str, parity: bool) -> Result<Option<Test>, V
         ),
         Operator::Propagation => {
             // Policies spell it without underscores; mounts do not.
-            let mended = !parity && value.eq_ignore_ascii_case("HOSTTOCONTAINER");
-            let value = if mended { "HOST_TO_CONTAINER" } else { value };
+            let fixed = !parity && value.eq_ignore_ascii_case("HOSTTOCONTAINER");
+            let value = if fixed { "HOST_TO_CONTAINER" } else { value };
             Test::Enum(EnumMatcher::parse(value, names::MOUNT_PROPAGATIONS)?)
         }
         Operator::Bool => Test::Bool(BoolMatcher::parse(value)?),

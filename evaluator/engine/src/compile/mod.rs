@@ -1,6 +1,6 @@
-//! From a policy to what can be asked.
+//! From a policy to what can be evaluated.
 //!
-//! Everything that is wrong is collected; a policy with any problem is not asked at all, since half a policy is
+//! Everything that is wrong is collected; a policy with any problem is not evaluated at all, since half a policy is
 //! another policy.
 
 mod fields;
@@ -13,17 +13,17 @@ use lictor_wire::PolicyRef;
 use lictor_wire::policy::{EventSource, LifecycleStage, Policy};
 
 use crate::criterion::Family;
-use crate::policy::{AskedPolicy, Class};
+use crate::policy::{CompiledPolicy, Target};
 use crate::problem::{Problem, ProblemCode, Problems};
 use crate::scope::Applicability;
 use crate::section::{Group, Section};
 
-/// Compiles a policy: for each class it is asked about, the sections it is asked with.
+/// Compiles a policy: for each of its targets, the sections that are evaluated.
 pub(crate) fn compile(
     policy: &Policy,
     revision: u64,
     parity: bool,
-) -> Result<Vec<AskedPolicy>, Vec<Problem>> {
+) -> Result<Vec<CompiledPolicy>, Vec<Problem>> {
     let mut problems = Problems::default();
     let compiled = compile_into(policy, revision, parity, &mut problems);
     problems.into_result().map(|()| compiled)
@@ -37,7 +37,12 @@ pub(crate) fn check(policy: &Policy) -> Result<(), Vec<Problem>> {
     problems.into_result()
 }
 
-fn compile_into(policy: &Policy, revision: u64, parity: bool, problems: &mut Problems) -> Vec<AskedPolicy> {
+fn compile_into(
+    policy: &Policy,
+    revision: u64,
+    parity: bool,
+    problems: &mut Problems,
+) -> Vec<CompiledPolicy> {
     stages::check(policy, problems);
     let sections = compile_sections(policy, parity, problems);
     let reference = PolicyRef {
@@ -49,14 +54,14 @@ fn compile_into(policy: &Policy, revision: u64, parity: bool, problems: &mut Pro
     };
     let applicability = Arc::new(compile_applicability(policy, problems));
     let skipped = policy.evaluation_filter.as_ref().map_or(&[][..], |filter| &filter.skip_container_types);
-    let classes = classes(policy).into_iter();
-    classes
-        .map(|class| AskedPolicy {
+    let targets = targets(policy).into_iter();
+    targets
+        .map(|target| CompiledPolicy {
             reference: reference.clone(),
-            class,
-            sections: sections.iter().filter_map(|section| section.for_class(class)).collect(),
+            target,
+            sections: sections.iter().filter_map(|section| section.for_target(target)).collect(),
             applicability: Arc::clone(&applicability),
-            skipped: if class.uses_filter() { skipped.to_vec() } else { Vec::new() },
+            skipped: if target.uses_filter() { skipped.to_vec() } else { Vec::new() },
             actions: policy.enforcement_actions.clone(),
             parity,
         })
@@ -73,7 +78,7 @@ fn compile_applicability(policy: &Policy, problems: &mut Problems) -> Applicabil
     applicability
 }
 
-/// A section's groups, compiled once for all classes.
+/// A section's groups, compiled once for all targets.
 struct CompiledSection {
     index: usize,
     name: String,
@@ -121,32 +126,32 @@ fn compile_sections(policy: &Policy, parity: bool, problems: &mut Problems) -> V
     compiled
 }
 
-/// The classes a policy is asked about.
-fn classes(policy: &Policy) -> Vec<Class> {
-    let mut classes = Vec::new();
+/// The targets of a policy.
+fn targets(policy: &Policy) -> Vec<Target> {
+    let mut targets = Vec::new();
     for stage in LifecycleStage::ALL {
         if !policy.lifecycle_stages.contains(stage) {
             continue;
         }
-        classes.extend(match (stage, policy.event_source) {
-            (LifecycleStage::Build, _) => Some(Class::Build),
-            (LifecycleStage::Deploy, _) => Some(Class::Deploy),
-            (LifecycleStage::Runtime, EventSource::AuditLogEvent) => Some(Class::Audit),
-            (LifecycleStage::Runtime, EventSource::NodeEvent) => Some(Class::NodeFile),
-            (LifecycleStage::Runtime, EventSource::DeploymentEvent) => stages::runtime_class(policy),
+        targets.extend(match (stage, policy.event_source) {
+            (LifecycleStage::Build, _) => Some(Target::Build),
+            (LifecycleStage::Deploy, _) => Some(Target::Deploy),
+            (LifecycleStage::Runtime, EventSource::AuditLogEvent) => Some(Target::Audit),
+            (LifecycleStage::Runtime, EventSource::NodeEvent) => Some(Target::NodeFile),
+            (LifecycleStage::Runtime, EventSource::DeploymentEvent) => stages::runtime_target(policy),
             (LifecycleStage::Runtime, EventSource::NotApplicable) => None,
         });
     }
-    classes
+    targets
 }
 
-impl Class {
+impl Target {
     /// Whether the evaluation filter of a policy applies.
     const fn uses_filter(self) -> bool {
         matches!(self, Self::Deploy | Self::Process | Self::Network | Self::PodCommand | Self::File)
     }
 
-    /// Whether a section with criteria of these families is asked. A runtime policy's section without a runtime
+    /// Whether a section with criteria of these families is evaluated. A runtime policy's section without a runtime
     /// criterion is not.
     fn uses_section(self, mut families: impl Iterator<Item = Family>) -> bool {
         match self {
@@ -163,8 +168,8 @@ impl Class {
 }
 
 impl CompiledSection {
-    fn for_class(&self, class: Class) -> Option<Section> {
-        if !class.uses_section(self.groups.iter().map(|group| group.criterion.family)) {
+    fn for_target(&self, target: Target) -> Option<Section> {
+        if !target.uses_section(self.groups.iter().map(|group| group.criterion.family)) {
             return None;
         }
         let about_files = self.groups.iter().any(|group| group.criterion.family == Family::File);

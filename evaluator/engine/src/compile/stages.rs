@@ -4,7 +4,7 @@ use lictor_wire::policy::{EnforcementAction, EventSource, LifecycleStage, Policy
 
 use crate::criterion::reference::policy_of;
 use crate::criterion::{Criterion, Extra, Family};
-use crate::policy::Class;
+use crate::policy::Target;
 use crate::problem::{ProblemCode, Problems};
 
 /// Checks a whole policy.
@@ -140,7 +140,7 @@ fn check_runtime_kinds(policy: &Policy, problems: &mut Problems) {
     let request = has(&[Family::KubeRequest]);
     let network = has(&[Family::NetworkBaseline]);
     let kinds = [process || file, request, network].into_iter().filter(|present| *present).count();
-    // A misspelt criterion may be the one that is missed, and is told by itself.
+    // A misspelt criterion may be the one that is missed, and is reported by itself.
     let all_known = policy
         .policy_sections
         .iter()
@@ -180,19 +180,19 @@ fn check_runtime_kinds(policy: &Policy, problems: &mut Problems) {
     }
 }
 
-/// The class of a runtime policy about workloads.
-pub(super) fn runtime_class(policy: &Policy) -> Option<Class> {
-    let mut class = None;
+/// The target of a runtime policy about workloads.
+pub(super) fn runtime_target(policy: &Policy) -> Option<Target> {
+    let mut target = None;
     for family in policy.policy_sections.iter().flat_map(families) {
         match family {
-            Family::File => return Some(Class::File),
-            Family::Process | Family::ProcessBaseline => class = Some(Class::Process),
-            Family::NetworkBaseline => class = Some(Class::Network),
-            Family::KubeRequest => class = Some(Class::PodCommand),
+            Family::File => return Some(Target::File),
+            Family::Process | Family::ProcessBaseline => target = Some(Target::Process),
+            Family::NetworkBaseline => target = Some(Target::Network),
+            Family::KubeRequest => target = Some(Target::PodCommand),
             Family::Image | Family::Workload | Family::Audit => {}
         }
     }
-    class
+    target
 }
 
 /// Actions and filters that the policy can never use. Actions of stages it does not have are no problem: they are

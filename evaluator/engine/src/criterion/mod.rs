@@ -5,22 +5,22 @@
 //! criteria it can stand ([`Family`], [`Extra`]), and what a violation says ([`Sentence`]).
 
 mod extract;
-mod leaf;
 pub(crate) mod names;
 pub(crate) mod reference;
 mod sentence;
 mod table;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use lictor_wire::policy::{EventSource, LifecycleStage};
 use lictor_wire::{Vulnerability, VulnerabilityState};
 
-use crate::value::{EnumNames, Form};
+use crate::matcher::{EnumNames, Form};
 use crate::view::{Element, Level};
 pub(crate) use extract::Extract;
-pub(crate) use leaf::Leaf;
 pub(crate) use sentence::{Detail, Sentence};
+pub(crate) use value::Value;
 
 /// Criteria that people look for together.
 #[derive(Debug)]
@@ -197,19 +197,19 @@ impl Criterion {
     }
 
     /// The value it takes from an element.
-    pub(crate) fn leaf<'a>(&self, element: &Element<'a>) -> Leaf<'a> {
+    pub(crate) fn value<'a>(&self, element: &Element<'a>) -> Value<'a> {
         match element {
             Element::Vulnerability(vulnerability)
                 if self.extra.standing && !vulnerability_stands(vulnerability) =>
             {
-                Leaf::Missing
+                Value::Missing
             }
-            _ => self.extract.leaf(element),
+            _ => self.extract.value(element),
         }
     }
 }
 
-/// Rows are told apart by their names, of which each stands once.
+/// Names are unique.
 impl PartialEq for Criterion {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name

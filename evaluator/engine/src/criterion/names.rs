@@ -1,6 +1,6 @@
 //! The names that values of some criteria are chosen from, with StackRox's numbers where they are compared.
 
-use crate::value::{CAPABILITIES, EnumNames};
+use crate::matcher::{CAPABILITIES, EnumNames};
 
 /// Severities of vulnerabilities.
 pub(crate) const SEVERITIES: EnumNames =
@@ -30,7 +30,7 @@ pub(crate) const PERMISSION_LEVELS: EnumNames = &[
     ("CLUSTER_ADMIN", 5),
 ];
 
-/// The levels a policy can ask for.
+/// The levels a policy can name.
 pub(crate) const PERMISSION_VALUES: &[&str] =
     &["DEFAULT", "ELEVATED_IN_NAMESPACE", "ELEVATED_CLUSTER_WIDE", "CLUSTER_ADMIN"];
 

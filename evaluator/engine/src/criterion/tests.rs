@@ -40,9 +40,9 @@ fn every_row_says_what_it_found() {
         let whole = matches!(criterion.level(), Level::Root | Level::Container);
         let event = criterion.family.is_runtime();
         match criterion.sentence {
-            Sentence::Event => assert!(event, "{name} is about what happened"),
+            Sentence::Event => assert!(event, "{name} is not about what happened and needs a sentence of its own"),
             Sentence::Element | Sentence::ElementWith(_) => {
-                assert!(!event && !whole, "{name} is about something that has a sentence");
+                assert!(!event && !whole, "{name} is about nothing that has a sentence and needs its own");
             }
             Sentence::ImageName { part, empty } => {
                 assert_eq!(
@@ -120,7 +120,7 @@ fn criteria_that_rows_name_exist_and_go_with_them() {
     });
 }
 
-/// What only vulnerabilities, volumes and so on have is asked of nothing else.
+/// What only vulnerabilities or volumes have, only rows about them say.
 #[test]
 fn special_rules_are_where_they_mean_something() {
     each(|criterion| {

@@ -11,29 +11,30 @@ mod text;
 
 use lictor_wire::{ImageComponent, Port};
 
-use crate::criterion::{Detail, Leaf, Sentence};
-use crate::section::{Asking, Group, Section, Way};
+use crate::criterion::{Detail, Sentence, Value};
+use crate::section::{EvaluationContext, Group, Path, Section};
 use crate::view::{ContainerView, Element};
 
 /// The sentences of a section that holds. Where only linking as StackRox does it lets it hold (not `exact`), each
 /// criterion speaks for itself.
-pub(crate) fn of_section(section: &Section, asking: Asking<'_, '_>, exact: bool) -> Vec<String> {
+pub(crate) fn of_section(section: &Section, context: EvaluationContext<'_, '_>, exact: bool) -> Vec<String> {
     let mut sentences = Vec::new();
     section.walk(
-        asking,
+        context,
         |node, element| {
-            let part = if exact { node.takes_part(asking, element) } else { asking.admits(&element) };
+            let part = if exact { node.takes_part(context, element) } else { context.admits(&element) };
             part.is_true()
         },
-        |groups, way| {
-            let meets = |group: &&Group| exact || group.holds(asking.now, &way.element).is_true();
+        |groups, path| {
+            let meets = |group: &&Group| exact || group.holds(context.now, &path.element).is_true();
             let groups: Vec<&Group> = groups.iter().map(AsRef::as_ref).filter(meets).collect();
-            Matched { groups: &groups, element: way.element, within: Within::of(way) }.add_to(&mut sentences);
+            Matched { groups: &groups, element: path.element, within: Within::of(path) }
+                .add_to(&mut sentences);
         },
     );
     sentences.sort();
     sentences.dedup();
-    sentences.extend(event::sentence(&asking.view.root.subject));
+    sentences.extend(event::sentence(&context.view.root.subject));
     sentences
 }
 
@@ -55,9 +56,9 @@ struct Matched<'s, 'a> {
 // === impl Within ===
 
 impl<'a> Within<'a> {
-    fn of(way: &Way<'_, 'a>) -> Self {
-        let above = way.above.map(Self::of).unwrap_or_default();
-        match way.element {
+    fn of(path: &Path<'_, 'a>) -> Self {
+        let above = path.above.map(Self::of).unwrap_or_default();
+        match path.element {
             Element::Container(container) => Self { container: Some(container), ..above },
             Element::Component(component) => Self { component: Some(component), ..above },
             Element::Port(port) => Self { port: Some(port), ..above },
@@ -118,13 +119,13 @@ impl<'a> Matched<'_, 'a> {
         let mut of_image_name = Vec::new();
         let mut of_element = false;
         for group in self.groups {
-            let found = group.criterion.leaf(&self.element);
+            let found = group.criterion.value(&self.element);
             let value = text::value(&group.predicate, &found);
             let within = &self.within;
             match group.criterion.sentence {
                 Sentence::Always(text) => sentences.push(within.fill(text, &value)),
                 Sentence::YesNo(yes, no) => {
-                    sentences.push(within.fill(if found == Leaf::Bool(true) { yes } else { no }, &value));
+                    sentences.push(within.fill(if found == Value::Bool(true) { yes } else { no }, &value));
                 }
                 Sentence::ByName(text, words) => {
                     let words = words.iter().find(|(name, _)| *name == value);

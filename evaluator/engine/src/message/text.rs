@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::criterion::Leaf;
+use crate::criterion::Value;
 use crate::evidence;
 use crate::predicate::Predicate;
 
@@ -17,19 +17,19 @@ const LINE: usize = 32;
 const LABELS: usize = 3;
 
 /// A value that was found.
-pub(super) fn value(predicate: &Predicate, found: &Leaf<'_>) -> String {
+pub(super) fn value(predicate: &Predicate, found: &Value<'_>) -> String {
     match found {
-        Leaf::Float(found) => number(*found),
-        Leaf::Time(found) => time(*found),
-        Leaf::Map(found) => labels(found, |key, value| predicate.is_met_by_entry(key, value)),
-        Leaf::List(_) => list(&items(predicate, found)),
+        Value::Float(found) => number(*found),
+        Value::Time(found) => time(*found),
+        Value::Map(found) => labels(found, |key, value| predicate.is_met_by_entry(key, value)),
+        Value::List(_) => list(&items(predicate, found)),
         found => evidence::found(predicate, found),
     }
 }
 
 /// The items of a list that was found: those that met the policy, else all; sorted.
-pub(super) fn items(predicate: &Predicate, found: &Leaf<'_>) -> Vec<String> {
-    let Leaf::List(found) = found else { return Vec::new() };
+pub(super) fn items(predicate: &Predicate, found: &Value<'_>) -> Vec<String> {
+    let Value::List(found) = found else { return Vec::new() };
     let met: Vec<&str> = found.iter().copied().filter(|item| predicate.is_met_by_item(item)).collect();
     let shown = if met.is_empty() { found } else { &met };
     let mut items: Vec<String> = shown.iter().map(|item| (*item).to_owned()).collect();

@@ -2,7 +2,7 @@
 
 use lictor_wire::{Ancestor, FileOperation, ProcessEvent, RequestOperation, UserInfo};
 
-use super::Leaf;
+use super::Value;
 use crate::audit;
 use crate::subject::Occurrence;
 use crate::truth::Fact;
@@ -10,50 +10,50 @@ use crate::view::{ContainerView, Root};
 
 // === processes ===
 
-pub(in crate::criterion) fn process_name(process: &ProcessEvent) -> Leaf<'_> {
-    Leaf::Text(&process.name)
+pub(in crate::criterion) fn process_name(process: &ProcessEvent) -> Value<'_> {
+    Value::Text(&process.name)
 }
 
-pub(in crate::criterion) fn process_arguments(process: &ProcessEvent) -> Leaf<'_> {
+pub(in crate::criterion) fn process_arguments(process: &ProcessEvent) -> Value<'_> {
     if process.truncated {
-        Leaf::CutText(&process.args, Fact::ProcessArguments)
+        Value::CutText(&process.args, Fact::ProcessArguments)
     } else {
-        Leaf::Text(&process.args)
+        Value::Text(&process.args)
     }
 }
 
-pub(in crate::criterion) fn process_uid(process: &ProcessEvent) -> Leaf<'_> {
-    process.uid.map_or(Leaf::Unknown(Fact::ProcessUser), |uid| Leaf::Uint(u64::from(uid)))
+pub(in crate::criterion) fn process_uid(process: &ProcessEvent) -> Value<'_> {
+    process.uid.map_or(Value::Unknown(Fact::ProcessUser), |uid| Value::Uint(u64::from(uid)))
 }
 
-pub(in crate::criterion) fn ancestor_path(ancestor: &Ancestor) -> Leaf<'_> {
-    Leaf::Text(&ancestor.exec_file_path)
+pub(in crate::criterion) fn ancestor_path(ancestor: &Ancestor) -> Value<'_> {
+    Value::Text(&ancestor.exec_file_path)
 }
 
 // === baselines ===
 
 /// Whether the process that ran in the container departs from the locked baseline.
-pub(in crate::criterion) fn unexpected_process<'a>(container: &ContainerView<'a>) -> Leaf<'a> {
+pub(in crate::criterion) fn unexpected_process<'a>(container: &ContainerView<'a>) -> Value<'a> {
     match (container.process, container.deviates) {
-        (None, _) => Leaf::Missing,
-        (Some(_), Some(deviates)) => Leaf::Bool(deviates),
-        (Some(_), None) => Leaf::Unknown(Fact::Baseline),
+        (None, _) => Value::Missing,
+        (Some(_), Some(deviates)) => Value::Bool(deviates),
+        (Some(_), None) => Value::Unknown(Fact::Baseline),
     }
 }
 
 /// Whether the connection departs from the locked baseline.
-pub(in crate::criterion) fn unexpected_flow<'a>(root: &Root<'a>) -> Leaf<'a> {
-    let Occurrence::Network(_) = root.subject.occurrence else { return Leaf::Missing };
-    root.subject.deviates.map_or(Leaf::Unknown(Fact::Baseline), Leaf::Bool)
+pub(in crate::criterion) fn unexpected_flow<'a>(root: &Root<'a>) -> Value<'a> {
+    let Occurrence::Network(_) = root.subject.occurrence else { return Value::Missing };
+    root.subject.deviates.map_or(Value::Unknown(Fact::Baseline), Value::Bool)
 }
 
 // === files ===
 
 /// The four paths of a file event: actual and effective, before and after a rename. One that is not there is empty.
-pub(in crate::criterion) fn file_paths<'a>(root: &Root<'a>) -> Leaf<'a> {
-    let Occurrence::File(event) = root.subject.occurrence else { return Leaf::Missing };
+pub(in crate::criterion) fn file_paths<'a>(root: &Root<'a>) -> Value<'a> {
+    let Occurrence::File(event) = root.subject.occurrence else { return Value::Missing };
     let moved = event.moved.as_ref();
-    Leaf::List(vec![
+    Value::List(vec![
         &event.file.actual,
         &event.file.effective,
         moved.map_or("", |moved| &moved.actual),
@@ -61,10 +61,10 @@ pub(in crate::criterion) fn file_paths<'a>(root: &Root<'a>) -> Leaf<'a> {
     ])
 }
 
-pub(in crate::criterion) fn file_operation<'a>(root: &Root<'a>) -> Leaf<'a> {
-    let Occurrence::File(event) = root.subject.occurrence else { return Leaf::Missing };
-    Leaf::Text(match event.operation {
-        FileOperation::Unknown => return Leaf::Unknown(Fact::FileOperation),
+pub(in crate::criterion) fn file_operation<'a>(root: &Root<'a>) -> Value<'a> {
+    let Occurrence::File(event) = root.subject.occurrence else { return Value::Missing };
+    Value::Text(match event.operation {
+        FileOperation::Unknown => return Value::Unknown(Fact::FileOperation),
         FileOperation::Read => "READ",
         FileOperation::Open => "OPEN",
         FileOperation::Create => "CREATE",
@@ -78,7 +78,7 @@ pub(in crate::criterion) fn file_operation<'a>(root: &Root<'a>) -> Leaf<'a> {
 
 // === requests to the API server ===
 
-/// The user who asked; never the one they impersonated.
+/// The user who made the request; never the one they impersonated.
 fn user<'a>(root: &Root<'a>) -> Option<&'a UserInfo> {
     match root.subject.occurrence {
         Occurrence::Audit(event) => Some(&event.user),
@@ -87,49 +87,49 @@ fn user<'a>(root: &Root<'a>) -> Option<&'a UserInfo> {
     }
 }
 
-pub(in crate::criterion) fn user_name<'a>(root: &Root<'a>) -> Leaf<'a> {
-    user(root).map_or(Leaf::Missing, |user| Leaf::Text(&user.username))
+pub(in crate::criterion) fn user_name<'a>(root: &Root<'a>) -> Value<'a> {
+    user(root).map_or(Value::Missing, |user| Value::Text(&user.username))
 }
 
-pub(in crate::criterion) fn user_groups<'a>(root: &Root<'a>) -> Leaf<'a> {
-    user(root).map_or(Leaf::Missing, |user| Leaf::list(&user.groups))
+pub(in crate::criterion) fn user_groups<'a>(root: &Root<'a>) -> Value<'a> {
+    user(root).map_or(Value::Missing, |user| Value::list(&user.groups))
 }
 
-pub(in crate::criterion) fn resource<'a>(root: &Root<'a>) -> Leaf<'a> {
+pub(in crate::criterion) fn resource<'a>(root: &Root<'a>) -> Value<'a> {
     match root.subject.occurrence {
         Occurrence::Audit(event) => audit::resource(event)
-            .map_or(Leaf::Missing, |resource| Leaf::Enum(resource.number(), resource.as_str())),
+            .map_or(Value::Missing, |resource| Value::Enum(resource.number(), resource.as_str())),
         Occurrence::Request(event) => match event.operation {
-            RequestOperation::Exec => Leaf::Enum(2, "PODS_EXEC"),
-            RequestOperation::PortForward => Leaf::Enum(3, "PODS_PORTFORWARD"),
-            RequestOperation::Attach => Leaf::Enum(10, "PODS_ATTACH"),
-            RequestOperation::Create | RequestOperation::Update | RequestOperation::Delete => Leaf::Missing,
+            RequestOperation::Exec => Value::Enum(2, "PODS_EXEC"),
+            RequestOperation::PortForward => Value::Enum(3, "PODS_PORTFORWARD"),
+            RequestOperation::Attach => Value::Enum(10, "PODS_ATTACH"),
+            RequestOperation::Create | RequestOperation::Update | RequestOperation::Delete => Value::Missing,
         },
-        _ => Leaf::Missing,
+        _ => Value::Missing,
     }
 }
 
-pub(in crate::criterion) fn verb<'a>(root: &Root<'a>) -> Leaf<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
-    audit::verb(event).map_or(Leaf::Missing, |verb| Leaf::Enum(verb.number(), verb.as_str()))
+pub(in crate::criterion) fn verb<'a>(root: &Root<'a>) -> Value<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    audit::verb(event).map_or(Value::Missing, |verb| Value::Enum(verb.number(), verb.as_str()))
 }
 
-pub(in crate::criterion) fn resource_name<'a>(root: &Root<'a>) -> Leaf<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
-    event.object_ref.as_ref().map_or(Leaf::Missing, |object| Leaf::Text(&object.name))
+pub(in crate::criterion) fn resource_name<'a>(root: &Root<'a>) -> Value<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    event.object_ref.as_ref().map_or(Value::Missing, |object| Value::Text(&object.name))
 }
 
-pub(in crate::criterion) fn user_agent<'a>(root: &Root<'a>) -> Leaf<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
-    Leaf::Text(&event.user_agent)
+pub(in crate::criterion) fn user_agent<'a>(root: &Root<'a>) -> Value<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    Value::Text(&event.user_agent)
 }
 
-pub(in crate::criterion) fn source_ips<'a>(root: &Root<'a>) -> Leaf<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
-    Leaf::list(&event.source_ips)
+pub(in crate::criterion) fn source_ips<'a>(root: &Root<'a>) -> Value<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    Value::list(&event.source_ips)
 }
 
-pub(in crate::criterion) fn impersonated<'a>(root: &Root<'a>) -> Leaf<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Leaf::Missing };
-    Leaf::Bool(event.impersonated_user.is_some())
+pub(in crate::criterion) fn impersonated<'a>(root: &Root<'a>) -> Value<'a> {
+    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    Value::Bool(event.impersonated_user.is_some())
 }

@@ -7,23 +7,23 @@ pub(super) mod workload;
 
 use lictor_wire::{Ancestor, EnvVar, Exposure, ImageComponent, Port, ProcessEvent, Volume, Vulnerability};
 
-use super::leaf::Leaf;
+use super::value::Value;
 use crate::view::{ContainerView, Element, LayerView, Level, Root};
 
 /// Takes a value from an element; the kind of element is the criterion's level in the tree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Extract {
-    Root(for<'a> fn(&Root<'a>) -> Leaf<'a>),
-    Container(for<'a> fn(&ContainerView<'a>) -> Leaf<'a>),
-    Env(for<'a> fn(&'a EnvVar) -> Leaf<'a>),
-    Volume(for<'a> fn(&'a Volume) -> Leaf<'a>),
-    Layer(for<'a> fn(&LayerView<'a>) -> Leaf<'a>),
-    Component(for<'a> fn(&'a ImageComponent) -> Leaf<'a>),
-    Vulnerability(for<'a> fn(&'a Vulnerability) -> Leaf<'a>),
-    Process(for<'a> fn(&'a ProcessEvent) -> Leaf<'a>),
-    Ancestor(for<'a> fn(&'a Ancestor) -> Leaf<'a>),
-    Port(for<'a> fn(&'a Port) -> Leaf<'a>),
-    Exposure(for<'a> fn(&'a Exposure) -> Leaf<'a>),
+    Root(for<'a> fn(&Root<'a>) -> Value<'a>),
+    Container(for<'a> fn(&ContainerView<'a>) -> Value<'a>),
+    Env(for<'a> fn(&'a EnvVar) -> Value<'a>),
+    Volume(for<'a> fn(&'a Volume) -> Value<'a>),
+    Layer(for<'a> fn(&LayerView<'a>) -> Value<'a>),
+    Component(for<'a> fn(&'a ImageComponent) -> Value<'a>),
+    Vulnerability(for<'a> fn(&'a Vulnerability) -> Value<'a>),
+    Process(for<'a> fn(&'a ProcessEvent) -> Value<'a>),
+    Ancestor(for<'a> fn(&'a Ancestor) -> Value<'a>),
+    Port(for<'a> fn(&'a Port) -> Value<'a>),
+    Exposure(for<'a> fn(&'a Exposure) -> Value<'a>),
 }
 
 impl Extract {
@@ -45,7 +45,7 @@ impl Extract {
     }
 
     /// The value; null for an element of another level.
-    pub(crate) fn leaf<'a>(self, element: &Element<'a>) -> Leaf<'a> {
+    pub(crate) fn value<'a>(self, element: &Element<'a>) -> Value<'a> {
         match (self, element) {
             (Self::Root(take), Element::Root(root)) => take(root),
             (Self::Container(take), Element::Container(container)) => take(container),
@@ -58,7 +58,7 @@ impl Extract {
             (Self::Ancestor(take), Element::Ancestor(ancestor)) => take(ancestor),
             (Self::Port(take), Element::Port(port)) => take(port),
             (Self::Exposure(take), Element::Exposure(exposure)) => take(exposure),
-            _ => Leaf::Missing,
+            _ => Value::Missing,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::criterion::Extract::Root;
 use crate::criterion::Sentence::Event;
 use crate::criterion::extract::event;
 use crate::criterion::{Criterion, CriterionGroup, Extra, Family, Operator, names};
-use crate::value::Form;
+use crate::matcher::Form;
 
 pub(super) static COMMANDS: CriterionGroup = CriterionGroup {
     title: "User issued commands",
@@ -32,7 +32,7 @@ pub(super) static COMMANDS: CriterionGroup = CriterionGroup {
         },
         Criterion {
             name: "Kubernetes User Name",
-            about: "the user who asked, not one they impersonated",
+            about: "the user who made the request, not one they impersonated",
             family: Family::KubeRequest,
             extract: Root(event::user_name),
             operator: Operator::TextMatcher,
@@ -43,7 +43,7 @@ pub(super) static COMMANDS: CriterionGroup = CriterionGroup {
         },
         Criterion {
             name: "Kubernetes User Groups",
-            about: "the groups of the user who asked",
+            about: "the groups of the user who made the request",
             family: Family::KubeRequest,
             extract: Root(event::user_groups),
             operator: Operator::TextMatcher,
@@ -60,7 +60,7 @@ pub(super) static AUDIT_LOG: CriterionGroup = CriterionGroup {
     criteria: &[
         Criterion {
             name: "Kubernetes API Verb",
-            about: "what was asked for",
+            about: "what the request does",
             family: Family::Audit,
             extract: Root(event::verb),
             operator: Operator::Enum(names::VERBS),
@@ -71,7 +71,7 @@ pub(super) static AUDIT_LOG: CriterionGroup = CriterionGroup {
         },
         Criterion {
             name: "Kubernetes Resource Name",
-            about: "the name of the object that was asked about",
+            about: "the name of the object that the request is about",
             family: Family::Audit,
             extract: Root(event::resource_name),
             operator: Operator::TextMatcher,
@@ -82,7 +82,7 @@ pub(super) static AUDIT_LOG: CriterionGroup = CriterionGroup {
         },
         Criterion {
             name: "User Agent",
-            about: "the program that asked, as it calls itself",
+            about: "the program that made the request, as it calls itself",
             family: Family::Audit,
             extract: Root(event::user_agent),
             operator: Operator::TextMatcher,

@@ -5,7 +5,7 @@ use crate::criterion::Extract::{Container, Env};
 use crate::criterion::Sentence::{Always, ByCount, ByName, Element, YesNo};
 use crate::criterion::extract::container;
 use crate::criterion::{Criterion, CriterionGroup, DataField, Extra, Family, Operator, names};
-use crate::value::{CAPABILITIES, Form};
+use crate::matcher::{CAPABILITIES, Form};
 
 pub(super) static CONFIGURATION: CriterionGroup = CriterionGroup {
     title: "Container configuration",

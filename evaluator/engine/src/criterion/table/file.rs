@@ -7,7 +7,7 @@ use crate::criterion::Extract::Root;
 use crate::criterion::Sentence::Event;
 use crate::criterion::extract::event;
 use crate::criterion::{Criterion, CriterionGroup, Extra, Family, Operator, names};
-use crate::value::Form;
+use crate::matcher::Form;
 
 pub(super) static ACTIVITY: CriterionGroup = CriterionGroup {
     title: "File activity",

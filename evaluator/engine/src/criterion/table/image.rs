@@ -5,7 +5,7 @@ use crate::criterion::Extract::{Component, Container, Layer, Vulnerability};
 use crate::criterion::Sentence::{Always, ByCount, Element, ElementWith, ImageName, YesNo};
 use crate::criterion::extract::image;
 use crate::criterion::{Criterion, CriterionGroup, DataField, Detail, Extra, Family, Operator, names};
-use crate::value::Form;
+use crate::matcher::Form;
 
 pub(super) static REGISTRY: CriterionGroup = CriterionGroup {
     title: "Image registry",

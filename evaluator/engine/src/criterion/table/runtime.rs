@@ -5,7 +5,7 @@ use crate::criterion::Extract::{Ancestor, Container, Process, Root};
 use crate::criterion::Sentence::{Event, YesNo};
 use crate::criterion::extract::event;
 use crate::criterion::{Criterion, CriterionGroup, Extra, Family, Operator};
-use crate::value::Form;
+use crate::matcher::Form;
 
 pub(super) static PROCESSES: CriterionGroup = CriterionGroup {
     title: "Process activity",

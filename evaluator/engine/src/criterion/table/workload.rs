@@ -5,7 +5,7 @@ use crate::criterion::Extract::{Exposure, Port, Root, Volume};
 use crate::criterion::Sentence::{Always, ByName, Element, ElementWith, YesNo};
 use crate::criterion::extract::{container, workload};
 use crate::criterion::{Criterion, CriterionGroup, DataField, Detail, Extra, Family, Operator, names};
-use crate::value::Form;
+use crate::matcher::Form;
 
 pub(super) static METADATA: CriterionGroup = CriterionGroup {
     title: "Deployment metadata",

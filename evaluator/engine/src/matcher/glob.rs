@@ -246,7 +246,7 @@ impl Flat {
     }
 
     /// Walks path and tokens side by side. Where they part, the last run takes one more character, or, if that is a
-    /// slash, the last segments take one more. Earlier ones are not asked again: what they could take, the last one can
+    /// slash, the last segments take one more. Earlier ones are not tried again: what they could take, the last one can
     /// take as well. Only where a class takes a slash a match can be missed so, and doublestar misses it too.
     fn matches(&self, path: &str) -> bool {
         let mut at = 0;

@@ -7,8 +7,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use super::bits::Candidates;
 use super::condition::Condition;
 use super::fold::fold_into;
-use crate::criterion::{Criterion, Leaf};
-use crate::value::join_parts;
+use crate::criterion::{Criterion, Value};
+use crate::matcher::join_parts;
 
 /// The most bytes of literals that are compiled to the fastest kind of search. It takes some 300 bytes for each.
 const MAX_FAST: usize = 1 << 15;
@@ -133,14 +133,14 @@ impl Field {
     }
 
     /// Adds those whom a value of the field lets through. The buffers are written over.
-    pub(super) fn search(&self, leaf: &Leaf<'_>, buffers: &mut Buffers, found: &mut Candidates) {
+    pub(super) fn search(&self, value: &Value<'_>, buffers: &mut Buffers, found: &mut Candidates) {
         let Buffers { folded, row } = buffers;
-        match leaf {
-            Leaf::Missing => {}
-            Leaf::Text(text) => self.search_text(text, folded, found),
-            Leaf::List(texts) => texts.iter().for_each(|text| self.search_text(text, folded, found)),
-            Leaf::Uint(number) => self.search_text(&number.to_string(), folded, found),
-            Leaf::Parts { parts, .. } => {
+        match value {
+            Value::Missing => {}
+            Value::Text(text) => self.search_text(text, folded, found),
+            Value::List(texts) => texts.iter().for_each(|text| self.search_text(text, folded, found)),
+            Value::Uint(number) => self.search_text(&number.to_string(), folded, found),
+            Value::Parts { parts, .. } => {
                 join_parts(parts, row);
                 self.search_text(row, folded, found);
             }

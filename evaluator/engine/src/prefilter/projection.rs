@@ -15,7 +15,7 @@ use crate::criterion::Criterion;
 use crate::subject::{Occurrence, Subject};
 use crate::view::Level;
 
-// Every field of every event is set here by name, to something else than its default: the compiler asks for a new
+// Every field of every event is set here by name, to something else than its default: the compiler demands a new
 // field, and a criterion that reads one which the projection lacks finds something else in the projection.
 
 fn pod() -> PodRef {
@@ -151,7 +151,7 @@ fn bodies() -> [EventData; 4] {
     ]
 }
 
-/// What a criterion takes from an event, in words; `None` when it asks for more than the event.
+/// What a criterion takes from an event, in words; `None` when it needs more than the event.
 fn taken(criterion: &Criterion, cluster: &ClusterId, data: &EventData) -> Option<Vec<String>> {
     let subject = Subject {
         cluster,
@@ -164,7 +164,7 @@ fn taken(criterion: &Criterion, cluster: &ClusterId, data: &EventData) -> Option
     };
     let mut taken = Vec::new();
     of_event(criterion.level(), &subject, &mut |element| {
-        taken.push(format!("{:?}", criterion.leaf(&element)));
+        taken.push(format!("{:?}", criterion.value(&element)));
     })
     .then_some(taken)
 }
@@ -207,7 +207,7 @@ fn the_projection_has_everything_that_criteria_read_of_an_event() {
             }
         }
     }
-    // Each found something in some event, so each was compared; but for what is asked of a container.
+    // Each found something in some event, so each was compared; but for what is read of a container.
     for criterion in runtime().filter(|criterion| criterion.level() != Level::Container) {
         assert!(found.contains(&criterion.name), "no event here has what `{}` reads", criterion.name);
     }

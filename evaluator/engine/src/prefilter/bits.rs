@@ -2,7 +2,7 @@
 
 use std::iter;
 
-/// Which policies have to be asked, by their place among those of their class.
+/// Which policies have to be evaluated, by their place among those of their target.
 #[derive(Debug)]
 pub(crate) struct Candidates {
     words: Vec<u64>,

@@ -1,18 +1,18 @@
-//! Finding the policies that may have something to say about an event.
+//! The prefilter: finds the policies that may have something to say about an event.
 //!
-//! Asking a thousand policies about every event is a thousand times the same answer: no. So each section is filed
-//! by a *witness*, one fact of the event without which it cannot hold, and only policies whose witness is there are
-//! asked. What the witness lets through is asked as ever; it decides nothing.
+//! Evaluating a thousand policies on every event gives a thousand times the same answer: no. So each section is filed
+//! by a *condition*, something that one fact of the event must be for it to hold, and only policies whose condition is
+//! met are evaluated. What the prefilter lets through is evaluated as ever; it decides nothing.
 //!
-//! A section is filed in the first way that it allows:
+//! A section is filed in the first of these that it allows:
 //!
 //! 1. under *texts*, when a field must be one of them: one look into a map for the field;
 //! 2. under *literals*, when a field must hold one of them: one search for all literals of the field at once;
-//! 3. under its *predicates* otherwise, which are asked as they are, but once for all sections that share them.
+//! 3. under its *predicates* otherwise, which are evaluated as they are, but once for all sections that share them.
 //!
 //! Of several such fields it takes the one whose texts the fewest other sections need.
 //!
-//! INVARIANT: a policy is passed over only when each of its sections is certainly false. Witnesses about an event are
+//! INVARIANT: a policy is passed over only when each of its sections is certainly false. Conditions about an event are
 //! therefore about the event alone, never about workloads or images, which may be unknown; those about a workload are
 //! what some one of its elements (a container, a variable, a port) must have. A fact that is unknown, or cut off, lets
 //! through everything that is filed under it.
@@ -35,38 +35,41 @@ use condition::{Condition, event_groups};
 use field::{Buffers, Field, FieldBuilder};
 use predicates::Predicates;
 
-use crate::criterion::{Criterion, Leaf};
-use crate::policy::{AskedPolicy, Class};
+use crate::criterion::{Criterion, Value};
+use crate::policy::{CompiledPolicy, Target};
 use crate::subject::{Occurrence, Subject};
 use crate::view::{Element, Elements, Level, Root, View};
 
-/// The policies of one class, filed.
+/// The policies of one target, filed.
 #[derive(Debug)]
 pub(crate) struct Index {
     policies: usize,
-    /// Those that are asked about every event.
+    /// Those that are evaluated on every event.
     always: Vec<usize>,
     fields: Vec<Field>,
     predicates: Predicates,
-    /// Policies about workloads: witnesses are looked for all over the tree.
+    /// Policies about workloads: conditions are looked for all over the tree.
     about_workloads: bool,
 }
 
 impl Index {
-    /// Files the policies of a class; `None` for a class whose policies are asked one by one.
-    pub(crate) fn new(class: Class, policies: &[AskedPolicy]) -> Option<Self> {
-        let about_workloads = class == Class::Deploy;
+    /// Files the policies of a target; `None` for one whose policies are evaluated one by one.
+    pub(crate) fn new(target: Target, policies: &[CompiledPolicy]) -> Option<Self> {
+        let about_workloads = target == Target::Deploy;
         // StackRox's linking, leaks included, is nothing to reason about.
-        if about_workloads && policies.iter().any(|asked| asked.parity) {
+        if about_workloads && policies.iter().any(|compiled| compiled.parity) {
             return None;
         }
-        if !matches!(class, Class::Deploy | Class::Process | Class::Audit | Class::File | Class::NodeFile) {
+        if !matches!(
+            target,
+            Target::Deploy | Target::Process | Target::Audit | Target::File | Target::NodeFile
+        ) {
             return None;
         }
         let sections = || {
             let numbered = policies.iter().enumerate();
-            numbered.flat_map(|(policy, asked)| {
-                let groups = asked.sections.iter().map(move |section| event_groups(section, class));
+            numbered.flat_map(|(policy, compiled)| {
+                let groups = compiled.sections.iter().map(move |section| event_groups(section, target));
                 groups.map(move |groups| (policy, groups))
             })
         };
@@ -91,10 +94,10 @@ impl Index {
                 None => predicates.file(policy, &groups),
             }
         }
-        // In parity a policy can fail before its sections are asked, for a container that it leaves out.
-        let may_fail = |asked: &AskedPolicy| asked.parity && !asked.skipped.is_empty();
+        // In parity a policy can fail before its sections are evaluated, for a container that it leaves out.
+        let may_fail = |compiled: &CompiledPolicy| compiled.parity && !compiled.skipped.is_empty();
         always.extend(
-            policies.iter().enumerate().filter(|(_, asked)| may_fail(asked)).map(|(policy, _)| policy),
+            policies.iter().enumerate().filter(|(_, compiled)| may_fail(compiled)).map(|(policy, _)| policy),
         );
         Some(Self {
             policies: policies.len(),
@@ -105,41 +108,41 @@ impl Index {
         })
     }
 
-    /// The policies that are not certainly silent about an event of the class.
+    /// The policies that are not certainly silent about an event of the target.
     pub(crate) fn candidates(&self, subject: &Subject<'_>, now: Timestamp) -> Candidates {
         let mut found = Candidates::none(self.policies);
         found.add(&self.always);
         let mut buffers = Buffers::default();
-        let place = if self.about_workloads {
+        let space = if self.about_workloads {
             // Only policies that judge as this engine does are filed so.
-            Where::Anywhere(Box::new(View::new(subject, false)))
+            SearchSpace::Anywhere(Box::new(View::new(subject, false)))
         } else {
-            Where::Event(subject)
+            SearchSpace::Event(subject)
         };
         for field in &self.fields {
             let all_known =
-                place.leaves(field.criterion(), |leaf| field.search(leaf, &mut buffers, &mut found));
+                space.values(field.criterion(), |value| field.search(value, &mut buffers, &mut found));
             if !all_known {
                 found.add(field.all());
             }
         }
-        self.predicates.search(&place, now, &mut found);
+        self.predicates.search(&space, now, &mut found);
         found
     }
 }
 
-/// Where witnesses are looked for.
-enum Where<'s, 'a> {
+/// Where conditions are looked for.
+enum SearchSpace<'s, 'a> {
     /// In what happened.
     Event(&'s Subject<'a>),
     /// In every element of a workload.
     Anywhere(Box<View<'a>>),
 }
 
-impl<'a> Where<'_, 'a> {
-    /// Hands on the values that a criterion takes; `false` when it cannot be asked, or not of everything.
-    fn leaves(&self, criterion: &Criterion, mut each: impl FnMut(&Leaf<'a>)) -> bool {
-        let mut take = |element: Element<'a>| each(&criterion.leaf(&element));
+impl<'a> SearchSpace<'_, 'a> {
+    /// Hands on the values that a criterion takes; `false` when there are none, or not all are known.
+    fn values(&self, criterion: &Criterion, mut each: impl FnMut(&Value<'a>)) -> bool {
+        let mut take = |element: Element<'a>| each(&criterion.value(&element));
         match self {
             Self::Event(subject) => of_event(criterion.level(), subject, &mut take),
             Self::Anywhere(view) => at_level(view, criterion.level(), &mut take),

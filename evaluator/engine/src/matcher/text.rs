@@ -11,7 +11,7 @@ pub(crate) struct TextMatcher {
     test: TextTest,
 }
 
-/// What a text is asked.
+/// What a text is tested for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum TextTest {
     /// Whether it matches a pattern.
@@ -76,7 +76,7 @@ impl TextMatcher {
         self.test.matches(text) != self.inverted
     }
 
-    /// What a text is asked.
+    /// What a text is tested for.
     #[must_use]
     pub(crate) const fn test(&self) -> &TextTest {
         &self.test

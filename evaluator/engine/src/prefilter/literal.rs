@@ -76,7 +76,7 @@ fn long_enough(texts: Texts) -> Option<Texts> {
 
 fn walk(hir: &Hir) -> Known {
     match hir.kind() {
-        // Where a text must hold more than the characters say, taking less for granted is safe.
+        // SearchSpace a text must hold more than the characters say, taking less for granted is safe.
         HirKind::Empty | HirKind::Look(_) => Known::empty_text(),
         HirKind::Literal(literal) => match str::from_utf8(&literal.0) {
             Ok(text) => Known::Exactly(just(fold(text))),

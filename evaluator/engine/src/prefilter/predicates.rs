@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Where;
+use super::SearchSpace;
 use super::bits::Candidates;
 use crate::section::Group;
 
@@ -17,7 +17,7 @@ pub(super) struct Predicates {
     /// By criterion and the policy's text: which of `groups` may be the same.
     similar: HashMap<(&'static str, String), Vec<usize>>,
     sections: Vec<Waiting>,
-    /// Sections by the predicate that is asked first.
+    /// Sections by the predicate that is evaluated first.
     first: Vec<(usize, Vec<Waiting>)>,
 }
 
@@ -47,7 +47,7 @@ impl Predicates {
         self.groups.len() - 1
     }
 
-    /// Decides, when all are filed, which predicate of each section is asked first: the one that the fewest share.
+    /// Decides, when all are filed, which predicate of each section is evaluated first: the one that the fewest share.
     pub(super) fn sorted(mut self) -> Self {
         let mut shared = vec![0_usize; self.groups.len()];
         for predicate in self.sections.iter().flat_map(|section| &section.predicates) {
@@ -69,12 +69,12 @@ impl Predicates {
     }
 
     /// Adds the policies of the sections that no predicate rules out.
-    pub(super) fn search(&self, place: &Where<'_, '_>, now: Timestamp, found: &mut Candidates) {
-        // What was asked before.
+    pub(super) fn search(&self, space: &SearchSpace<'_, '_>, now: Timestamp, found: &mut Candidates) {
+        // What was evaluated before.
         let mut answers = vec![None; self.groups.len()];
         let mut possible = |predicate: usize| {
             let Some(answer) = answers.get_mut(predicate) else { return true };
-            *answer.get_or_insert_with(|| self.is_possible(predicate, place, now))
+            *answer.get_or_insert_with(|| self.is_possible(predicate, space, now))
         };
         for (predicate, sections) in &self.first {
             if !possible(*predicate) {
@@ -89,12 +89,12 @@ impl Predicates {
     }
 
     /// Whether a predicate is not certainly false for all values that the event has.
-    fn is_possible(&self, predicate: usize, place: &Where<'_, '_>, now: Timestamp) -> bool {
+    fn is_possible(&self, predicate: usize, space: &SearchSpace<'_, '_>, now: Timestamp) -> bool {
         let Some(group) = self.groups.get(predicate) else { return true };
         let mut possible = false;
-        let asked = place.leaves(group.criterion, |leaf| {
-            possible |= !group.predicate.holds(leaf, now).is_false();
+        let all_known = space.values(group.criterion, |value| {
+            possible |= !group.predicate.holds(value, now).is_false();
         });
-        possible || !asked
+        possible || !all_known
     }
 }

@@ -1,4 +1,4 @@
-//! What one fact of an event must be for a section to hold.
+//! The condition of a section: what one fact of an event must be for it to hold.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -9,10 +9,10 @@ use lictor_wire::policy::BooleanOperator;
 use super::fold::fold;
 use super::literal::{MIN_LITERAL, Needed, needed};
 use crate::go_regex::Pattern;
-use crate::policy::Class;
+use crate::matcher::{Comparator, TextMatcher, TextTest};
+use crate::policy::Target;
 use crate::predicate::{Predicate, Test};
 use crate::section::{Group, Section};
-use crate::value::{Comparator, TextMatcher, TextTest};
 use crate::view::Level;
 
 /// A text of the event, or an item of a list, must be one of some texts or hold one of some literals.
@@ -24,24 +24,24 @@ pub(super) struct Condition {
     pub(super) literals: BTreeSet<String>,
 }
 
-/// The groups of a section that witnesses can be about. Each is about something that the event or workload has
+/// The groups of a section that a condition can be about. Each is about something that the event or workload has
 /// exactly one of, or a list of: the section is false when any of them is false for all of it.
-pub(super) fn event_groups(section: &Section, class: Class) -> Vec<&Arc<Group>> {
+pub(super) fn event_groups(section: &Section, target: Target) -> Vec<&Arc<Group>> {
     let root = &section.root;
-    match class {
-        Class::Process => {
+    match target {
+        Target::Process => {
             // The process is in exactly one container.
             let process = root.children.iter().filter(|node| node.level == Level::Container);
             let process = process.flat_map(|node| &node.children).filter(|node| node.level == Level::Process);
             let ancestors = process.clone().flat_map(|node| &node.children);
             process.chain(ancestors).flat_map(|node| &node.groups).collect()
         }
-        Class::Audit | Class::File | Class::NodeFile => {
+        Target::Audit | Target::File | Target::NodeFile => {
             root.groups.iter().filter(|group| group.criterion.family.is_runtime()).collect()
         }
         // Each needs some element of its level.
-        Class::Deploy => root.all_groups(),
-        Class::Build | Class::Network | Class::PodCommand => Vec::new(),
+        Target::Deploy => root.all_groups(),
+        Target::Build | Target::Network | Target::PodCommand => Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::truth::Fact;
 
 /// One value of an element, borrowed.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Leaf<'a> {
+pub(crate) enum Value<'a> {
     /// StackRox's null: there is nothing to compare, and nothing matches, not even negated.
     Missing,
     /// Nobody knows yet.
@@ -42,7 +42,7 @@ pub(crate) enum Leaf<'a> {
     },
 }
 
-impl<'a> Leaf<'a> {
+impl<'a> Value<'a> {
     /// A list of texts.
     pub(crate) fn list(items: impl IntoIterator<Item = &'a String>) -> Self {
         Self::List(items.into_iter().map(String::as_str).collect())

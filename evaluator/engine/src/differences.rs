@@ -7,7 +7,7 @@
 /// A difference in judging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Difference {
-    /// Its id.
+    /// `D1` and on; numbers that are left out are differences outside of judging.
     pub id: &'static str,
     /// What StackRox does.
     pub stackrox: &'static str,

@@ -20,9 +20,9 @@ const SHOWN: usize = 50;
 /// What a policy makes of one subject, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
-    /// The policy.
+    /// The policy, with the revision that was evaluated.
     pub policy: PolicyRef,
-    /// The outcome.
+    /// Whether it is violated.
     pub outcome: Outcome,
     /// Why no section was evaluated: the scope or the exclusion that took the subject out, or that the policy is about
     /// something else; empty when they were evaluated.
@@ -47,9 +47,9 @@ pub enum Outcome {
 pub struct SectionExplanation {
     /// Index of the section in the policy, from 0.
     pub index: usize,
-    /// Its name; often empty.
+    /// Its name in the policy; often empty.
     pub name: String,
-    /// The outcome.
+    /// Whether it is met.
     pub outcome: Outcome,
     /// Its criteria, each by itself.
     pub criteria: Vec<CriterionExplanation>,
@@ -63,7 +63,7 @@ pub struct SectionExplanation {
 /// What came of one criterion, by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CriterionExplanation {
-    /// Its field name.
+    /// Its field name, as policies write it.
     pub criterion: &'static str,
     /// What the policy wants, as it is written there.
     pub wanted: String,

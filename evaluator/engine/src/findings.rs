@@ -23,7 +23,7 @@ pub struct Findings {
 /// A policy matched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// The policy.
+    /// The policy, with the revision that matched.
     pub policy: PolicyRef,
     /// The sections that matched, with their evidence.
     pub sections: Vec<SectionMatch>,

@@ -37,7 +37,7 @@ pub struct Options {
 /// A policy as the policy log has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyRevision {
-    /// The policy.
+    /// The document.
     pub policy: Arc<Policy>,
     /// The sequence of its document in the log; 0 for one that is in no log.
     pub revision: u64,
@@ -46,22 +46,22 @@ pub struct PolicyRevision {
 /// The outcome of compiling: the policies that can be evaluated, and those that cannot.
 #[derive(Debug)]
 pub struct Compiled {
-    /// Those that can.
+    /// Those that compile and are enabled.
     pub set: PolicySet,
-    /// Those that cannot, with every reason.
+    /// Those that do not compile, disabled ones too, with every reason.
     pub refused: Vec<Refused>,
 }
 
 /// A policy that does not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Its id.
+    /// Its id, as in the document.
     pub id: PolicyId,
-    /// Its name.
+    /// Its name, for messages.
     pub name: String,
-    /// Its revision.
+    /// The sequence of its document in the log; 0 for one that is in no log.
     pub revision: u64,
-    /// Everything that is wrong with it.
+    /// Everything that is wrong with it; never empty.
     pub problems: Vec<Problem>,
 }
 
@@ -116,7 +116,7 @@ impl PolicySet {
         self.policies == 0
     }
 
-    /// Asks every policy that `subject` concerns. Whatever is relative to the present is relative to `now`.
+    /// Evaluates every policy that `subject` concerns. Whatever is relative to the present is relative to `now`.
     #[must_use]
     pub fn judge(&self, subject: &Subject<'_>, now: Timestamp) -> Findings {
         let target = target(subject);
@@ -144,8 +144,8 @@ impl PolicySet {
         self.evaluate(self.concerned(subject), subject, now)
     }
 
-    /// Whether some policy may have something to say about an event, whatever its workload, images and labels are.
-    /// When none has, [`PolicySet::judge`] finds nothing with any of them, and the caller need not look them up.
+    /// Whether some policy may match an event or depend on a missing fact, whatever its workload, images and labels are.
+    /// When none may, [`PolicySet::judge`] finds nothing with any of them, and the caller need not look them up.
     #[must_use]
     pub fn may_concern(&self, subject: &Subject<'_>, now: Timestamp) -> bool {
         let Some(target) = target(subject) else { return false };

@@ -8,7 +8,7 @@ use super::{Allows, Criterion, Extra, Family, Operator};
 /// A criterion, described.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CriterionReference {
-    /// Its field name.
+    /// Its field name, as policies write it.
     pub name: &'static str,
     /// The title of its group.
     pub group: &'static str,

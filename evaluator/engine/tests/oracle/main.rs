@@ -1,6 +1,6 @@
 //! A second evaluator, written from the language's reference alone, agrees with the engine.
 //!
-//! It knows nothing of views, witnesses or three values: it lays out a plain tree, runs every query over the whole of
+//! It knows nothing of views, prefilters or three values: it lays out a plain tree, runs every query over the whole of
 //! it, and ties the matches together by StackRox's own algorithm (paths, tries, merging, with all its leaks); and a
 //! second time exactly. `LICTOR_ORACLE_SEED` repeats a run, `LICTOR_ORACLE_PAIRS` makes it longer.
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lictor_bus::{Fate, LineOutcome};
-use lictor_engine::{Findings, Occurrence, PolicySet, Subject};
+use lictor_engine::{Findings, Input, Occurrence, PolicySet};
 use lictor_wire::policy::LifecycleStage;
 use lictor_wire::{
     AuditEvent, Baseline, Cause, ClusterId, Deployment, DeploymentChange, DeploymentEvent, DeploymentId,
@@ -95,7 +95,7 @@ impl Judge<'_> {
     #[must_use]
     pub fn concerns_nobody(&self, glance: &Glance, now: Timestamp) -> bool {
         let Some(occurrence) = Occurrence::of(&glance.data) else { return false };
-        let subject = Subject {
+        let subject = Input {
             cluster: &glance.cluster,
             occurrence,
             deployment: None,
@@ -109,7 +109,7 @@ impl Judge<'_> {
 
     /// Hands on what an event is about, joined with everything that is known: one subject for most events, one for
     /// each user of an image, none for what no policy can be about.
-    pub fn subjects(&self, event: &Event, each: &mut dyn FnMut(&Subject<'_>, Entity)) {
+    pub fn subjects(&self, event: &Event, each: &mut dyn FnMut(&Input<'_>, Entity)) {
         let mut about =
             |known: Option<&Known<Deployment>>, namespace: &str, occurrence: Occurrence<'_>, entity| {
                 let read = self.read(known, &event.cluster, namespace);
@@ -312,9 +312,9 @@ impl Read<'_> {
         self.with_subject(occurrence, |subject| policies.set.judge(subject, now))
     }
 
-    fn with_subject<T>(&self, occurrence: Occurrence<'_>, ask: impl FnOnce(&Subject<'_>) -> T) -> T {
+    fn with_subject<T>(&self, occurrence: Occurrence<'_>, ask: impl FnOnce(&Input<'_>) -> T) -> T {
         let images: Vec<Option<&ImageFacts>> = self.images.iter().map(|facts| facts.as_deref()).collect();
-        ask(&Subject {
+        ask(&Input {
             cluster: self.cluster,
             occurrence,
             deployment: self.deployment,

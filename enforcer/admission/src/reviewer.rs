@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lictor_engine::{Findings, Occurrence, Subject};
+use lictor_engine::{Findings, Input, Occurrence};
 use lictor_normalize::Origin;
 use lictor_normalize::admission::{self, Review, ReviewError, Scale};
 use lictor_normalize::manifest::controller;
@@ -248,7 +248,7 @@ impl Reviewer {
         now: Timestamp,
     ) -> Option<Findings> {
         let cluster_labels = self.cluster_labels.borrow().clone();
-        let subject = Subject {
+        let subject = Input {
             cluster: self.lookup.cluster(),
             occurrence: Occurrence::Request(request),
             deployment: context.workload,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use jiff::Timestamp;
-use lictor_engine::{Occurrence, Options, PolicyRevision, PolicySet, Subject};
+use lictor_engine::{Input, Occurrence, Options, PolicyRevision, PolicySet};
 use lictor_wire::policy::{EventSource, Group, LifecycleStage, Policy, PolicyValue, Section};
 use lictor_wire::{
     Ancestor, AuditEvent, AuditStage, ClusterId, Container, ContainerRef, Deployment, ObjectReference,
@@ -165,9 +165,9 @@ fn measure<E>(
     for policies in POLICIES {
         let set = make_set(policies);
         let events = make_events(policies);
-        let subjects: Vec<Subject<'_>> = events
+        let inputs: Vec<Input<'_>> = events
             .iter()
-            .map(|event| Subject {
+            .map(|event| Input {
                 cluster: &cluster,
                 occurrence: occurrence(event),
                 deployment,
@@ -177,16 +177,15 @@ fn measure<E>(
                 deviates: None,
             })
             .collect();
-        let matched =
-            subjects.iter().filter(|subject| !set.judge(subject, now).violations.is_empty()).count();
+        let matched = inputs.iter().filter(|input| !set.judge(input, now).violations.is_empty()).count();
         assert_eq!(matched, EVENTS / MATCHING, "one event in {MATCHING} matches");
-        let mut next = subjects.iter().cycle();
+        let mut next = inputs.iter().cycle();
         group.bench_function(BenchmarkId::new("fast", policies), |bench| {
-            bench.iter(|| next.next().map(|subject| set.judge(black_box(subject), now)));
+            bench.iter(|| next.next().map(|input| set.judge(black_box(input), now)));
         });
-        let mut next = subjects.iter().cycle();
+        let mut next = inputs.iter().cycle();
         group.bench_function(BenchmarkId::new("naive", policies), |bench| {
-            bench.iter(|| next.next().map(|subject| set.judge_unfiltered(black_box(subject), now)));
+            bench.iter(|| next.next().map(|input| set.judge_unfiltered(black_box(input), now)));
         });
     }
     group.finish();

@@ -17,16 +17,16 @@ use crate::view::{Element, Elements, View};
 /// some.
 const SHOWN: usize = 50;
 
-/// What a policy makes of one subject, and why.
+/// What a policy makes of one input, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
     /// The policy, with the revision that was evaluated.
     pub policy: PolicyRef,
     /// Whether it is violated.
     pub outcome: Outcome,
-    /// Why no section was evaluated: the scope or the exclusion that took the subject out, or that the policy is about
+    /// Why no section was evaluated: the scope or the exclusion that took the input out, or that the policy is about
     /// something else; empty when they were evaluated.
-    pub not_asked: String,
+    pub not_evaluated: String,
     /// Its sections, in order; empty when they were not evaluated.
     pub sections: Vec<SectionExplanation>,
 }
@@ -78,7 +78,7 @@ pub struct CriterionExplanation {
 /// What a criterion found in one element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Where: `container web, volume data`; empty for the subject itself.
+    /// Where: `container web, volume data`; empty for the input itself.
     pub at: String,
     /// The value, as text; empty when there is none.
     pub value: String,
@@ -87,12 +87,12 @@ pub struct Found {
 }
 
 impl CompiledPolicy {
-    /// Explains what the policy makes of a subject of its target.
+    /// Explains what the policy makes of an input of its target.
     pub(crate) fn explain(&self, view: &View<'_>, now: Timestamp) -> Explanation {
         let mut explanation = Explanation {
             policy: self.reference.clone(),
             outcome: Outcome::DoesNotHold,
-            not_asked: String::new(),
+            not_evaluated: String::new(),
             sections: Vec::new(),
         };
         let retained;
@@ -100,7 +100,7 @@ impl CompiledPolicy {
             match view.retaining(|container| !self.applicability.excludes_image(container, now)) {
                 Some(view) => retained = view,
                 None => {
-                    "an exclusion names the image".clone_into(&mut explanation.not_asked);
+                    "an exclusion names the image".clone_into(&mut explanation.not_evaluated);
                     return explanation;
                 }
             }
@@ -109,7 +109,7 @@ impl CompiledPolicy {
             let entity = EntityKind::of(&view.root);
             let applies = self.applicability.applies(&view.root, entity, self.parity, now);
             if applies.is_false() {
-                explanation.not_asked = self.applicability.why_not(&view.root, entity, self.parity, now);
+                explanation.not_evaluated = self.applicability.why_not(&view.root, entity, self.parity, now);
                 return explanation;
             }
             (view, applies)
@@ -216,7 +216,7 @@ impl Outcome {
             Truth::False => Self::DoesNotHold,
             Truth::Unknown(facts) => {
                 let mut missing: Vec<String> =
-                    facts.iter().map(|fact| fact.describe(&view.root.subject)).collect();
+                    facts.iter().map(|fact| fact.describe(&view.root.input)).collect();
                 missing.sort();
                 missing.dedup();
                 Self::Unknown(missing)

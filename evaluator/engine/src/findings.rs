@@ -7,7 +7,7 @@ use lictor_wire::{
     Violation, ViolationId,
 };
 
-/// What the policies of one stage say about one subject. Each list is sorted by policy id.
+/// What the policies of one stage say about one input. Each list is sorted by policy id.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Findings {
     /// The stage whose policies were evaluated.

@@ -1,7 +1,7 @@
 //! Turns policies and one event into a verdict: no clock, no I/O, no panic.
 //!
 //! Policies are compiled once into a [`PolicySet`], which every task shares. What is evaluated is a
-//! [`Subject`]: something that happened, borrowed together with the facts it was joined with. The answer,
+//! [`Input`]: something that happened, borrowed together with the facts it was joined with. The answer,
 //! [`Findings`], holds the policies that matched with their evidence, those that depend on a fact that is not known yet,
 //! and those that failed.
 //!
@@ -19,7 +19,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use lictor_engine::{Occurrence, Options, PolicyRevision, PolicySet, Subject};
+//! use lictor_engine::{Input, Occurrence, Options, PolicyRevision, PolicySet};
 //! use lictor_wire::{ClusterId, PodRef, ProcessEvent, policy::read::read_policies};
 //!
 //! let policies = read_policies(
@@ -33,7 +33,7 @@
 //! assert!(compiled.refused.is_empty());
 //!
 //! let process = ProcessEvent { name: "bash".into(), pod: Some(PodRef::default()), ..Default::default() };
-//! let subject = Subject {
+//! let input = Input {
 //!     cluster: &ClusterId::new("c1"),
 //!     occurrence: Occurrence::Process(&process),
 //!     deployment: None,
@@ -42,7 +42,7 @@
 //!     namespace_labels: None,
 //!     deviates: None,
 //! };
-//! let findings = compiled.set.judge(&subject, "2026-01-31T00:00:00Z".parse()?);
+//! let findings = compiled.set.judge(&input, "2026-01-31T00:00:00Z".parse()?);
 //! assert_eq!(findings.violations[0].policy.name, "Shell in a pod");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -55,6 +55,7 @@ mod evidence;
 mod explain;
 mod findings;
 mod go_regex;
+mod input;
 mod matcher;
 mod message;
 mod parity;
@@ -65,13 +66,12 @@ mod problem;
 mod scope;
 mod section;
 mod set;
-mod subject;
 mod truth;
 mod view;
 
 pub use criterion::reference::{CriterionReference, criteria};
 pub use explain::{CriterionExplanation, Explanation, Found, Outcome, SectionExplanation};
 pub use findings::{Finding, Findings};
+pub use input::{Input, Occurrence};
 pub use problem::{Problem, ProblemCode, nearest};
 pub use set::{Compiled, Options, PolicyRevision, PolicySet, Refused, validate};
-pub use subject::{Occurrence, Subject};

@@ -7,9 +7,9 @@ use lictor_wire::policy::{EnforcementAction, FilteredContainerType, LifecycleSta
 use lictor_wire::{PolicyFailure, PolicyRef, SectionMatch, Undecided};
 
 use crate::findings::{Finding, Findings};
+use crate::input::Occurrence;
 use crate::scope::{Applicability, EntityKind};
 use crate::section::{EvaluationContext, Section};
-use crate::subject::Occurrence;
 use crate::truth::{Fact, Truth};
 use crate::view::View;
 use crate::{message, parity};
@@ -82,7 +82,7 @@ impl Target {
                 EnforcementAction::UnsatisfiableNodeConstraint => true,
                 EnforcementAction::ScaleToZero => {
                     // A DaemonSet has no replicas to scale; it can still be denied at admission.
-                    let admission = matches!(view.root.subject.occurrence, Occurrence::Request(_));
+                    let admission = matches!(view.root.input.occurrence, Occurrence::Request(_));
                     admission || view.root.deployment.is_none_or(|deployment| deployment.kind != "DaemonSet")
                 }
                 _ => false,
@@ -174,7 +174,7 @@ impl CompiledPolicy {
 
     fn undecided(&self, missing: Vec<Fact<'_>>, view: &View<'_>) -> Undecided {
         let mut missing: Vec<String> =
-            missing.into_iter().map(|fact| fact.describe(&view.root.subject)).collect();
+            missing.into_iter().map(|fact| fact.describe(&view.root.input)).collect();
         missing.sort();
         missing.dedup();
         Undecided { policy: self.reference.clone(), missing }

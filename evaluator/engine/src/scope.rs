@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lictor_wire::policy::{Exclusion, Policy, Scope, ScopeLabel};
 
 use crate::go_regex::{self, Pattern};
-use crate::subject::Occurrence;
+use crate::input::Occurrence;
 use crate::truth::{Fact, Truth};
 use crate::view::{ContainerView, Root};
 
@@ -53,7 +53,7 @@ enum NamePattern {
     Never,
 }
 
-/// How a subject is matched with scopes: which parts of them it has.
+/// How an input is matched with scopes: which parts of them it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntityKind {
     /// A workload has all.
@@ -226,22 +226,22 @@ impl ExcludedDeployment {
 
 impl CompiledScope {
     fn holds<'a>(&self, root: &Root<'a>, entity: EntityKind) -> Truth<'a> {
-        let subject = &root.subject;
-        let cluster = self.cluster.as_deref().is_none_or(|id| id == subject.cluster.as_str());
+        let input = &root.input;
+        let cluster = self.cluster.as_deref().is_none_or(|id| id == input.cluster.as_str());
         if !cluster {
             return Truth::False;
         }
-        let cluster_label = label_truth(&self.cluster_label, subject.cluster_labels, Fact::ClusterLabels);
+        let cluster_label = label_truth(&self.cluster_label, input.cluster_labels, Fact::ClusterLabels);
         let namespaced = match entity {
             EntityKind::Workload => true,
             // An object of the whole cluster is in no namespace; StackRox does not look at it then.
-            EntityKind::Resource => subject.namespace().is_some_and(|namespace| !namespace.is_empty()),
+            EntityKind::Resource => input.namespace().is_some_and(|namespace| !namespace.is_empty()),
             EntityKind::Node => false,
         };
         if !namespaced {
             return cluster_label;
         }
-        let namespace = match (&self.namespace, subject.namespace()) {
+        let namespace = match (&self.namespace, input.namespace()) {
             (None, _) => Truth::True,
             (Some(regex), Some(namespace)) => Truth::from(regex.is_match(namespace)),
             (Some(_), None) => Truth::unknown(Fact::Deployment),
@@ -257,7 +257,7 @@ impl CompiledScope {
             EntityKind::Resource | EntityKind::Node => Truth::True,
         };
         let namespace_label =
-            label_truth(&self.namespace_label, subject.namespace_labels, Fact::NamespaceLabels);
+            label_truth(&self.namespace_label, input.namespace_labels, Fact::NamespaceLabels);
         cluster_label.and(namespace).and(label).and(namespace_label)
     }
 }
@@ -278,7 +278,7 @@ fn label_truth<'a>(
 impl EntityKind {
     /// The kind of entity that something happened to.
     pub(crate) fn of(root: &Root<'_>) -> Self {
-        match root.subject.occurrence {
+        match root.input.occurrence {
             Occurrence::Audit(_) => Self::Resource,
             Occurrence::File(event) if event.pod.is_none() && root.deployment.is_none() => Self::Node,
             _ => Self::Workload,

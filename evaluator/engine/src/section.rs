@@ -107,7 +107,7 @@ impl Section {
         evidence
     }
 
-    /// Visits the subject itself and, from each element down, every known element that `enters` lets through, with
+    /// Visits the input itself and, from each element down, every known element that `enters` lets through, with
     /// the groups that look at it.
     pub(crate) fn walk<'a>(
         &self,

@@ -9,10 +9,10 @@ use lictor_wire::{FileOperation, PolicyId, ProcessAction, RequestOperation};
 
 use crate::explain::{Explanation, Outcome};
 use crate::findings::Findings;
+use crate::input::{Input, Occurrence};
 use crate::policy::{CompiledPolicy, Target};
 use crate::prefilter::Index;
 use crate::problem::Problem;
-use crate::subject::{Occurrence, Subject};
 use crate::view::View;
 use crate::{audit, compile};
 
@@ -116,77 +116,77 @@ impl PolicySet {
         self.policies == 0
     }
 
-    /// Evaluates every policy that `subject` concerns. Whatever is relative to the present is relative to `now`.
+    /// Evaluates every policy that `input` concerns. Whatever is relative to the present is relative to `now`.
     #[must_use]
-    pub fn judge(&self, subject: &Subject<'_>, now: Timestamp) -> Findings {
-        let target = target(subject);
+    pub fn judge(&self, input: &Input<'_>, now: Timestamp) -> Findings {
+        let target = target(input);
         let Some((policies, index)) =
             target.and_then(|target| Some((self.targets.get(&target)?, self.indexes.get(&target)?)))
         else {
-            return self.judge_unfiltered(subject, now);
+            return self.judge_unfiltered(input, now);
         };
         // In parity a process of a container nobody knows is a failure of every policy.
         if self.parity
             && target == Some(Target::Process)
-            && View::new(subject, self.parity).process_is_lost(&[])
+            && View::new(input, self.parity).process_is_lost(&[])
         {
-            return self.judge_unfiltered(subject, now);
+            return self.judge_unfiltered(input, now);
         }
-        let candidates = index.candidates(subject, now);
+        let candidates = index.candidates(input, now);
         let candidates = candidates.iter().filter_map(|candidate| policies.get(candidate));
-        self.evaluate(candidates, subject, now)
+        self.evaluate(candidates, input, now)
     }
 
     /// As [`PolicySet::judge`], without the prefilter that passes over policies that cannot match. The findings are the
     /// same and take longer; for measuring the prefilter and for proving that it changes nothing.
     #[must_use]
-    pub fn judge_unfiltered(&self, subject: &Subject<'_>, now: Timestamp) -> Findings {
-        self.evaluate(self.concerned(subject), subject, now)
+    pub fn judge_unfiltered(&self, input: &Input<'_>, now: Timestamp) -> Findings {
+        self.evaluate(self.concerned(input), input, now)
     }
 
     /// Whether some policy may match an event or depend on a missing fact, whatever its workload, images and labels are.
     /// When none may, [`PolicySet::judge`] finds nothing with any of them, and the caller need not look them up.
     #[must_use]
-    pub fn may_concern(&self, subject: &Subject<'_>, now: Timestamp) -> bool {
-        let Some(target) = target(subject) else { return false };
+    pub fn may_concern(&self, input: &Input<'_>, now: Timestamp) -> bool {
+        let Some(target) = target(input) else { return false };
         match self.indexes.get(&target) {
-            Some(index) if !self.parity => index.candidates(subject, now).any(),
+            Some(index) if !self.parity => index.candidates(input, now).any(),
             _ => self.targets.contains_key(&target),
         }
     }
 
-    /// Explains what a policy makes of a subject; `None` when the set does not hold it.
+    /// Explains what a policy makes of an input; `None` when the set does not hold it.
     #[must_use]
-    pub fn explain(&self, id: &PolicyId, subject: &Subject<'_>, now: Timestamp) -> Option<Explanation> {
-        if let Some(compiled) = self.concerned(subject).find(|compiled| compiled.reference.id == *id) {
-            return Some(compiled.explain(&View::new(subject, self.parity), now));
+    pub fn explain(&self, id: &PolicyId, input: &Input<'_>, now: Timestamp) -> Option<Explanation> {
+        if let Some(compiled) = self.concerned(input).find(|compiled| compiled.reference.id == *id) {
+            return Some(compiled.explain(&View::new(input, self.parity), now));
         }
         let compiled = self.targets.values().flatten().find(|compiled| compiled.reference.id == *id)?;
         Some(Explanation {
             policy: compiled.reference.clone(),
             outcome: Outcome::DoesNotHold,
-            not_asked: format!("the policy is about {}", compiled.target.describe()),
+            not_evaluated: format!("the policy is about {}", compiled.target.describe()),
             sections: Vec::new(),
         })
     }
 
-    /// The policies of the subject's target.
-    fn concerned(&self, subject: &Subject<'_>) -> impl Iterator<Item = &CompiledPolicy> {
-        target(subject).and_then(|target| self.targets.get(&target)).into_iter().flatten()
+    /// The policies of the input's target.
+    fn concerned(&self, input: &Input<'_>) -> impl Iterator<Item = &CompiledPolicy> {
+        target(input).and_then(|target| self.targets.get(&target)).into_iter().flatten()
     }
 
     fn evaluate<'p>(
         &self,
         policies: impl Iterator<Item = &'p CompiledPolicy>,
-        subject: &Subject<'_>,
+        input: &Input<'_>,
         now: Timestamp,
     ) -> Findings {
-        let mut findings = Findings { stage: stage(subject), ..Findings::default() };
+        let mut findings = Findings { stage: stage(input), ..Findings::default() };
         let mut policies = policies.peekable();
         if policies.peek().is_none() {
             return findings;
         }
-        let view = View::new(subject, self.parity);
+        let view = View::new(input, self.parity);
         for policy in policies {
             policy.evaluate(&view, now, &mut findings);
         }
@@ -200,9 +200,9 @@ impl PolicySet {
 }
 
 /// Which policies something concerns; `None` when no policy can be about it.
-fn target(subject: &Subject<'_>) -> Option<Target> {
-    let in_workload = subject.pod().is_some() || subject.deployment.is_some();
-    match subject.occurrence {
+fn target(input: &Input<'_>) -> Option<Target> {
+    let in_workload = input.pod().is_some() || input.deployment.is_some();
+    match input.occurrence {
         Occurrence::Deployment => Some(Target::Deploy),
         Occurrence::Process(event) => {
             (in_workload && event.action == ProcessAction::Exec).then_some(Target::Process)
@@ -217,7 +217,7 @@ fn target(subject: &Subject<'_>) -> Option<Target> {
                 Some(Target::PodCommand)
             }
             RequestOperation::Create | RequestOperation::Update => {
-                let workload = subject.deployment.is_some() || event.deployment.is_some();
+                let workload = input.deployment.is_some() || event.deployment.is_some();
                 workload.then_some(Target::Deploy)
             }
             RequestOperation::Delete => None,
@@ -227,8 +227,8 @@ fn target(subject: &Subject<'_>) -> Option<Target> {
 }
 
 /// The stage something belongs to, whether or not a policy can be about it.
-fn stage(subject: &Subject<'_>) -> LifecycleStage {
-    match (target(subject), subject.occurrence) {
+fn stage(input: &Input<'_>) -> LifecycleStage {
+    match (target(input), input.occurrence) {
         (Some(target), _) => target.stage(),
         (None, Occurrence::Request(_)) => LifecycleStage::Deploy,
         (None, _) => LifecycleStage::Runtime,

@@ -1,6 +1,6 @@
 //! Three-valued truth: what is not known is neither true nor false, and says which fact is missing.
 
-use crate::subject::{Occurrence, Subject};
+use crate::input::{Input, Occurrence};
 
 /// Kleene's third value carries the facts that would decide it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,15 +110,15 @@ impl From<bool> for Truth<'_> {
 
 impl Fact<'_> {
     /// Names the fact for people: `deployment of pod shop/web-1`.
-    pub(crate) fn describe(self, subject: &Subject<'_>) -> String {
-        let absent = || match (subject.pod(), subject.occurrence) {
+    pub(crate) fn describe(self, input: &Input<'_>) -> String {
+        let absent = || match (input.pod(), input.occurrence) {
             (Some(pod), _) => format!("deployment of pod {}/{}", pod.namespace, pod.name),
             (None, Occurrence::Request(event)) => {
                 format!("deployment of pod {}/{}", event.object_ref.namespace, event.object_ref.name)
             }
             (None, _) => "deployment".to_owned(),
         };
-        let workload = || match subject.deployment {
+        let workload = || match input.deployment {
             Some(deployment) => format!("deployment {}/{}", deployment.namespace, deployment.name),
             None => absent(),
         };
@@ -129,8 +129,8 @@ impl Fact<'_> {
             Self::Image(image) => format!("facts of image {image}"),
             Self::ImageMetadata(image) => format!("registry facts of image {image}"),
             Self::ImageScan(image) => format!("scan of image {image}"),
-            Self::ClusterLabels => format!("labels of cluster {}", subject.cluster),
-            Self::NamespaceLabels => format!("labels of namespace {}", subject.namespace().unwrap_or("")),
+            Self::ClusterLabels => format!("labels of cluster {}", input.cluster),
+            Self::NamespaceLabels => format!("labels of namespace {}", input.namespace().unwrap_or("")),
             Self::NetworkPolicies => format!("network policies of {}", workload()),
             Self::Permissions => format!("permissions of the service account of {}", workload()),
             Self::ProcessUser => "user id of the process".to_owned(),

@@ -1,8 +1,8 @@
-//! The subject as a tree of elements, so that criteria can be tied together at the lists they share.
+//! The input as a tree of elements, so that criteria can be tied together at the lists they share.
 //!
 //! The root holds containers and ports; a container holds environment variables, volumes, its image's layers and
 //! components, and the process that ran in it; and so on, as [`Level`] says. Everything is borrowed from the
-//! subject. What is not known is an element or a list that says which fact is missing.
+//! input. What is not known is an element or a list that says which fact is missing.
 
 use lictor_wire::policy::FilteredContainerType;
 use lictor_wire::{
@@ -10,7 +10,7 @@ use lictor_wire::{
     FileEvent, ImageComponent, ImageFacts, ImageLayer, ImageName, Port, ProcessEvent, Volume, Vulnerability,
 };
 
-use crate::subject::{Occurrence, Subject};
+use crate::input::{Input, Occurrence};
 use crate::truth::{Fact, Truth};
 
 /// What BuildKit writes behind a line of history, and before the command of a `RUN`.
@@ -20,7 +20,7 @@ const SHELL: &str = "/bin/sh -c ";
 /// A kind of element. Two criteria are tied together exactly at the levels above both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// The subject itself.
+    /// The input itself.
     Root,
     /// A container; for an image judged by itself, one stands for each of its names.
     Container,
@@ -68,11 +68,11 @@ pub(crate) enum Elements<'a> {
     Unknown(Fact<'a>),
 }
 
-/// The subject itself.
+/// The input itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Root<'a> {
-    /// The subject, with the workload of an admission review in its place.
-    pub(crate) subject: Subject<'a>,
+    /// The input, with the workload of an admission review in its place.
+    pub(crate) input: Input<'a>,
     /// The workload, where it is known.
     pub(crate) deployment: Option<&'a Deployment>,
 }
@@ -105,7 +105,7 @@ pub(crate) struct LayerView<'a> {
     pub(crate) value: &'a str,
 }
 
-/// A subject ready to be evaluated: the tree's root and its containers.
+/// An input ready to be evaluated: the tree's root and its containers.
 #[derive(Debug, Clone)]
 pub(crate) struct View<'a> {
     pub(crate) root: Root<'a>,
@@ -119,23 +119,23 @@ pub(crate) struct View<'a> {
 // === impl View ===
 
 impl<'a> View<'a> {
-    /// Lays out the tree of `subject`; under `parity` as StackRox sees it.
-    pub(crate) fn new(subject: &Subject<'a>, parity: bool) -> Self {
-        let deployment = match subject.occurrence {
-            Occurrence::Request(event) => subject.deployment.or(event.deployment.as_deref()),
-            _ => subject.deployment,
+    /// Lays out the tree of `input`; under `parity` as StackRox sees it.
+    pub(crate) fn new(input: &Input<'a>, parity: bool) -> Self {
+        let deployment = match input.occurrence {
+            Occurrence::Request(event) => input.deployment.or(event.deployment.as_deref()),
+            _ => input.deployment,
         };
-        let subject = Subject { deployment, ..*subject };
-        let root = Root { subject, deployment };
-        let process = match subject.occurrence {
+        let input = Input { deployment, ..*input };
+        let root = Root { input, deployment };
+        let process = match input.occurrence {
             Occurrence::Process(event) => Some(event),
             _ => None,
         };
         let mut stray_process = false;
-        let mut containers = match (subject.occurrence, deployment) {
+        let mut containers = match (input.occurrence, deployment) {
             (Occurrence::Image(facts), _) => Ok(image_containers(facts)),
             (_, Some(deployment)) => {
-                let mut containers = model_containers(&subject, deployment);
+                let mut containers = model_containers(&input, deployment);
                 if let Some(process) = process {
                     let home = container_name(process.container.as_ref());
                     match containers.iter_mut().find(|c| !home.is_empty() && c.name == Some(home)) {
@@ -156,14 +156,14 @@ impl<'a> View<'a> {
             },
         };
         for container in containers.iter_mut().flatten().filter(|container| container.process.is_some()) {
-            container.deviates = subject.deviates;
+            container.deviates = input.deviates;
         }
         Self { root, parity, containers, stray_process }
     }
 
     /// The tree of the process alone, as if nothing were known of its workload.
     pub(crate) fn of_process(view: &Self) -> Self {
-        Self::new(&Subject { deployment: None, images: &[], ..view.root.subject }, view.parity)
+        Self::new(&Input { deployment: None, images: &[], ..view.root.input }, view.parity)
     }
 
     /// The tree with only the containers that `keep` wants; `None` when it wants none.
@@ -200,7 +200,7 @@ impl<'a> View<'a> {
                 Some(deployment) => Elements::of(deployment.ports.iter().map(Element::Port)),
                 None => Elements::Unknown(Fact::Deployment),
             },
-            (Element::Root(root), Level::Process) => match root.subject.occurrence {
+            (Element::Root(root), Level::Process) => match root.input.occurrence {
                 Occurrence::File(FileEvent { process: Some(process), .. }) => {
                     Elements::of([Element::Process(process)])
                 }
@@ -226,14 +226,14 @@ fn container_name(container: Option<&ContainerRef>) -> &str {
     container.map_or("", |container| container.name.as_str())
 }
 
-fn model_containers<'a>(subject: &Subject<'a>, deployment: &'a Deployment) -> Vec<ContainerView<'a>> {
+fn model_containers<'a>(input: &Input<'a>, deployment: &'a Deployment) -> Vec<ContainerView<'a>> {
     let containers = deployment.containers.iter().enumerate();
     containers
         .map(|(index, model)| ContainerView {
             name: Some(&model.name),
             model: Some(model),
             image_name: Some(&model.image.name),
-            image: subject.images.get(index).copied().flatten(),
+            image: input.images.get(index).copied().flatten(),
             process: None,
             deviates: None,
             missing: Fact::Image(image_label(&model.image)),

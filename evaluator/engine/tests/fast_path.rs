@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lictor_engine::{Findings, Occurrence, Options, PolicyRevision, PolicySet, Subject};
+use lictor_engine::{Findings, Input, Occurrence, Options, PolicyRevision, PolicySet};
 use lictor_wire::policy::{
     BooleanOperator, EvaluationFilter, EventSource, ExcludedDeployment, Exclusion, FilteredContainerType,
     Group, LifecycleStage, Policy, PolicyValue, Scope, Section,
@@ -432,7 +432,7 @@ fn glance(occurrence: Occurrence<'_>) -> Option<Glance> {
 #[track_caller]
 fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&Deployment>) -> Findings {
     let cluster = ClusterId::new("c1");
-    let subject = Subject {
+    let input = Input {
         cluster: &cluster,
         occurrence,
         deployment,
@@ -441,14 +441,14 @@ fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&D
         namespace_labels: None,
         deviates: None,
     };
-    let fast = set.judge(&subject, now());
-    assert_eq!(fast, set.judge_unfiltered(&subject, now()));
-    let alone = Subject { deployment: None, ..subject };
+    let fast = set.judge(&input, now());
+    assert_eq!(fast, set.judge_unfiltered(&input, now()));
+    let alone = Input { deployment: None, ..input };
     let may_concern = set.may_concern(&alone, now());
     // A first look at the event sees as much of it as reading all of it.
     if let Some(glance) = glance(occurrence) {
         let occurrence = Occurrence::of(&glance.data).unwrap();
-        assert_eq!(set.may_concern(&Subject { occurrence, ..alone }, now()), may_concern);
+        assert_eq!(set.may_concern(&Input { occurrence, ..alone }, now()), may_concern);
     }
     // What concerns no policy by itself concerns none with its workload either.
     if !may_concern {

@@ -8,7 +8,7 @@ mod source;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lictor_detection::views::Views;
-use lictor_engine::{Findings, Occurrence, PolicyRevision, PolicySet, Subject};
+use lictor_engine::{Findings, Input, Occurrence, PolicyRevision, PolicySet};
 use lictor_evaluator::judge::{Judge, Loaded};
 use lictor_normalize::manifest::Manifests;
 use lictor_wire::topology::{Bucket, cluster_key, deployment_key, image_key, namespace_key, pod_key};
@@ -97,14 +97,14 @@ impl World {
     }
 
     /// Hands on what an event is about, joined with what is known.
-    pub(crate) fn subjects(&self, event: &Event, each: &mut dyn FnMut(&Subject<'_>, Entity)) {
+    pub(crate) fn subjects(&self, event: &Event, each: &mut dyn FnMut(&Input<'_>, Entity)) {
         self.judge(&Loaded::default()).subjects(event, each);
     }
 
     /// Hands on an image as it is judged before it is deployed.
-    pub(crate) fn image_subject(&self, facts: &ImageFacts, each: &mut dyn FnMut(&Subject<'_>, Entity)) {
+    pub(crate) fn image_subject(&self, facts: &ImageFacts, each: &mut dyn FnMut(&Input<'_>, Entity)) {
         let name = facts.names.first().map(|name| name.full_name.clone()).unwrap_or_default();
-        let subject = Subject {
+        let subject = Input {
             cluster: &self.cluster,
             occurrence: Occurrence::Image(facts),
             deployment: None,
@@ -126,7 +126,7 @@ pub(crate) fn compile(policies: impl IntoIterator<Item = Policy>, parity: bool) 
 }
 
 /// Judges one subject with a set.
-pub(crate) fn findings(set: &PolicySet, subject: &Subject<'_>, now: Timestamp) -> Findings {
+pub(crate) fn findings(set: &PolicySet, subject: &Input<'_>, now: Timestamp) -> Findings {
     set.judge(subject, now)
 }
 

@@ -6,14 +6,14 @@ use lictor_wire::{
 };
 
 use crate::audit;
-use crate::subject::{Occurrence, Subject};
+use crate::input::{Input, Occurrence};
 
 /// The sentence; none for what is there and did not happen.
-pub(super) fn sentence(subject: &Subject<'_>) -> Option<String> {
-    match subject.occurrence {
+pub(super) fn sentence(input: &Input<'_>) -> Option<String> {
+    match input.occurrence {
         Occurrence::Process(event) => Some(process(event)),
         Occurrence::File(event) => Some(file(event)),
-        Occurrence::Network(event) => Some(network(event, subject)),
+        Occurrence::Network(event) => Some(network(event, input)),
         Occurrence::Audit(event) => Some(audit(event)),
         Occurrence::Request(event) => request(event),
         Occurrence::Deployment | Occurrence::Image(_) => None,
@@ -51,8 +51,8 @@ fn file(event: &FileEvent) -> String {
     format!("{path} {what}")
 }
 
-fn network(event: &NetworkEvent, subject: &Subject<'_>) -> String {
-    let word = match subject.deviates {
+fn network(event: &NetworkEvent, input: &Input<'_>) -> String {
+    let word = match input.deviates {
         Some(true) => "unexpected ",
         Some(false) => "expected ",
         None => "",
@@ -61,7 +61,7 @@ fn network(event: &NetworkEvent, subject: &Subject<'_>) -> String {
         let name = if entity.name.is_empty() { &entity.address } else { &entity.name };
         format!("`{name}`")
     };
-    let own = subject.deployment.map(|deployment| format!("`{}`", deployment.name));
+    let own = input.deployment.map(|deployment| format!("`{}`", deployment.name));
     let own = own.unwrap_or_else(|| name(&event.local));
     let (from, to, port) = match event.direction {
         lictor_wire::Direction::Egress => (own, name(&event.remote), event.remote.port),

@@ -34,7 +34,7 @@ pub(crate) fn of_section(section: &Section, context: EvaluationContext<'_, '_>, 
     );
     sentences.sort();
     sentences.dedup();
-    sentences.extend(event::sentence(&context.view.root.subject));
+    sentences.extend(event::sentence(&context.view.root.input));
     sentences
 }
 

@@ -36,8 +36,8 @@ use field::{Buffers, Field, FieldBuilder};
 use predicates::Predicates;
 
 use crate::criterion::{Criterion, Value};
+use crate::input::{Input, Occurrence};
 use crate::policy::{CompiledPolicy, Target};
-use crate::subject::{Occurrence, Subject};
 use crate::view::{Element, Elements, Level, Root, View};
 
 /// The policies of one target, filed.
@@ -109,15 +109,15 @@ impl Index {
     }
 
     /// The policies that are not certainly silent about an event of the target.
-    pub(crate) fn candidates(&self, subject: &Subject<'_>, now: Timestamp) -> Candidates {
+    pub(crate) fn candidates(&self, input: &Input<'_>, now: Timestamp) -> Candidates {
         let mut found = Candidates::none(self.policies);
         found.add(&self.always);
         let mut buffers = Buffers::default();
         let space = if self.about_workloads {
             // Only policies that judge as this engine does are filed so.
-            SearchSpace::Anywhere(Box::new(View::new(subject, false)))
+            SearchSpace::Anywhere(Box::new(View::new(input, false)))
         } else {
-            SearchSpace::Event(subject)
+            SearchSpace::Event(input)
         };
         for field in &self.fields {
             let all_known =
@@ -134,7 +134,7 @@ impl Index {
 /// Where conditions are looked for.
 enum SearchSpace<'s, 'a> {
     /// In what happened.
-    Event(&'s Subject<'a>),
+    Event(&'s Input<'a>),
     /// In every element of a workload.
     Anywhere(Box<View<'a>>),
 }
@@ -144,17 +144,17 @@ impl<'a> SearchSpace<'_, 'a> {
     fn values(&self, criterion: &Criterion, mut each: impl FnMut(&Value<'a>)) -> bool {
         let mut take = |element: Element<'a>| each(&criterion.value(&element));
         match self {
-            Self::Event(subject) => of_event(criterion.level(), subject, &mut take),
+            Self::Event(input) => of_event(criterion.level(), input, &mut take),
             Self::Anywhere(view) => at_level(view, criterion.level(), &mut take),
         }
     }
 }
 
 /// Hands on the elements of a level that the event itself has.
-fn of_event<'a>(level: Level, subject: &Subject<'a>, each: &mut dyn FnMut(Element<'a>)) -> bool {
-    match (level, subject.occurrence) {
+fn of_event<'a>(level: Level, input: &Input<'a>, each: &mut dyn FnMut(Element<'a>)) -> bool {
+    match (level, input.occurrence) {
         (Level::Root, _) => {
-            each(Element::Root(Root { subject: *subject, deployment: subject.deployment }));
+            each(Element::Root(Root { input: *input, deployment: input.deployment }));
         }
         (Level::Process, Occurrence::Process(process)) => each(Element::Process(process)),
         (Level::Ancestor, Occurrence::Process(process)) => {

@@ -12,7 +12,7 @@ use lictor_wire::{
 
 use super::of_event;
 use crate::criterion::Criterion;
-use crate::subject::{Occurrence, Subject};
+use crate::input::{Input, Occurrence};
 use crate::view::Level;
 
 // Every field of every event is set here by name, to something else than its default: the compiler demands a new
@@ -153,7 +153,7 @@ fn bodies() -> [EventData; 4] {
 
 /// What a criterion takes from an event, in words; `None` when it needs more than the event.
 fn taken(criterion: &Criterion, cluster: &ClusterId, data: &EventData) -> Option<Vec<String>> {
-    let subject = Subject {
+    let input = Input {
         cluster,
         occurrence: Occurrence::of(data).unwrap(),
         deployment: None,
@@ -163,7 +163,7 @@ fn taken(criterion: &Criterion, cluster: &ClusterId, data: &EventData) -> Option
         deviates: None,
     };
     let mut taken = Vec::new();
-    of_event(criterion.level(), &subject, &mut |element| {
+    of_event(criterion.level(), &input, &mut |element| {
         taken.push(format!("{:?}", criterion.value(&element)));
     })
     .then_some(taken)

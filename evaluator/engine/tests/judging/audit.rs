@@ -90,7 +90,7 @@ fn criteria() {
 }
 
 #[test]
-fn the_impersonated_user_is_not_asked_for() {
+fn the_impersonated_user_is_not_looked_at() {
     let mut event = event("get", "secrets");
     event.impersonated_user = Some(UserInfo { username: "bob".to_owned(), ..UserInfo::default() });
     assert_eq!(judge(policy([group("Kubernetes User Name", "bob")]), &event), Outcome::Clean);

@@ -94,7 +94,7 @@ fn policies_meet_their_own_kind_only() {
 }
 
 #[test]
-fn sections_without_a_runtime_criterion_are_not_asked() {
+fn sections_without_a_runtime_criterion_are_not_evaluated() {
     let sections = [section([group("Process Name", "bash")]), section([group("Container Name", "a")])];
     let set = set(runtime_policy(sections));
     let judge = |name| outcome(&Scene::of(web()).judge_event(&set, Occurrence::Process(&process("a", name))));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lictor_engine::{Explanation, Findings, Occurrence, Options, PolicyRevision, PolicySet, Subject};
+use lictor_engine::{Explanation, Findings, Input, Occurrence, Options, PolicyRevision, PolicySet};
 use lictor_wire::policy::{
     BooleanOperator, EventSource, Group, LifecycleStage, Policy, PolicyValue, Section, Severity,
 };
@@ -158,18 +158,18 @@ impl Scene {
 
     /// Judges something that happened in it.
     pub(crate) fn judge_event(&self, set: &PolicySet, occurrence: Occurrence<'_>) -> Findings {
-        self.with_subject(occurrence, |subject| set.judge(subject, now()))
+        self.with_input(occurrence, |input| set.judge(input, now()))
     }
 
     /// Explains what the one policy makes of something that happened in it.
     pub(crate) fn explain(&self, set: &PolicySet, occurrence: Occurrence<'_>) -> Explanation {
-        self.with_subject(occurrence, |subject| set.explain(&PolicyId::new("p1"), subject, now())).unwrap()
+        self.with_input(occurrence, |input| set.explain(&PolicyId::new("p1"), input, now())).unwrap()
     }
 
-    fn with_subject<T>(&self, occurrence: Occurrence<'_>, ask: impl FnOnce(&Subject<'_>) -> T) -> T {
+    fn with_input<T>(&self, occurrence: Occurrence<'_>, ask: impl FnOnce(&Input<'_>) -> T) -> T {
         let cluster = ClusterId::new("c1");
         let images: Vec<Option<&ImageFacts>> = self.images.iter().map(Option::as_ref).collect();
-        ask(&Subject {
+        ask(&Input {
             cluster: &cluster,
             occurrence,
             deployment: self.deployment.as_ref(),

@@ -1,4 +1,4 @@
-//! Judging, from the outside: policies and subjects in, findings out.
+//! Judging, from the outside: policies and inputs in, findings out.
 
 // `cfg(test)` is always so here; it tells clippy that helpers are test code too.
 #![cfg(test)]

@@ -123,7 +123,7 @@ fn images_are_exempt_at_build_only() {
 }
 
 #[test]
-fn disabled_policies_are_not_asked() {
+fn disabled_policies_are_not_evaluated() {
     let set = set(Policy { disabled: true, ..always() });
     assert!(set.is_empty());
 }

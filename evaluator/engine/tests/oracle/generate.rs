@@ -1,4 +1,4 @@
-//! Policies, and subjects near their values: both are made of the same small pools, so that a match, a near miss and
+//! Policies, and inputs near their values: both are made of the same small pools, so that a match, a near miss and
 //! something missing are all common.
 
 use jiff::{SignedDuration, Timestamp};

@@ -8,27 +8,27 @@
 
 mod criteria;
 mod generate;
+mod inputs;
 mod linking;
-mod subjects;
 mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lictor_engine::{Findings, Occurrence, Options, PolicyRevision, PolicySet, Subject};
+use lictor_engine::{Findings, Input, Occurrence, Options, PolicyRevision, PolicySet};
 use lictor_wire::policy::{Exclusion, LifecycleStage, Policy, Scope, Section};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use criteria::{About, Mode};
-use subjects::Scene;
+use inputs::Scene;
 
-/// Pairs of policy and subject in each mode.
+/// Pairs of policy and input in each mode.
 const PAIRS: usize = 60_000;
 /// Subjects that each policy is asked about.
-const SUBJECTS: usize = 20;
+const INPUTS: usize = 20;
 
 const ABOUTS: [About; 11] = [
     About::Image,
@@ -59,8 +59,8 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn by_engine(set: &PolicySet, subject: &Subject<'_>, all_known: bool) -> Outcome {
-    let findings = set.judge(subject, now());
+fn by_engine(set: &PolicySet, input: &Input<'_>, all_known: bool) -> Outcome {
+    let findings = set.judge(input, now());
     match &findings {
         // What StackRox does not have never matches there; the engine says what is missing, and does not match.
         Findings { undecided, .. } if !undecided.is_empty() && all_known => {
@@ -72,12 +72,12 @@ fn by_engine(set: &PolicySet, subject: &Subject<'_>, all_known: bool) -> Outcome
     }
 }
 
-fn by_oracle(policy: &Policy, subject: &Subject<'_>, mode: Mode) -> Outcome {
-    if !applies(policy, subject, mode) {
+fn by_oracle(policy: &Policy, input: &Input<'_>, mode: Mode) -> Outcome {
+    if !applies(policy, input, mode) {
         return Outcome::Clean;
     }
     let skipped = policy.evaluation_filter.as_ref().map_or(&[][..], |filter| &filter.skip_container_types);
-    let Ok(tree) = tree::of(subject, skipped) else { return without_container(policy, subject, mode) };
+    let Ok(tree) = tree::of(input, skipped) else { return without_container(policy, input, mode) };
     let asked = policy.policy_sections.iter().filter(|section| is_asked(section, mode.about));
     let holds = |section: &Section| {
         let queries = criteria::queries(section, mode);
@@ -87,8 +87,8 @@ fn by_oracle(policy: &Policy, subject: &Subject<'_>, mode: Mode) -> Outcome {
 }
 
 /// A process whose container is not there is an error, once the process by itself is what some section means.
-fn without_container(policy: &Policy, subject: &Subject<'_>, mode: Mode) -> Outcome {
-    let tree = tree::of_process(subject);
+fn without_container(policy: &Policy, input: &Input<'_>, mode: Mode) -> Outcome {
+    let tree = tree::of_process(input);
     let asked = policy.policy_sections.iter().filter(|section| is_asked(section, mode.about));
     let means = |section: &Section| {
         let groups = section.policy_groups.iter().filter(|group| group.field_name.contains("Process"));
@@ -114,27 +114,27 @@ fn whole(pattern: &str, text: &str) -> bool {
     regex::Regex::new(&format!(r"(?i)\A(?:{pattern})\z")).is_ok_and(|pattern| pattern.is_match(text))
 }
 
-fn applies(policy: &Policy, subject: &Subject<'_>, mode: Mode) -> bool {
+fn applies(policy: &Policy, input: &Input<'_>, mode: Mode) -> bool {
     let in_force = |exclusion: &&Exclusion| exclusion.expiration.is_none_or(|end| end > now());
     let mut exclusions = policy.exclusions.iter().filter(in_force);
-    if let Occurrence::Image(facts) = subject.occurrence {
+    if let Occurrence::Image(facts) = input.occurrence {
         let full_name = facts.names.first().map_or("", |name| &*name.full_name);
         return !exclusions.any(|exclusion| {
             exclusion.image.as_ref().is_some_and(|image| full_name.starts_with(&image.name))
         });
     }
     if mode.about == About::NodeFile {
-        let in_scope = policy.scope.is_empty() || policy.scope.iter().any(|scope| of_node(scope, subject));
+        let in_scope = policy.scope.is_empty() || policy.scope.iter().any(|scope| of_node(scope, input));
         // What is excluded by name or namespace is no node, unless the name is empty and nothing else is said.
-        return mode.parity || in_scope && !exclusions.any(|exclusion| node_excluded(exclusion, subject));
+        return mode.parity || in_scope && !exclusions.any(|exclusion| node_excluded(exclusion, input));
     }
-    let in_scope = policy.scope.is_empty() || policy.scope.iter().any(|scope| within(scope, subject));
+    let in_scope = policy.scope.is_empty() || policy.scope.iter().any(|scope| within(scope, input));
     let excluded = exclusions.any(|exclusion| match &exclusion.deployment {
         None => mode.parity && exclusion.image.is_some(),
         Some(deployment) => {
-            let name = subject.deployment.map_or("", |deployment| &*deployment.name);
+            let name = input.deployment.map_or("", |deployment| &*deployment.name);
             (deployment.name.is_empty() || whole(&deployment.name, name))
-                && deployment.scope.as_ref().is_none_or(|scope| within(scope, subject))
+                && deployment.scope.as_ref().is_none_or(|scope| within(scope, input))
         }
     });
     in_scope && !excluded
@@ -145,38 +145,39 @@ fn label(wanted: &lictor_wire::policy::ScopeLabel, labels: &BTreeMap<String, Str
     labels.iter().any(|(key, value)| part(&wanted.key, key) && part(&wanted.value, value))
 }
 
-fn within(scope: &Scope, subject: &Subject<'_>) -> bool {
-    let namespace = match (subject.deployment, subject.occurrence) {
+fn within(scope: &Scope, input: &Input<'_>) -> bool {
+    let namespace = match (input.deployment, input.occurrence) {
         (Some(deployment), _) => &*deployment.namespace,
         (None, Occurrence::Audit(event)) => event.object_ref.as_ref().map_or("", |object| &*object.namespace),
         _ => "",
     };
     let namespaced = !namespace.is_empty();
-    (scope.cluster.is_empty() || scope.cluster == subject.cluster.as_str())
-        && scope.cluster_label.as_ref().is_none_or(|wanted| label(wanted, subject.cluster_labels.unwrap()))
+    (scope.cluster.is_empty() || scope.cluster == input.cluster.as_str())
+        && scope.cluster_label.as_ref().is_none_or(|wanted| label(wanted, input.cluster_labels.unwrap()))
         && (!namespaced || scope.namespace.is_empty() || whole(&scope.namespace, namespace))
         && (!namespaced
             || scope
                 .namespace_label
                 .as_ref()
-                .is_none_or(|wanted| label(wanted, subject.namespace_labels.unwrap())))
-        && scope.label.as_ref().is_none_or(|wanted| {
-            subject.deployment.is_some_and(|deployment| label(wanted, &deployment.labels))
-        })
+                .is_none_or(|wanted| label(wanted, input.namespace_labels.unwrap())))
+        && scope
+            .label
+            .as_ref()
+            .is_none_or(|wanted| input.deployment.is_some_and(|deployment| label(wanted, &deployment.labels)))
 }
 
-fn of_node(scope: &Scope, subject: &Subject<'_>) -> bool {
-    (scope.cluster.is_empty() || scope.cluster == subject.cluster.as_str())
-        && scope.cluster_label.as_ref().is_none_or(|wanted| label(wanted, subject.cluster_labels.unwrap()))
+fn of_node(scope: &Scope, input: &Input<'_>) -> bool {
+    (scope.cluster.is_empty() || scope.cluster == input.cluster.as_str())
+        && scope.cluster_label.as_ref().is_none_or(|wanted| label(wanted, input.cluster_labels.unwrap()))
 }
 
-fn node_excluded(exclusion: &Exclusion, subject: &Subject<'_>) -> bool {
+fn node_excluded(exclusion: &Exclusion, input: &Input<'_>) -> bool {
     let Some(deployment) = &exclusion.deployment else { return false };
     let by_cluster = |scope: &Scope| {
         scope.namespace.is_empty()
             && scope.label.is_none()
             && scope.namespace_label.is_none()
-            && of_node(scope, subject)
+            && of_node(scope, input)
     };
     deployment.name.is_empty() && deployment.scope.as_ref().is_none_or(by_cluster)
 }
@@ -207,21 +208,21 @@ fn agree(parity: bool) {
         let about = *ABOUTS.choose(&mut rng).unwrap();
         let policy = generate::policy(about, now(), &mut rng);
         let set = compile(&policy, parity);
-        for _ in 0..SUBJECTS {
+        for _ in 0..INPUTS {
             let about = about_of(&policy, about, &mut rng);
             let mode = Mode { about, parity, now: now() };
-            let scene = subjects::scene(about, now(), &mut rng);
-            scene.with(|subject| {
-                let expected = by_oracle(&policy, subject, mode);
+            let scene = inputs::scene(about, now(), &mut rng);
+            scene.with(|input| {
+                let expected = by_oracle(&policy, input, mode);
                 // Without parity a process of a container that is left out is undecided about that container.
                 if expected == Outcome::Failed && !parity {
                     return;
                 }
-                let found = by_engine(&set, subject, scene.all_known());
+                let found = by_engine(&set, input, scene.all_known());
                 assert_eq!(found, expected, "{}", story(seed, &policy, &scene, parity));
                 *outcomes.entry((about, found)).or_default() += 1;
                 if parity && found != Outcome::Failed {
-                    let exactly = by_oracle(&policy, subject, Mode { parity: false, ..mode });
+                    let exactly = by_oracle(&policy, input, Mode { parity: false, ..mode });
                     leaks += usize::from(exactly != found);
                 }
             });
@@ -310,11 +311,11 @@ fn every_form_of_every_criterion_is_seen_both_ways() {
                 policy.policy_sections = vec![Section { section_name: String::new(), policy_groups: groups }];
                 let set = compile(&policy, true);
                 let mode = Mode { about, parity: true, now: now() };
-                let scene = subjects::scene(about, now(), &mut rng);
-                scene.with(|subject| {
-                    let expected = by_oracle(&policy, subject, mode);
+                let scene = inputs::scene(about, now(), &mut rng);
+                scene.with(|input| {
+                    let expected = by_oracle(&policy, input, mode);
                     assert_eq!(
-                        by_engine(&set, subject, scene.all_known()),
+                        by_engine(&set, input, scene.all_known()),
                         expected,
                         "{}",
                         story(seed, &policy, &scene, true)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use lictor_engine::{Occurrence, Subject};
+use lictor_engine::{Input, Occurrence};
 use lictor_wire::policy::FilteredContainerType;
 use lictor_wire::{
     AuditEvent, Container, ContainerType, Deployment, EnvSource, ExposureLevel, FileEvent, FileOperation,
@@ -38,19 +38,19 @@ pub(crate) enum Leaf {
 /// The process that was to be attached to a container is in none.
 pub(crate) struct NoContainer;
 
-/// The tree of a subject without the containers that are left out.
-pub(crate) fn of(subject: &Subject<'_>, skipped: &[FilteredContainerType]) -> Result<Node, NoContainer> {
-    Ok(match subject.occurrence {
+/// The tree of an input without the containers that are left out.
+pub(crate) fn of(input: &Input<'_>, skipped: &[FilteredContainerType]) -> Result<Node, NoContainer> {
+    Ok(match input.occurrence {
         Occurrence::Image(facts) => Node::Struct(vec![("image", image(facts.names.first(), Some(facts)))]),
         Occurrence::Audit(event) => audit(event),
         Occurrence::File(event) if event.pod.is_none() => Node::Struct(vec![("file", file(event))]),
         occurrence => {
-            let deployment = subject.deployment.expect("every fact is known");
-            let mut root = workload(deployment, subject, skipped)?;
+            let deployment = input.deployment.expect("every fact is known");
+            let mut root = workload(deployment, input, skipped)?;
             match occurrence {
                 Occurrence::File(event) => root.push(("file", file(event))),
                 Occurrence::Network(_) => {
-                    let deviates = subject.deviates.expect("every fact is known");
+                    let deviates = input.deviates.expect("every fact is known");
                     root.push(("flow", Node::Struct(vec![("deviates", boolean(deviates))])));
                 }
                 Occurrence::Request(event) => {
@@ -72,10 +72,10 @@ pub(crate) fn of(subject: &Subject<'_>, skipped: &[FilteredContainerType]) -> Re
 }
 
 /// The tree of a process without its container's model.
-pub(crate) fn of_process(subject: &Subject<'_>) -> Node {
-    let Occurrence::Process(event) = subject.occurrence else { return Node::Null };
+pub(crate) fn of_process(input: &Input<'_>) -> Node {
+    let Occurrence::Process(event) = input.occurrence else { return Node::Null };
     let mut process = running(event);
-    process.push(("deviates", boolean(subject.deviates.expect("every fact is known"))));
+    process.push(("deviates", boolean(input.deviates.expect("every fact is known"))));
     let container = Node::Struct(vec![("process", Node::Struct(process))]);
     Node::Struct(vec![("containers", Node::List(vec![container]))])
 }
@@ -114,10 +114,10 @@ fn list<T>(items: &[T], each: impl Fn(&T) -> Node) -> Node {
 
 fn workload(
     deployment: &Deployment,
-    subject: &Subject<'_>,
+    input: &Input<'_>,
     skipped: &[FilteredContainerType],
 ) -> Result<Vec<(&'static str, Node)>, NoContainer> {
-    let process = match subject.occurrence {
+    let process = match input.occurrence {
         Occurrence::Process(event) => Some(event),
         _ => None,
     };
@@ -133,12 +133,12 @@ fn workload(
         if out {
             continue;
         }
-        let facts = subject.images.get(i).copied().flatten();
+        let facts = input.images.get(i).copied().flatten();
         let mut node = container(model, facts);
         if !attached && home == Some(&*model.name) {
             attached = true;
             let mut running = running(process.expect("there is a home"));
-            running.push(("deviates", boolean(subject.deviates.expect("every fact is known"))));
+            running.push(("deviates", boolean(input.deviates.expect("every fact is known"))));
             node.push(("process", Node::Struct(running)));
         }
         containers.push(Node::Struct(node));

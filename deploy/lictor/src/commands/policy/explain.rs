@@ -128,8 +128,8 @@ fn tell(entity: &Entity, told: &Explanation) {
         },
         text::plain(&entity.display_name())
     ));
-    if !told.not_asked.is_empty() {
-        text::line(&format!("  not asked: {}", told.not_asked));
+    if !told.not_evaluated.is_empty() {
+        text::line(&format!("  not asked: {}", told.not_evaluated));
     }
     for section in &told.sections {
         tell_section(section);
@@ -199,7 +199,7 @@ fn to_json(entity: &Entity, told: &Explanation) -> Value {
         "policy": told.policy,
         "entity": entity,
         "outcome": outcome_json(&told.outcome),
-        "notAsked": told.not_asked,
+        "notAsked": told.not_evaluated,
         "sections": sections,
     })
 }

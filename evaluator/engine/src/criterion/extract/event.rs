@@ -4,7 +4,7 @@ use lictor_wire::{Ancestor, FileOperation, ProcessEvent, RequestOperation, UserI
 
 use super::Value;
 use crate::audit;
-use crate::subject::Occurrence;
+use crate::input::Occurrence;
 use crate::truth::Fact;
 use crate::view::{ContainerView, Root};
 
@@ -43,15 +43,15 @@ pub(in crate::criterion) fn unexpected_process<'a>(container: &ContainerView<'a>
 
 /// Whether the connection departs from the locked baseline.
 pub(in crate::criterion) fn unexpected_flow<'a>(root: &Root<'a>) -> Value<'a> {
-    let Occurrence::Network(_) = root.subject.occurrence else { return Value::Missing };
-    root.subject.deviates.map_or(Value::Unknown(Fact::Baseline), Value::Bool)
+    let Occurrence::Network(_) = root.input.occurrence else { return Value::Missing };
+    root.input.deviates.map_or(Value::Unknown(Fact::Baseline), Value::Bool)
 }
 
 // === files ===
 
 /// The four paths of a file event: actual and effective, before and after a rename. One that is not there is empty.
 pub(in crate::criterion) fn file_paths<'a>(root: &Root<'a>) -> Value<'a> {
-    let Occurrence::File(event) = root.subject.occurrence else { return Value::Missing };
+    let Occurrence::File(event) = root.input.occurrence else { return Value::Missing };
     let moved = event.moved.as_ref();
     Value::List(vec![
         &event.file.actual,
@@ -62,7 +62,7 @@ pub(in crate::criterion) fn file_paths<'a>(root: &Root<'a>) -> Value<'a> {
 }
 
 pub(in crate::criterion) fn file_operation<'a>(root: &Root<'a>) -> Value<'a> {
-    let Occurrence::File(event) = root.subject.occurrence else { return Value::Missing };
+    let Occurrence::File(event) = root.input.occurrence else { return Value::Missing };
     Value::Text(match event.operation {
         FileOperation::Unknown => return Value::Unknown(Fact::FileOperation),
         FileOperation::Read => "READ",
@@ -80,7 +80,7 @@ pub(in crate::criterion) fn file_operation<'a>(root: &Root<'a>) -> Value<'a> {
 
 /// The user who made the request; never the one they impersonated.
 fn user<'a>(root: &Root<'a>) -> Option<&'a UserInfo> {
-    match root.subject.occurrence {
+    match root.input.occurrence {
         Occurrence::Audit(event) => Some(&event.user),
         Occurrence::Request(event) => Some(&event.user),
         _ => None,
@@ -96,7 +96,7 @@ pub(in crate::criterion) fn user_groups<'a>(root: &Root<'a>) -> Value<'a> {
 }
 
 pub(in crate::criterion) fn resource<'a>(root: &Root<'a>) -> Value<'a> {
-    match root.subject.occurrence {
+    match root.input.occurrence {
         Occurrence::Audit(event) => audit::resource(event)
             .map_or(Value::Missing, |resource| Value::Enum(resource.number(), resource.as_str())),
         Occurrence::Request(event) => match event.operation {
@@ -110,26 +110,26 @@ pub(in crate::criterion) fn resource<'a>(root: &Root<'a>) -> Value<'a> {
 }
 
 pub(in crate::criterion) fn verb<'a>(root: &Root<'a>) -> Value<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    let Occurrence::Audit(event) = root.input.occurrence else { return Value::Missing };
     audit::verb(event).map_or(Value::Missing, |verb| Value::Enum(verb.number(), verb.as_str()))
 }
 
 pub(in crate::criterion) fn resource_name<'a>(root: &Root<'a>) -> Value<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    let Occurrence::Audit(event) = root.input.occurrence else { return Value::Missing };
     event.object_ref.as_ref().map_or(Value::Missing, |object| Value::Text(&object.name))
 }
 
 pub(in crate::criterion) fn user_agent<'a>(root: &Root<'a>) -> Value<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    let Occurrence::Audit(event) = root.input.occurrence else { return Value::Missing };
     Value::Text(&event.user_agent)
 }
 
 pub(in crate::criterion) fn source_ips<'a>(root: &Root<'a>) -> Value<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    let Occurrence::Audit(event) = root.input.occurrence else { return Value::Missing };
     Value::list(&event.source_ips)
 }
 
 pub(in crate::criterion) fn impersonated<'a>(root: &Root<'a>) -> Value<'a> {
-    let Occurrence::Audit(event) = root.subject.occurrence else { return Value::Missing };
+    let Occurrence::Audit(event) = root.input.occurrence else { return Value::Missing };
     Value::Bool(event.impersonated_user.is_some())
 }

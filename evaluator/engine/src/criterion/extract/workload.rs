@@ -37,7 +37,7 @@ pub(in crate::criterion) fn host_ipc<'a>(root: &Root<'a>) -> Value<'a> {
 
 /// The pod's namespace is the workload's, so it is known before the workload is.
 pub(in crate::criterion) fn namespace<'a>(root: &Root<'a>) -> Value<'a> {
-    root.subject.namespace().map_or(Value::Unknown(Fact::Deployment), Value::Text)
+    root.input.namespace().map_or(Value::Unknown(Fact::Deployment), Value::Text)
 }
 
 pub(in crate::criterion) fn replicas<'a>(root: &Root<'a>) -> Value<'a> {

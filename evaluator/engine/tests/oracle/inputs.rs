@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use lictor_engine::{Occurrence, Subject};
+use lictor_engine::{Input, Occurrence};
 use lictor_wire::{
     Ancestor, AppliedNetworkPolicies, AuditEvent, AuditStage, ClusterId, Container, ContainerRef,
     ContainerType, CosignVerification, Deployment, EnvSource, EnvVar, Exposure, ExposureLevel, FileEvent,
@@ -63,8 +63,8 @@ impl Scene {
         })
     }
 
-    /// Hands on the subject.
-    pub(crate) fn with<T>(&self, ask: impl FnOnce(&Subject<'_>) -> T) -> T {
+    /// Hands on the input.
+    pub(crate) fn with<T>(&self, ask: impl FnOnce(&Input<'_>) -> T) -> T {
         let images: Vec<Option<&ImageFacts>> = self.images.iter().map(Some).collect();
         let occurrence = match &self.happened {
             Happened::Image(facts) => Occurrence::Image(facts),
@@ -75,7 +75,7 @@ impl Scene {
             Happened::File(event) => Occurrence::File(event),
             Happened::Audit(event) => Occurrence::Audit(event),
         };
-        ask(&Subject {
+        ask(&Input {
             cluster: &self.cluster,
             occurrence,
             deployment: self.deployment.as_ref(),

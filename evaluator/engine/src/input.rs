@@ -10,7 +10,7 @@ use lictor_wire::{
 /// What happened, and the facts it was joined with. A fact that is `None` is not known (yet); that is something
 /// else than known to be empty.
 #[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
+pub struct Input<'a> {
     /// The cluster it happened on.
     pub cluster: &'a ClusterId,
     /// What happened.
@@ -32,7 +32,7 @@ pub struct Subject<'a> {
 /// What happened.
 #[derive(Debug, Clone, Copy)]
 pub enum Occurrence<'a> {
-    /// The workload of the subject was seen or changed.
+    /// The workload of the input was seen or changed.
     Deployment,
     /// A process started or ended. Only starts are judged.
     Process(&'a ProcessEvent),
@@ -42,7 +42,7 @@ pub enum Occurrence<'a> {
     File(&'a FileEvent),
     /// The API server recorded a request.
     Audit(&'a AuditEvent),
-    /// The API server has a request reviewed. One for a workload is judged as that workload; put it in the subject.
+    /// The API server has a request reviewed. One for a workload is judged as that workload; put it in the input.
     Request(&'a RequestEvent),
     /// An image is judged by itself, before it is deployed.
     Image(&'a ImageFacts),
@@ -63,7 +63,7 @@ impl<'a> Occurrence<'a> {
     }
 }
 
-impl<'a> Subject<'a> {
+impl<'a> Input<'a> {
     /// The pod it happened in, where it happened in one.
     pub(crate) fn pod(&self) -> Option<&'a PodRef> {
         match self.occurrence {

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
 use crate::error::{BusError, ConnectError};
 use crate::headers::{
     CONTENT_ENCODING, CONTENT_TYPE, Headers, JSON, KV_OPERATION, MESSAGE_ID, ONE_EVENT, ZSTD,
@@ -42,9 +43,8 @@ const SIDE_BY_SIDE: usize = 256;
 /// How often a server that is not there is tried again while connecting.
 const CONNECT_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
-/// How long after a broken connection the first new one is tried, and the longest it is ever waited.
-const RECONNECT_AFTER: Duration = Duration::from_millis(50);
-const RECONNECT_AT_MOST: Duration = Duration::from_secs(2);
+/// How long to wait before a broken connection is made again.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// What a message's subject and headers may take of the server's greatest message.
 const HEADER_ROOM: usize = 8 * 1024;
@@ -491,10 +491,7 @@ async fn open(
             .await?
             .name(&options.name)
             .connection_timeout(left.min(ANSWER_WITHIN))
-            .reconnect_delay_callback(|attempts| {
-                let doublings = u32::try_from(attempts.min(8)).unwrap_or(8);
-                RECONNECT_AFTER.saturating_mul(2_u32.saturating_pow(doublings)).min(RECONNECT_AT_MOST)
-            })
+            .reconnect_delay_callback(|attempts| RECONNECT.after(u32::try_from(attempts).unwrap_or(u32::MAX)))
             .event_callback(move |event| {
                 let count = Arc::clone(&count);
                 async move { note(&event, &count) }

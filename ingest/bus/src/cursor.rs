@@ -15,6 +15,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::backoff::Backoff;
 use crate::bus::Bus;
 use crate::error::BusError;
 use crate::time::{date_time, timestamp};
@@ -36,9 +37,9 @@ const BATCH: usize = 128;
 /// As [`BATCH`] where only headers come: a few hundred bytes each.
 const BATCH_OF_HEADERS: usize = 1_024;
 
-/// How soon a failed attempt is made again, doubling up to the second.
-const AGAIN_AFTER: Duration = Duration::from_millis(50);
-const AGAIN_AT_MOST: Duration = Duration::from_secs(2);
+/// How long to wait before reading is tried again.
+const OPEN_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), LONGEST_WAIT);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +97,7 @@ pub(crate) struct Cursor {
     made: Option<DateTime>,
     open: Option<Open>,
     connections: watch::Receiver<u64>,
-    failures: u32,
+    backoff: Backoff,
 }
 
 struct Open {
@@ -108,7 +109,7 @@ struct Open {
 impl Cursor {
     pub(crate) fn new(bus: Bus, reading: Reading) -> Self {
         let connections = bus.connections();
-        Self { bus, reading, position: 0, made: None, open: None, connections, failures: 0 }
+        Self { bus, reading, position: 0, made: None, open: None, connections, backoff: OPEN_AGAIN }
     }
 
     pub(crate) const fn reading(&self) -> &Reading {
@@ -156,7 +157,7 @@ impl Cursor {
                         continue;
                     }
                     open.delivered += 1;
-                    self.failures = 0;
+                    self.backoff.reset();
                     self.position = info.stream_sequence;
                     let (sequence, pending) = (info.stream_sequence, info.pending);
                     let time = timestamp(&info.published);
@@ -173,7 +174,9 @@ impl Cursor {
                 Some(Some(Err(error))) => {
                     tracing::debug!(stream = self.reading.stream, %error, "reading on with another consumer");
                     self.open = None;
-                    self.failures = self.failures.max(1);
+                    if self.backoff.failures() == 0 {
+                        self.backoff.fail();
+                    }
                 }
                 Some(None) | None => self.open = None,
             }
@@ -191,8 +194,9 @@ impl Cursor {
 
     async fn open(&mut self) -> Result<Option<Step>, BusError> {
         self.connections.mark_unchanged();
-        if self.failures > 0 {
-            tokio::time::sleep(self.delay()).await;
+        // Counted before this attempt: whoever drops it half-way and tries again waits anew.
+        if self.backoff.failures() > 0 {
+            tokio::time::sleep(self.backoff.after(self.backoff.failures())).await;
         }
         let name = &self.reading.stream;
         let Some(info) = read_stream(self.bus.jetstream(), name).await? else {
@@ -260,24 +264,20 @@ impl Cursor {
 
     /// Says that the place is gone. Whoever asks again without starting over gets the same answer, not at once.
     async fn lost(&mut self, position: u64, last: u64) -> Step {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures > 1 {
-            tokio::time::sleep(AGAIN_AT_MOST).await;
+        self.backoff.fail();
+        if self.backoff.failures() > 1 {
+            tokio::time::sleep(LONGEST_WAIT).await;
         }
         Step::Lost { position, last }
     }
 
     fn note(&mut self, error: &BusError) {
-        self.failures = self.failures.saturating_add(1);
+        self.backoff.fail();
         // The first few are a server that starts again.
-        if self.failures.is_multiple_of(8) {
+        if self.backoff.failures().is_multiple_of(8) {
             tracing::warn!(stream = self.reading.stream, %error, "cannot read for now; reading on when possible");
         } else {
             tracing::debug!(stream = self.reading.stream, %error, "cannot read for now");
         }
-    }
-
-    fn delay(&self) -> Duration {
-        AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(self.failures.min(8))).min(AGAIN_AT_MOST)
     }
 }

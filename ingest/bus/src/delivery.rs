@@ -10,6 +10,7 @@ use lictor_wire::topology::{Consumer, PARKED_FOR};
 use lictor_wire::{Command, DeadLetter, Envelope, Event, PolicyDocument, Verdict};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit};
 
+use crate::backoff::Backoff;
 use crate::blame::Alone;
 use crate::bus::{Bus, Publication};
 use crate::error::BusError;
@@ -19,9 +20,8 @@ use crate::headers::{
 use crate::intake::Held;
 use crate::large::Fetched;
 
-/// How long a parked event sleeps before it is tried again: doubling from the first to the second.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
-const TRY_AGAIN_AT_MOST: Duration = Duration::from_secs(10);
+/// How long a parked event waits before it is judged again.
+const JUDGE_AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
 /// A message handed out by an [`crate::Intake`]: lines, each of which wants a [`LineOutcome`].
 ///
@@ -221,7 +221,8 @@ impl Delivery {
     async fn write(&self, outcomes: Vec<LineOutcome>) -> Result<Done, BusError> {
         let waits = |outcome: &LineOutcome| matches!(outcome.fate, Fate::Parked { .. });
         if self.consumer == Consumer::Retry && outcomes.iter().any(waits) {
-            return Ok(Done::Sleep(nap(self.delivered)));
+            let deliveries = u32::try_from(self.delivered.max(1)).unwrap_or(u32::MAX);
+            return Ok(Done::Sleep(JUDGE_AGAIN.after(deliveries)));
         }
         let mut publications = Vec::new();
         for (i, (line, outcome)) in self.lines.iter().zip(outcomes).enumerate() {
@@ -304,12 +305,6 @@ const fn role(consumer: Consumer) -> &'static str {
         }
         Consumer::Enforce => "enforcer",
     }
-}
-
-/// How long a parked event sleeps after it was tried this many times.
-fn nap(delivered: u64) -> Duration {
-    let doublings = u32::try_from(delivered.saturating_sub(1).min(8)).unwrap_or(8);
-    TRY_AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(doublings)).min(TRY_AGAIN_AT_MOST)
 }
 
 // --- reading lines -----------------------------------------------------------------------------------------------
@@ -397,10 +392,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn naps_grow_and_end() {
-        let naps: Vec<u64> = (1..=6).map(|delivered| nap(delivered).as_secs()).collect();
-        assert_eq!(naps, [1, 2, 4, 8, 10, 10]);
-        assert_eq!(nap(u64::MAX).as_secs(), 10);
+    fn parked_events_wait_longer_each_time() {
+        let waits: Vec<u64> = (1..=6).map(|delivered| JUDGE_AGAIN.after(delivered).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
+        assert_eq!(JUDGE_AGAIN.after(u32::MAX).as_secs(), 10);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use lictor_wire::topology::{Consumer, ConsumerSpec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::backoff::Backoff;
 use crate::blame::{LINE_BY_LINE_FROM, LineByLine, Template, beside_others};
 use crate::bus::Bus;
 use crate::delivery::{Delivery, Holds, LineText, ParkedLine};
@@ -36,12 +37,13 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long one pull stands before it is renewed.
 const PULL_STANDS: Duration = Duration::from_secs(30);
 
-/// How soon a pull that failed is made again, doubling up to the second.
-const AGAIN_AFTER: Duration = Duration::from_millis(50);
-const AGAIN_AT_MOST: Duration = Duration::from_secs(2);
+/// How long to wait before a pull that failed is made again.
+const PULL_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
-/// How often a body that lies elsewhere is asked for before its message is left to be delivered again.
+/// How often a body in the object store is fetched before its message is left to be delivered again, and how long to
+/// wait in between.
 const FETCH_ATTEMPTS: usize = 3;
+const FETCH_AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(200));
 
 /// Failures in a row before the caller hears of them: the first few are a server that starts again.
 const FAILURES_UNSAID: u32 = 8;
@@ -124,7 +126,7 @@ impl Bus {
                 arrivals: arrivals.clone(),
                 returns: returns.clone(),
                 stop: stop.clone(),
-                failures: 0,
+                backoff: PULL_AGAIN,
             };
             tokio::spawn(puller.run());
         }
@@ -243,7 +245,7 @@ struct Puller {
     arrivals: mpsc::Sender<Result<Arrival, BusError>>,
     returns: mpsc::Sender<LineByLine>,
     stop: CancellationToken,
-    failures: u32,
+    backoff: Backoff,
 }
 
 /// How a pull ended.
@@ -265,21 +267,20 @@ impl Puller {
                 () = stop.cancelled() => return,
             };
             let Ended::Broken(reason) = ended else { return };
-            self.failures = self.failures.saturating_add(1);
-            tracing::debug!(stream = self.stream, reason, "pulling anew");
+            let wait = self.backoff.fail();
+            tracing::debug!(stream = self.stream, reason, "pulling again");
             let what = format!("messages of stream `{}`", self.stream);
-            if self.failures.is_multiple_of(FAILURES_UNSAID)
+            if self.backoff.failures().is_multiple_of(FAILURES_UNSAID)
                 && self.arrivals.send(Err(BusError::unanswered(what, reason))).await.is_err()
             {
                 return;
             }
-            let delay = AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(self.failures.min(8)));
             tokio::select! {
-                () = tokio::time::sleep(delay.min(AGAIN_AT_MOST)) => {}
+                () = tokio::time::sleep(wait) => {}
                 () = stop.cancelled() => return,
             }
             // Somebody may have removed it, and then nobody would answer for ever.
-            if self.failures > 1
+            if self.backoff.failures() > 1
                 && let Err(error) =
                     ensure_consumer(self.bus.jetstream(), self.bus.topology(), &self.spec).await
             {
@@ -358,7 +359,7 @@ impl Puller {
                     return Ended::Broken(format!("{status}: {description}"));
                 }
             }
-            self.failures = 0;
+            self.backoff.reset();
             let Some(permit) = permits.split(1) else { return Ended::Pull };
             let message = jetstream::Message { message, context: self.bus.jetstream().clone() };
             if let Some(arrival) = self.receive(message, permit).await
@@ -440,14 +441,13 @@ impl Puller {
     }
 
     async fn body(&self, line: Bytes) -> Option<Fetched> {
-        let mut delay = AGAIN_AFTER;
+        let mut backoff = FETCH_AGAIN;
         for _ in 0..FETCH_ATTEMPTS {
             match self.bus.with_body(line.clone()).await {
                 Ok(fetched) => return Some(fetched),
                 Err(error) => tracing::debug!(%error, "a body that lies elsewhere is asked for again"),
             }
-            tokio::time::sleep(delay).await;
-            delay *= 2;
+            tokio::time::sleep(backoff.fail()).await;
         }
         tracing::warn!(stream = self.stream, "a body could not be fetched; its message is delivered again");
         None

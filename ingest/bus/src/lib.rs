@@ -48,6 +48,7 @@
 //! # fn judge(_: &lictor_wire::Event) -> Vec<lictor_wire::Verdict> { Vec::new() }
 //! ```
 
+mod backoff;
 mod blame;
 mod bus;
 mod continuity;
@@ -68,6 +69,7 @@ mod publisher;
 mod time;
 mod topology;
 
+pub use backoff::Backoff;
 pub use bus::{Bus, BusOptions};
 pub use continuity::{Continuity, ContinuityWatch, Gap};
 pub use delivery::{BadLine, Delivery, Fate, Line, LineOutcome, LineText, ParkedLine};

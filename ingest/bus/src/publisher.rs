@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backoff::Backoff;
 use crate::bus::{Bus, Publication};
 use crate::error::BusError;
 use crate::pack::{self, Frozen, MAX_UNPACKED};
@@ -41,9 +42,8 @@ const IN_FLIGHT: usize = 256;
 /// at once pass without waiting on the queue itself.
 const CALLS_WAITING: usize = 256;
 
-/// How soon a message that was not acknowledged is sent again, doubling up to the second.
-const AGAIN_AFTER: Duration = Duration::from_millis(50);
-const AGAIN_AT_MOST: Duration = Duration::from_secs(5);
+/// How long to wait before a message or body that was not acknowledged is sent again.
+const SEND_AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
 
 /// A message refused for this long needs a person: the disk is full, or the stream was removed.
 const ALARM_AFTER: Duration = Duration::from_secs(30);
@@ -294,14 +294,14 @@ impl Publisher {
         // A name of its own for each: an object that is replaced is unreadable for a moment.
         let serial = self.laid_aside.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}.{}.{serial}", escape(line.id.as_str()), self.identity());
-        let mut delay = AGAIN_AFTER;
+        let mut backoff = SEND_AGAIN;
         let reference = loop {
             match self.bus.lay_aside(&name, body.get().as_bytes()).await {
                 Ok(reference) => break reference,
                 Err(error) => tracing::warn!(%error, "a large body waits to be written"),
             }
             tokio::select! {
-                () = tokio::time::sleep(delay) => delay = delay.saturating_mul(2).min(AGAIN_AT_MOST),
+                () = tokio::time::sleep(backoff.fail()) => {}
                 () = self.closing.cancelled() => return Err(PublishError::Closed),
             }
         };
@@ -518,7 +518,7 @@ impl Underway {
     async fn repeat(&self, bus: &Bus) {
         let mut connections = bus.connections();
         let started = Instant::now();
-        let mut delay = AGAIN_AFTER;
+        let mut backoff = SEND_AGAIN;
         loop {
             connections.mark_unchanged();
             let publication = Publication {
@@ -539,8 +539,7 @@ impl Underway {
                 Some(Err(error)) => tracing::debug!(%error, "publishing again"),
                 None => tracing::debug!("connected anew, publishing again"),
             }
-            tokio::time::sleep(delay).await;
-            delay = delay.saturating_mul(2).min(AGAIN_AT_MOST);
+            tokio::time::sleep(backoff.fail()).await;
         }
     }
 }

@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use flate2::read::MultiGzDecoder;
+use http_body_util::LengthLimitError;
 use jiff::Timestamp;
 use lictor_normalize::{Origin, audit};
 use lictor_wire::ClusterId;
@@ -145,7 +146,7 @@ impl<O: Outlet> Door<O> {
         use std::error::Error as _;
         let mut cause = error.source();
         while let Some(error) = cause {
-            if error.to_string().contains("length limit exceeded") {
+            if error.is::<LengthLimitError>() {
                 return Refused::TooLarge(self.bounds.body);
             }
             cause = error.source();

@@ -1,6 +1,11 @@
 //! What can go wrong between a role and the bus.
 
+use async_nats::jetstream::ErrorCode;
+
 use crate::topology::Difference;
+
+/// The JetStream API's status for "not now": no leader yet, JetStream starting.
+const SERVICE_UNAVAILABLE: usize = 503;
 
 /// Why something asked of the bus did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +23,15 @@ pub enum BusError {
     #[error("NATS refused {what}: {reason}")]
     Refused {
         /// What was asked.
+        what: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// The server's limit on storage does not leave enough for it. Helps only to raise the limit (`max_file_store`),
+    /// or to ask for a smaller stream.
+    #[error("NATS has not enough storage for {what}: {reason}")]
+    InsufficientStorage {
+        /// What was to be stored.
         what: String,
         /// The server's words.
         reason: String,
@@ -137,6 +151,17 @@ impl BusError {
 
     pub(crate) fn refused(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         Self::Refused { what: what.into(), reason: reason.to_string() }
+    }
+
+    /// What the JetStream API answered instead of a result.
+    pub(crate) fn api(what: impl Into<String>, error: &async_nats::jetstream::Error) -> Self {
+        match (error.error_code(), error.code()) {
+            (ErrorCode::STORAGE_RESOURCES_EXCEEDED, _) => {
+                Self::InsufficientStorage { what: what.into(), reason: error.to_string() }
+            }
+            (_, SERVICE_UNAVAILABLE) => Self::unanswered(what, error),
+            _ => Self::refused(what, error),
+        }
     }
 
     pub(crate) fn missing(what: impl Into<String>) -> Self {

@@ -283,6 +283,11 @@ async fn ensure_stream(jetstream: &Context, config: &stream::Config) -> Result<s
             {
                 read_stream(jetstream, &config.name).await?.ok_or_else(|| BusError::missing(what))
             }
+            CreateStreamErrorKind::JetStream(refusal)
+                if refusal.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED =>
+            {
+                Err(BusError::api(what, &refusal))
+            }
             CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable => {
                 Err(BusError::unanswered(what, error))
             }
@@ -298,10 +303,7 @@ pub(crate) async fn read_stream(jetstream: &Context, name: &str) -> Result<Optio
     match found {
         Ok(Response::Ok(info)) => Ok(Some(info)),
         Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
-        Ok(Response::Err { error }) if error.code() == SERVICE_UNAVAILABLE => {
-            Err(BusError::unanswered(what(), error))
-        }
-        Ok(Response::Err { error }) => Err(BusError::refused(what(), error)),
+        Ok(Response::Err { error }) => Err(BusError::api(what(), &error)),
         Err(error) => Err(unanswered_request(what(), &error)),
     }
 }
@@ -311,9 +313,6 @@ const NOTHING: Nothing = Nothing {};
 
 #[derive(Serialize)]
 struct Nothing {}
-
-/// The server's code for "not now": no leader yet, JetStream starting.
-const SERVICE_UNAVAILABLE: usize = 503;
 
 fn unanswered_request(what: String, error: &async_nats::jetstream::context::RequestError) -> BusError {
     match error.kind() {
@@ -364,10 +363,7 @@ pub(crate) async fn read_consumer(
         {
             Ok(None)
         }
-        Ok(Response::Err { error }) if error.code() == SERVICE_UNAVAILABLE => {
-            Err(BusError::unanswered(what(), error))
-        }
-        Ok(Response::Err { error }) => Err(BusError::refused(what(), error)),
+        Ok(Response::Err { error }) => Err(BusError::api(what(), &error)),
         Err(error) => Err(unanswered_request(what(), &error)),
     }
 }

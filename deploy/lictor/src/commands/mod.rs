@@ -10,7 +10,7 @@ mod summary;
 mod tail;
 mod up;
 
-use lictor_bus::{Bus, BusOptions};
+use lictor_bus::{Bus, BusError, BusOptions, ConnectError};
 
 use crate::cli::{BusArgs, Command, EnforcerJob, Nats};
 use crate::exit::{Exit, Failure};
@@ -53,12 +53,12 @@ fn options(url: &str, args: &BusArgs, name: &str) -> Result<BusOptions, Failure>
 
 async fn connect_to(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failure> {
     Bus::connect(options(url, args, name)?).await.map_err(|error| {
-        let failure = Failure::unreachable(error);
-        let hint = if failure.message.contains("insufficient storage") {
-            "give the server more room (max_file_store), or make smaller streams with --event-mib"
-        } else {
-            "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`"
+        let hint = match &error {
+            ConnectError::Topology(BusError::InsufficientStorage { .. }) => {
+                "give the server more storage (max_file_store), or make smaller streams with --event-mib"
+            }
+            _ => "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`",
         };
-        failure.hint(hint)
+        Failure::unreachable(error).hint(hint)
     })
 }

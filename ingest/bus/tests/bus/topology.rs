@@ -83,6 +83,18 @@ async fn other_limits_are_only_shown() {
 }
 
 #[tokio::test]
+async fn too_little_storage_is_told_from_other_refusals() {
+    let server = NatsServer::start().await;
+    let topology = Topology::new("lictor", Sizes { event_bytes: 1 << 40, ..crate::sizes() }).unwrap();
+    let options = BusOptions::new(&server.url(), topology, "test");
+    let refused = within(Bus::connect(options)).await.unwrap_err();
+    let ConnectError::Topology(BusError::InsufficientStorage { what, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(what.starts_with("stream `LICTOR_EVENTS_"), "{what}");
+}
+
+#[tokio::test]
 async fn no_server_is_an_error_in_time() {
     let options = BusOptions {
         connect_timeout: Duration::from_millis(600),

@@ -194,7 +194,7 @@ impl Evaluator {
     async fn judge_and_settle(self: Arc<Self>, delivery: Delivery) -> Result<(), HandleError> {
         let policies = self.knowledge.policies();
         let lines: Vec<_> =
-            delivery.lines.iter().map(|line| self.read(line, delivery.consumer, &policies)).collect();
+            delivery.lines.iter().map(|line| self.read(line, delivery.message.consumer, &policies)).collect();
         // What changes how others are judged is judged with everything there is by now, so that of two changes that
         // cross, one has seen the other.
         let must_be_current = lines.iter().flatten().flatten().any(|line| match line {
@@ -246,13 +246,13 @@ impl Evaluator {
         self.abort_if_told(&event.id);
         let judge = Judge { views: &self.knowledge.views, policies };
         let now = Timestamp::now();
-        let waited = delivery.consumer == Consumer::Retry;
-        let (stream, sequence) = delivery.origin();
+        let waited = delivery.message.consumer == Consumer::Retry;
+        let (stream, sequence) = delivery.message.origin();
         let occasion = Occasion {
             stream,
             sequence,
             cause: if waited { Cause::Parked } else { Cause::Observed },
-            may_wait: !(waited && delivery.expired(now)),
+            may_wait: !(waited && delivery.message.expired(now)),
             now,
             traceparent: event.traceparent.as_deref(),
         };
@@ -269,11 +269,12 @@ impl Evaluator {
     /// A policy changed: every workload is judged again, by whoever got this message.
     fn policy_changed(&self, last: u64, delivery: &Delivery) -> LineOutcome {
         // A later change has every workload judged with this one too; only the last of several has work to do.
-        if last > delivery.sequence {
+        if last > delivery.message.sequence {
             return LineOutcome::judged(Vec::new());
         }
-        let id =
-            Fingerprint::new("policy-change").number(delivery.sequence).part(delivery.published.to_string());
+        let id = Fingerprint::new("policy-change")
+            .number(delivery.message.sequence)
+            .part(delivery.message.published.to_string());
         LineOutcome::judged(self.judge_again(id.into(), Cause::Policy, delivery, |_| true))
     }
 
@@ -299,10 +300,11 @@ impl Evaluator {
     ) -> Vec<Verdict> {
         let policies = self.knowledge.policies();
         let judge = Judge { views: &self.knowledge.views, policies: &policies };
-        let event = change_ref(id, delivery.published, &delivery.stream, delivery.sequence);
+        let event =
+            change_ref(id, delivery.message.published, &delivery.message.stream, delivery.message.sequence);
         let occasion = Occasion {
-            stream: &delivery.stream,
-            sequence: delivery.sequence,
+            stream: &delivery.message.stream,
+            sequence: delivery.message.sequence,
             cause,
             may_wait: false,
             now: Timestamp::now(),

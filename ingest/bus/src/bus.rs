@@ -288,7 +288,7 @@ impl Bus {
     }
 
     /// Publishes a dead letter; answers its sequence once the stream has it. An original too large for a message is
-    /// laid into the Object Store, and the letter says where.
+    /// offloaded to the object store, and the letter says where.
     ///
     /// # Errors
     /// As [`Bus::publish_verdict`].
@@ -335,7 +335,7 @@ impl Bus {
         let what = || format!("dead letter `{id}`");
         match self.document(subject.clone(), what, &id, letter) {
             Err(BusError::TooLarge { .. }) => {
-                let reference = self.lay_aside(&format!("dead.{id}"), letter.original.as_bytes()).await?;
+                let reference = self.offload(&format!("dead.{id}"), letter.original.as_bytes()).await?;
                 let letter = DeadLetter { original: reference, ..letter.clone() };
                 self.document(subject, what, &id, &letter)
             }

@@ -48,8 +48,8 @@
 //! # fn judge(_: &lictor_wire::Event) -> Vec<lictor_wire::Verdict> { Vec::new() }
 //! ```
 
+mod ack;
 mod backoff;
-mod blame;
 mod bus;
 mod continuity;
 mod cursor;
@@ -59,8 +59,11 @@ mod feed;
 mod guarded;
 mod headers;
 mod intake;
-mod large;
+mod isolation;
+mod line;
 mod log;
+mod message;
+mod offload;
 mod pack;
 mod policy_log;
 mod presence;
@@ -72,7 +75,7 @@ mod topology;
 pub use backoff::Backoff;
 pub use bus::{Bus, BusOptions};
 pub use continuity::{Continuity, ContinuityWatch, Gap};
-pub use delivery::{BadLine, Delivery, Fate, Line, LineOutcome, LineText, ParkedLine};
+pub use delivery::{Delivery, Fate, LineOutcome};
 pub use error::{BusError, ConnectError};
 pub use feed::{Feed, FeedItem};
 pub use guarded::{GuardedLog, LogState, Record, WriteError, Written};
@@ -81,7 +84,9 @@ pub use headers::{
 };
 pub use intake::{Intake, IntakeOptions};
 pub use lictor_wire::topology::{Bucket, Consumer, Stream};
+pub use line::{BadLine, Line, LineText};
 pub use log::{LogEntry, LogReader, ReadFrom};
+pub use message::{MessageInfo, ParkedLine};
 pub use pack::{UnpackError, decode_payload, unpack};
 pub use policy_log::{PolicyLog, PolicyState, Revision};
 pub use presence::introduce;

@@ -10,9 +10,9 @@ use tokio::time::timeout;
 
 use crate::bus::Bus;
 use crate::cursor::{Cursor, Read, Reading, Start, Step};
-use crate::delivery::{BadLine, Holds, LineText};
 use crate::error::BusError;
 use crate::headers::Headers;
+use crate::line::{BadLine, Holds, LineText};
 use crate::pack::{self, UnpackError};
 
 /// How often the server is asked whether more of the backlog is to come. Only matters when its last messages left the

@@ -51,7 +51,7 @@ const ALARM_AFTER: Duration = Duration::from_secs(30);
 /// How long the last messages may take when the publisher is closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
-/// The largest event that is taken at all; what the reader of a body laid elsewhere takes.
+/// The largest event that is taken at all; what the reader of an offloaded body takes.
 const LARGEST_EVENT: usize = 4 * MAX_UNPACKED;
 
 /// An event as its line, ready to be packed.
@@ -124,7 +124,7 @@ pub struct Publisher {
     producer: Arc<str>,
     epoch: Arc<str>,
     calls: mpsc::Sender<Call>,
-    laid_aside: Arc<AtomicUsize>,
+    offloaded: Arc<AtomicUsize>,
     pressure: watch::Receiver<Pressure>,
     allowance: Arc<Allowance>,
     /// No more calls: gather what there is, send it, and end.
@@ -208,8 +208,8 @@ impl Publisher {
         tasks.spawn(gatherer.run(waiting, closing.clone()));
         let (monitor, pressure, allowance) = pressure::Monitor::start(&bus).await?;
         tasks.spawn(monitor.run(bus.clone(), closing.clone()));
-        let laid_aside = Arc::new(AtomicUsize::new(0));
-        Ok(Self { bus, producer, epoch, calls, laid_aside, pressure, allowance, closing, abandon, tasks })
+        let offloaded = Arc::new(AtomicUsize::new(0));
+        Ok(Self { bus, producer, epoch, calls, offloaded, pressure, allowance, closing, abandon, tasks })
     }
 
     /// Publishes events; answers when the streams have acknowledged all of them.
@@ -270,20 +270,20 @@ impl Publisher {
         }
     }
 
-    /// Sees that a line fits, its body laid elsewhere if it must be, and finds its subject.
+    /// Sees that a line fits, its body offloaded if it must be, and finds its subject.
     async fn prepare(&self, mut line: PreparedLine) -> Result<(PreparedLine, String), PublishError> {
         if line.line.trim().is_empty() || line.line.contains(['\n', '\r']) {
             return Err(PublishError::NotOneLine { id: line.id });
         }
         let limit = self.bus.payload_limit();
         if line.line.len() > limit && !fits_compressed(&line.line, limit) {
-            line.line = self.lay_body_aside(&line, limit).await?;
+            line.line = self.offload_body(&line, limit).await?;
         }
         let subject = self.bus.topology().events(line.kind, &line.cluster);
         Ok((line, subject))
     }
 
-    async fn lay_body_aside(&self, line: &PreparedLine, limit: usize) -> Result<String, PublishError> {
+    async fn offload_body(&self, line: &PreparedLine, limit: usize) -> Result<String, PublishError> {
         let bytes = line.line.len();
         let too_large = || PublishError::TooLarge { id: line.id.clone(), bytes };
         if bytes > LARGEST_EVENT {
@@ -292,11 +292,11 @@ impl Publisher {
         let envelope = Envelope::parse(&line.line).map_err(|_| too_large())?;
         let Some(body) = envelope.data else { return Err(too_large()) };
         // A name of its own for each: an object that is replaced is unreadable for a moment.
-        let serial = self.laid_aside.fetch_add(1, Ordering::Relaxed);
+        let serial = self.offloaded.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}.{}.{serial}", escape(line.id.as_str()), self.identity());
         let mut backoff = SEND_AGAIN;
         let reference = loop {
-            match self.bus.lay_aside(&name, body.get().as_bytes()).await {
+            match self.bus.offload(&name, body.get().as_bytes()).await {
                 Ok(reference) => break reference,
                 Err(error) => tracing::warn!(%error, "a large body waits to be written"),
             }

@@ -104,10 +104,10 @@ async fn verdicts_are_written_before_the_message_is_done() {
     within(publisher.publish(event_lines("e", 0..10))).await.unwrap();
     let mut intake = intake(&bus).await;
     let delivery = next(&mut intake).await;
-    assert_eq!((delivery.sequence, delivery.delivered, delivery.first_line), (1, 1, 0));
-    assert_eq!(delivery.stream, "LICTOR_EVENTS_PROCESS");
-    assert_eq!(delivery.subject, "lictor.events.process.c1");
-    assert_eq!(delivery.origin(), ("LICTOR_EVENTS_PROCESS", 1));
+    assert_eq!((delivery.message.sequence, delivery.message.delivered, delivery.first_line), (1, 1, 0));
+    assert_eq!(delivery.message.stream, "LICTOR_EVENTS_PROCESS");
+    assert_eq!(delivery.message.subject, "lictor.events.process.c1");
+    assert_eq!(delivery.message.origin(), ("LICTOR_EVENTS_PROCESS", 1));
     assert_eq!(delivery.lines.len(), 10);
     let outcomes =
         delivery.lines.iter().map(|line| LineOutcome::judged(vec![verdict(&event(line))])).collect();
@@ -166,7 +166,7 @@ async fn what_was_not_settled_comes_again() {
     let wrong = delivery.settle(Vec::new()).await;
     assert!(matches!(wrong, Err(BusError::Outcomes { wanted: 1, found: 0 })), "{wrong:?}");
     let again = next(&mut intake).await;
-    assert_eq!(again.delivered, 2);
+    assert_eq!(again.message.delivered, 2);
     within(again.settle(judged(1))).await.unwrap();
     floor(&bus, 1).await;
 }
@@ -194,7 +194,7 @@ async fn a_parked_line_moves_waits_and_comes_again() {
     within(publisher.publish(event_lines("e", 0..3))).await.unwrap();
     let mut intake = intake(&bus).await;
     let delivery = next(&mut intake).await;
-    assert!(!delivery.expired(Timestamp::MAX));
+    assert!(!delivery.message.expired(Timestamp::MAX));
     let mut outcomes = judged(3);
     outcomes[1] = LineOutcome::parked(vec!["deployment of pod shop/wéb-1\n".to_owned()]);
     outcomes[2] = LineOutcome::dead("not today");
@@ -205,13 +205,13 @@ async fn a_parked_line_moves_waits_and_comes_again() {
     let mut retry = bus.intake(Consumer::Retry, IntakeOptions::default()).await.unwrap();
     for delivered in 1..=4 {
         let delivery = next(&mut retry).await;
-        assert_eq!(delivery.delivered, delivered);
+        assert_eq!(delivery.message.delivered, delivered);
         assert_eq!(event(&delivery.lines[0]).id.as_str(), "e1");
-        assert_eq!(delivery.origin(), ("LICTOR_EVENTS_PROCESS", 1));
-        let parked = delivery.parked.clone().unwrap();
+        assert_eq!(delivery.message.origin(), ("LICTOR_EVENTS_PROCESS", 1));
+        let parked = delivery.message.parked.clone().unwrap();
         assert_eq!((parked.line, parked.missing), (1, vec!["deployment of pod shop/wéb-1\n".to_owned()]));
-        assert!(!delivery.expired(Timestamp::now()));
-        assert!(delivery.expired(delivery.published + lictor_wire::topology::PARKED_FOR));
+        assert!(!delivery.message.expired(Timestamp::now()));
+        assert!(delivery.message.expired(delivery.message.published + lictor_wire::topology::PARKED_FOR));
         let outcome = if delivered < 4 { LineOutcome::parked(vec![]) } else { LineOutcome::judged(vec![]) };
         within(delivery.settle(vec![outcome])).await.unwrap();
     }

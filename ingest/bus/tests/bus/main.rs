@@ -11,10 +11,10 @@
     reason = "all of this is test code, helpers included, and stops at the first surprise"
 )]
 
-mod blame;
 mod continuity;
 mod feed;
 mod intake;
+mod isolation;
 mod log;
 mod presence;
 mod pressure;

@@ -59,7 +59,7 @@ async fn a_third_delivery_that_is_settled_is_done() {
         drop(next(&mut intake).await);
     }
     let delivery = next(&mut intake).await;
-    assert_eq!((delivery.delivered, delivery.lines.len()), (3, 2));
+    assert_eq!((delivery.message.delivered, delivery.lines.len()), (3, 2));
     within(delivery.settle(judged(2))).await.unwrap();
     let left = bus.get::<serde_json::Value>(Bucket::Blame, "LICTOR_EVENTS_PROCESS.1").await.unwrap();
     assert_eq!(left, None);
@@ -75,11 +75,11 @@ async fn a_line_that_is_parked_alone_is_parked_as_always() {
     let mut intake = bus.intake(Consumer::Judge(Kind::Process), IntakeOptions::default()).await.unwrap();
     for delivered in 1..=3 {
         let delivery = next(&mut intake).await;
-        assert_eq!((delivery.delivered, delivery.lines.len()), (delivered, 2));
+        assert_eq!((delivery.message.delivered, delivery.lines.len()), (delivered, 2));
     }
     for line in 0..2 {
         let delivery = next(&mut intake).await;
-        assert_eq!((delivery.delivered, delivery.first_line, delivery.lines.len()), (4, line, 1));
+        assert_eq!((delivery.message.delivered, delivery.first_line, delivery.lines.len()), (4, line, 1));
         within(delivery.settle(vec![LineOutcome::parked(vec!["x".to_owned()])])).await.unwrap();
     }
     let parked = all(&bus, Stream::Parked).await;

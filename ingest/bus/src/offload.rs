@@ -1,4 +1,4 @@
-//! Bodies too large for a message lie in the Object Store, and the line says where.
+//! Bodies too large for a message are offloaded to the object store, and the line says where (a claim check).
 
 use bytes::Bytes;
 use lictor_wire::Envelope;
@@ -13,13 +13,13 @@ use crate::pack::MAX_UNPACKED;
 /// What a `dataref` of ours begins with; what follows is the Object Store bucket, `/`, and the object's name.
 const SCHEME: &str = "nats-object:";
 
-/// A line with its body, or why it never will have one: the object is gone, or is no body.
+/// A line with its body, or why it never will have one: the object is gone, or is not a body.
 pub(crate) type Fetched = Result<Bytes, String>;
 
 impl Bus {
-    /// Lays bytes into the Object Store; answers the reference. The name must be the caller's alone: a second object
+    /// Writes bytes to the object store; returns the reference. The name must be the caller's alone: a second object
     /// of the same name replaces the first.
-    pub(crate) async fn lay_aside(&self, name: &str, bytes: &[u8]) -> Result<String, BusError> {
+    pub(crate) async fn offload(&self, name: &str, bytes: &[u8]) -> Result<String, BusError> {
         let bucket = self.topology().object_store();
         let what = || format!("object `{name}` of `{bucket}`");
         let store = self
@@ -32,7 +32,7 @@ impl Bus {
         Ok(format!("{SCHEME}{bucket}/{name}"))
     }
 
-    /// The line with its body, wherever that lies. A line that is no event, or has its body, comes back as it is.
+    /// The line with its body, wherever that is. A line that is not an event, or has its body, comes back as it is.
     pub(crate) async fn with_body(&self, line: Bytes) -> Result<Fetched, BusError> {
         // Almost no line has a reference; looking for the word costs nothing beside parsing.
         if memmem::find(&line, b"\"dataref\"").is_none() {
@@ -45,14 +45,14 @@ impl Bus {
         };
         let own = format!("{SCHEME}{}/", self.topology().object_store());
         let Some(name) = reference.strip_prefix(&own) else {
-            return Ok(Err(format!("the body lies at `{reference}`, where nobody but its sender looks")));
+            return Ok(Err(format!("the body is at `{reference}`, where only its sender can read it")));
         };
         let Some(body) = self.fetch_object(name).await? else {
             return Ok(Err(format!("the body at `{reference}` is gone")));
         };
         let body: Box<RawValue> = match serde_json::from_slice(&body) {
             Ok(body) => body,
-            Err(error) => return Ok(Err(format!("the body at `{reference}` is no JSON: {error}"))),
+            Err(error) => return Ok(Err(format!("the body at `{reference}` is not JSON: {error}"))),
         };
         match envelope.to_line_with_data(&body) {
             Ok(line) => Ok(Ok(Bytes::from(line))),

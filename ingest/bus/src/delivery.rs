@@ -12,12 +12,13 @@ use tokio::sync::mpsc;
 
 use crate::ack::AckHandle;
 use crate::backoff::Backoff;
-use crate::bus::{Bus, Publication};
+use crate::bus::Bus;
 use crate::error::BusError;
 use crate::headers::{CONTENT_TYPE, EVENTS, MESSAGE_ID, MISSING, ONE_EVENT, ORIGIN, PARKED_SINCE, one_line};
 use crate::isolation::Turn;
 use crate::line::{BadLine, LineText};
 use crate::message::MessageInfo;
+use crate::publish::Publication;
 
 /// How long a parked event waits before it is judged again.
 const JUDGE_AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));

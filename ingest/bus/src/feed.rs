@@ -6,7 +6,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lictor_wire::topology::{Bucket, Stream};
 
-use crate::bus::{Bus, is_removal};
+use crate::buckets::is_removal;
+use crate::bus::Bus;
 use crate::cursor::{Cursor, Read, Reading, Start, Step};
 use crate::headers::Headers;
 use crate::pack::decode_payload;

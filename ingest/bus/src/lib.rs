@@ -50,6 +50,7 @@
 
 mod ack;
 mod backoff;
+mod buckets;
 mod bus;
 mod continuity;
 mod cursor;
@@ -68,6 +69,7 @@ mod pack;
 mod policy_log;
 mod presence;
 mod pressure;
+mod publish;
 mod publisher;
 mod time;
 mod topology;

@@ -14,6 +14,7 @@ use crate::error::BusError;
 use crate::headers::Headers;
 use crate::line::{BadLine, Holds, LineText};
 use crate::pack::{self, UnpackError};
+use crate::topology;
 
 /// How often the server is asked whether more of the backlog is to come. Only matters when its last messages left the
 /// stream before they were sent: then no message says so.
@@ -81,6 +82,14 @@ impl Bus {
             headers_only,
         };
         LogReader { cursor: Cursor::new(self.clone(), reading), backlog: Backlog::Unknown, ended: false }
+    }
+
+    /// The last sequence of a stream.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn last_sequence(&self, stream: Stream) -> Result<u64, BusError> {
+        topology::last_sequence(self.jetstream(), &self.topology().stream_name(stream)).await
     }
 
     /// As [`Bus::read`], only the messages of one subject, which may have wildcards.

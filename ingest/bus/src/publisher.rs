@@ -1,42 +1,32 @@
 //! Packs events into messages and repeats each until the stream has it.
 //!
-//! One task gathers. Lines for the same subject wait up to [`LINGER`] or until there are [`PACK_BYTES`] of them; then
-//! the message is frozen: it gets its number, and from there on the same bytes are sent, by a small task of its own,
-//! until the stream acknowledges them. Numbers count up from 1 per producer, start and kind; every message carries
+//! One task gathers: lines for the same subject wait for each other a little, then the message is frozen. It gets its
+//! number, and from there on the same bytes are sent, by a small task of its own, until the stream acknowledges them.
+//! Numbers count up from 1 per producer, start and kind; every message carries
 //! the number up to which all were acknowledged when it was frozen, so a reader can tell a message that is missing
 //! from one that is still on its way. What was acknowledged after the last message of a start is vouched for by none.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod gatherer;
+mod numbers;
+mod unacknowledged;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::HeaderMap;
-use bytes::Bytes;
 use jiff::Timestamp;
 use lictor_wire::token::escape;
 use lictor_wire::{ClusterId, Envelope, Event, EventId, Kind};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backoff::Backoff;
-use crate::bus::{Bus, Publication};
+use crate::bus::Bus;
 use crate::error::BusError;
-use crate::pack::{self, Frozen, MAX_UNPACKED};
+use crate::pack::{self, MAX_UNPACKED};
 use crate::pressure::{self, Allowance, Pressure};
-
-/// How long the first line of a pack waits for others: measured, 101 events a message at 50,000 events a second, and
-/// nobody notices two milliseconds.
-const LINGER: Duration = Duration::from_millis(2);
-
-/// A pack is full at this size: larger ones gain nothing more, and a redelivery repeats all of one.
-const PACK_BYTES: usize = 64 * 1024;
-
-/// Frozen messages that wait for their acknowledgement: at 64 KB some 16 MB, and at 30 ms for a synced write some
-/// 8,000 messages a second, more than one stream takes.
-const IN_FLIGHT: usize = 256;
+use gatherer::Gatherer;
 
 /// Calls that wait to be gathered. Each is one source's batch, and a source waits for its answer, so this many sources
 /// at once pass without waiting on the queue itself.
@@ -44,9 +34,6 @@ const CALLS_WAITING: usize = 256;
 
 /// How long to wait before a message or body that was not acknowledged is sent again.
 const SEND_AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
-
-/// A message refused for this long needs a person: the disk is full, or the stream was removed.
-const ALARM_AFTER: Duration = Duration::from_secs(30);
 
 /// How long the last messages may take when the publisher is closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
@@ -148,38 +135,6 @@ struct Answer {
     done: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-/// Lines for one subject that are not a message yet.
-struct Pack {
-    kind: Kind,
-    lines: String,
-    count: usize,
-    waiting: Vec<(Arc<Answer>, usize)>,
-    serial: u64,
-}
-
-/// Which numbers of one kind are acknowledged.
-#[derive(Debug, Default)]
-struct Numbers {
-    last: u64,
-    /// All up to here are acknowledged.
-    acked: u64,
-    /// Those beyond that are.
-    beyond: BTreeSet<u64>,
-}
-
-struct Gatherer {
-    bus: Bus,
-    id: String,
-    packs: HashMap<String, Pack>,
-    /// Packs in the order in which they are due; one that was frozen earlier is recognised by its serial.
-    due: VecDeque<(Instant, String, u64)>,
-    serial: u64,
-    numbers: HashMap<Kind, Arc<Mutex<Numbers>>>,
-    in_flight: Arc<Semaphore>,
-    abandon: CancellationToken,
-    tasks: TaskTracker,
-}
-
 // === impl Publisher ===
 
 impl Publisher {
@@ -194,17 +149,8 @@ impl Publisher {
         let (calls, waiting) = mpsc::channel(CALLS_WAITING);
         let (closing, abandon) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
-        let gatherer = Gatherer {
-            bus: bus.clone(),
-            id: format!("{producer}.{epoch}"),
-            packs: HashMap::new(),
-            due: VecDeque::new(),
-            serial: 0,
-            numbers: HashMap::new(),
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
-            abandon: abandon.clone(),
-            tasks: tasks.clone(),
-        };
+        let gatherer =
+            Gatherer::new(bus.clone(), format!("{producer}.{epoch}"), abandon.clone(), tasks.clone());
         tasks.spawn(gatherer.run(waiting, closing.clone()));
         let (monitor, pressure, allowance) = pressure::Monitor::start(&bus).await?;
         tasks.spawn(monitor.run(bus.clone(), closing.clone()));
@@ -365,204 +311,6 @@ impl Answer {
             let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
             // Nobody listens any more when the caller gave up.
             let _ = done.map(|done| done.send(()));
-        }
-    }
-}
-
-// === impl Numbers ===
-
-impl Numbers {
-    /// The next number, and up to which all are acknowledged.
-    fn next(&mut self) -> (u64, u64) {
-        self.last += 1;
-        (self.last, self.acked)
-    }
-
-    fn acknowledge(&mut self, number: u64) {
-        self.beyond.insert(number);
-        while self.beyond.remove(&(self.acked + 1)) {
-            self.acked += 1;
-        }
-    }
-}
-
-// === impl Gatherer ===
-
-impl Gatherer {
-    async fn run(mut self, mut calls: mpsc::Receiver<Call>, closing: CancellationToken) {
-        loop {
-            let due = self.due.front().map(|(at, ..)| *at);
-            tokio::select! {
-                call = calls.recv() => match call {
-                    Some(call) => self.gather(call).await,
-                    None => break,
-                },
-                () = until(due) => self.freeze_due().await,
-                () = closing.cancelled(), if !calls.is_closed() => calls.close(),
-            }
-        }
-        let subjects: Vec<String> = self.packs.keys().cloned().collect();
-        for subject in subjects {
-            self.freeze(&subject).await;
-        }
-    }
-
-    async fn gather(&mut self, call: Call) {
-        for (line, subject) in call.lines {
-            // A pack that would grow past its size goes first, so that one large line does not drag others along.
-            if self.packs.get(&subject).is_some_and(|pack| pack.lines.len() + line.line.len() > PACK_BYTES) {
-                self.freeze(&subject).await;
-            }
-            if let Some(pack) = self.packs.get_mut(&subject) {
-                pack.add(&line.line, &call.answer);
-            } else {
-                self.serial += 1;
-                let mut pack = Pack {
-                    kind: line.kind,
-                    lines: String::new(),
-                    count: 0,
-                    waiting: Vec::new(),
-                    serial: self.serial,
-                };
-                pack.add(&line.line, &call.answer);
-                self.due.push_back((Instant::now() + LINGER, subject.clone(), self.serial));
-                self.packs.insert(subject.clone(), pack);
-            }
-            if self.packs.get(&subject).is_some_and(|pack| pack.lines.len() >= PACK_BYTES) {
-                self.freeze(&subject).await;
-            }
-        }
-        // Under a steady stream of calls nobody waits for the timer, so quiet subjects are looked after here.
-        self.freeze_due().await;
-    }
-
-    async fn freeze_due(&mut self) {
-        let now = Instant::now();
-        while let Some((at, ..)) = self.due.front()
-            && *at <= now
-        {
-            let Some((_, subject, serial)) = self.due.pop_front() else { return };
-            if self.packs.get(&subject).is_some_and(|pack| pack.serial == serial) {
-                self.freeze(&subject).await;
-            }
-        }
-    }
-
-    /// Makes a pack a message and sends it on its way, as soon as fewer than [`IN_FLIGHT`] are.
-    async fn freeze(&mut self, subject: &str) {
-        let Some(pack) = self.packs.remove(subject) else { return };
-        let permit = tokio::select! {
-            permit = Arc::clone(&self.in_flight).acquire_owned() => permit.ok(),
-            () = self.abandon.cancelled() => None,
-        };
-        let Some(permit) = permit else {
-            pack.waiting.iter().for_each(|(answer, events)| answer.add(*events, false));
-            return;
-        };
-        let numbers = Arc::clone(self.numbers.entry(pack.kind).or_default());
-        let (number, acked) = numbers.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let Frozen { headers, payload } =
-            pack::freeze(pack.lines, pack.count, &format!("{}.{number}", self.id), acked);
-        let message = Underway { subject: subject.to_owned(), headers, payload, number, numbers, permit };
-        self.tasks.spawn(message.deliver(self.bus.clone(), pack.waiting, self.abandon.clone()));
-    }
-}
-
-impl Pack {
-    fn add(&mut self, line: &str, answer: &Arc<Answer>) {
-        if self.count > 0 {
-            self.lines.push('\n');
-        }
-        self.lines.push_str(line);
-        self.count += 1;
-        match self.waiting.last_mut() {
-            Some((last, events)) if Arc::ptr_eq(last, answer) => *events += 1,
-            _ => self.waiting.push((Arc::clone(answer), 1)),
-        }
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// A frozen message that the stream does not have yet.
-struct Underway {
-    subject: String,
-    headers: HeaderMap,
-    payload: Bytes,
-    number: u64,
-    numbers: Arc<Mutex<Numbers>>,
-    permit: OwnedSemaphorePermit,
-}
-
-impl Underway {
-    async fn deliver(self, bus: Bus, waiting: Vec<(Arc<Answer>, usize)>, abandon: CancellationToken) {
-        let acknowledged = tokio::select! {
-            () = self.repeat(&bus) => true,
-            () = abandon.cancelled() => false,
-        };
-        if acknowledged {
-            self.numbers.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(self.number);
-        }
-        for (answer, events) in waiting {
-            answer.add(events, acknowledged);
-        }
-        drop(self.permit);
-    }
-
-    /// Sends the same bytes until they are acknowledged.
-    async fn repeat(&self, bus: &Bus) {
-        let mut connections = bus.connections();
-        let started = Instant::now();
-        let mut backoff = SEND_AGAIN;
-        loop {
-            connections.mark_unchanged();
-            let publication = Publication {
-                subject: self.subject.clone(),
-                headers: self.headers.clone(),
-                payload: self.payload.clone(),
-            };
-            let answered = tokio::select! {
-                answered = bus.publish(publication) => Some(answered),
-                // What was sent over the old connection gets no answer any more.
-                _ = connections.changed() => None,
-            };
-            match answered {
-                Some(Ok(_)) => return,
-                Some(Err(error)) if started.elapsed() > ALARM_AFTER => {
-                    tracing::error!(%error, subject = self.subject, "a message waits to be published");
-                }
-                Some(Err(error)) => tracing::debug!(%error, "publishing again"),
-                None => tracing::debug!("connected anew, publishing again"),
-            }
-            tokio::time::sleep(backoff.fail()).await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn the_mark_never_passes_a_number_that_is_not_acknowledged(order in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle()) {
-            let mut numbers = Numbers::default();
-            for expected in 1..=40 {
-                prop_assert_eq!(numbers.next().0, expected);
-            }
-            for (i, number) in order.iter().enumerate() {
-                numbers.acknowledge(*number);
-                let naive = (1..=40).take_while(|n| order[..=i].contains(n)).last().unwrap_or(0);
-                prop_assert_eq!(numbers.acked, naive);
-            }
-            prop_assert!(numbers.beyond.is_empty());
         }
     }
 }

@@ -308,6 +308,14 @@ pub(crate) async fn read_stream(jetstream: &Context, name: &str) -> Result<Optio
     }
 }
 
+/// The last sequence of a stream that is there.
+pub(crate) async fn last_sequence(jetstream: &Context, name: &str) -> Result<u64, BusError> {
+    match read_stream(jetstream, name).await? {
+        Some(info) => Ok(info.state.last_sequence),
+        None => Err(BusError::missing(format!("stream `{name}`"))),
+    }
+}
+
 /// An empty request: the server takes `{}` for nothing, and `null` not.
 const NOTHING: Nothing = Nothing {};
 

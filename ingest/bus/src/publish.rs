@@ -1,0 +1,201 @@
+//! Publishing single documents, and what all publishing goes through.
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use lictor_wire::{Command, CommandAction, DeadLetter, Event, Receipt, Verdict};
+use serde::Serialize;
+
+use crate::bus::Bus;
+use crate::error::BusError;
+use crate::headers::{CONTENT_ENCODING, CONTENT_TYPE, JSON, MESSAGE_ID, ONE_EVENT, ZSTD};
+use crate::pack;
+
+/// Publishes of one message's outcomes side by side: as many as a full pack has lines.
+const SIDE_BY_SIDE: usize = 256;
+
+/// What a message's subject and headers may take of the server's greatest message.
+const HEADER_ROOM: usize = 8 * 1024;
+
+/// A message to be published as it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Publication {
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Bytes,
+}
+
+impl Bus {
+    /// Publishes a verdict; returns its sequence once the stream has it.
+    ///
+    /// # Errors
+    /// When the stream does not take it. A repeat has the same id, and is recognised.
+    pub async fn publish_verdict(&self, verdict: &Verdict) -> Result<u64, BusError> {
+        self.publish(self.verdict(verdict)?).await
+    }
+
+    /// Publishes a receipt; returns its sequence once the stream has it.
+    ///
+    /// # Errors
+    /// As [`Bus::publish_verdict`].
+    pub async fn publish_receipt(&self, receipt: &Receipt) -> Result<u64, BusError> {
+        let subject = self.topology().receipts(receipt.action, &receipt.entity);
+        let what = || format!("receipt `{}`", receipt.id);
+        self.publish(self.document(subject, what, receipt.id.as_str(), receipt)?).await
+    }
+
+    /// Publishes a dead letter; returns its sequence once the stream has it. An original too large for a message is
+    /// offloaded to the object store, and the letter says where.
+    ///
+    /// # Errors
+    /// As [`Bus::publish_verdict`].
+    pub async fn publish_dead_letter(&self, letter: &DeadLetter) -> Result<u64, BusError> {
+        self.publish(self.dead_letter(letter).await?).await
+    }
+
+    /// Publishes a command to a role; returns its sequence once the stream has it.
+    ///
+    /// # Errors
+    /// As [`Bus::publish_verdict`].
+    pub async fn publish_command(&self, command: &Command, role: &str) -> Result<u64, BusError> {
+        let verb = match command.action {
+            CommandAction::Reassess { .. } => "reassess",
+            CommandAction::Revert { .. } => "revert",
+            CommandAction::Cancel { .. } => "cancel",
+        };
+        let subject = self.topology().commands(role, verb);
+        let what = || format!("command `{}`", command.id);
+        self.publish(self.document(subject, what, command.id.as_str(), command)?).await
+    }
+
+    /// Publishes one event by itself, outside of any publisher's numbering; returns its sequence once the stream has
+    /// it. For the few events the pipeline itself makes; sources use a [`crate::Publisher`].
+    ///
+    /// # Errors
+    /// As [`Bus::publish_verdict`].
+    pub async fn publish_event(&self, event: &Event) -> Result<u64, BusError> {
+        let what = || format!("event `{}`", event.id);
+        let subject = self.topology().events(event.kind(), &event.cluster);
+        let mut publication = self.document(subject, what, event.id.as_str(), event)?;
+        publication.headers.insert(CONTENT_TYPE, ONE_EVENT);
+        self.publish(publication).await
+    }
+
+    pub(crate) fn verdict(&self, verdict: &Verdict) -> Result<Publication, BusError> {
+        let what = || format!("verdict `{}`", verdict.id);
+        self.document(self.topology().verdicts(verdict), what, verdict.id.as_str(), verdict)
+    }
+
+    pub(crate) async fn dead_letter(&self, letter: &DeadLetter) -> Result<Publication, BusError> {
+        let id = letter.id();
+        let subject = self.topology().dead_letters(&letter.role);
+        let what = || format!("dead letter `{id}`");
+        match self.document(subject.clone(), what, &id, letter) {
+            Err(BusError::TooLarge { .. }) => {
+                let reference = self.offload(&format!("dead.{id}"), letter.original.as_bytes()).await?;
+                let letter = DeadLetter { original: reference, ..letter.clone() };
+                self.document(subject, what, &id, &letter)
+            }
+            other => other,
+        }
+    }
+
+    /// A JSON document under an id.
+    pub(crate) fn document<T: Serialize + ?Sized>(
+        &self,
+        subject: String,
+        what: impl Fn() -> String,
+        id: &str,
+        value: &T,
+    ) -> Result<Publication, BusError> {
+        let (mut headers, payload) = self.encode(what, value)?;
+        headers.insert(MESSAGE_ID, id);
+        Ok(Publication { subject, headers, payload })
+    }
+
+    /// Writes a value as JSON: as it is where it fits, so people can read it with any client, else compressed.
+    pub(crate) fn encode<T: Serialize + ?Sized>(
+        &self,
+        what: impl Fn() -> String,
+        value: &T,
+    ) -> Result<(HeaderMap, Bytes), BusError> {
+        let payload = match serde_json::to_vec(value) {
+            Ok(json) => Bytes::from(json),
+            Err(source) => return Err(BusError::Encode { what: what(), source }),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, JSON);
+        let payload = self.fit(what, &mut headers, payload)?;
+        Ok((headers, payload))
+    }
+
+    /// A payload that fits a message, compressed when it would not fit as it is.
+    pub(crate) fn fit(
+        &self,
+        what: impl Fn() -> String,
+        headers: &mut HeaderMap,
+        payload: Bytes,
+    ) -> Result<Bytes, BusError> {
+        let limit = self.payload_limit();
+        if payload.len() <= limit {
+            return Ok(payload);
+        }
+        let bytes = payload.len();
+        match pack::compress(&payload) {
+            Some(smaller) if smaller.len() <= limit && bytes <= pack::MAX_UNPACKED => {
+                headers.insert(CONTENT_ENCODING, ZSTD);
+                Ok(smaller)
+            }
+            _ => Err(BusError::TooLarge { what: what(), bytes, limit }),
+        }
+    }
+
+    /// The greatest payload, with room for headers.
+    pub(crate) fn payload_limit(&self) -> usize {
+        self.client().server_info().max_payload.saturating_sub(HEADER_ROOM)
+    }
+
+    /// Publishes and waits for the stream's acknowledgement; returns the sequence.
+    pub(crate) async fn publish(&self, publication: Publication) -> Result<u64, BusError> {
+        let Publication { subject, headers, payload } = publication;
+        let what = format!("a message on `{subject}`");
+        let message = PublishMessage::build().headers(headers).payload(payload);
+        let answer = match self.jetstream().send_publish(subject, message).await {
+            Ok(answer) => answer.await,
+            Err(error) => Err(error),
+        };
+        answer.map(|answer| answer.sequence).map_err(|error| publish_error(what, &error))
+    }
+
+    /// Publishes many side by side and waits for every acknowledgement; returns the first failure.
+    ///
+    /// INVARIANT: whatever holds one of the connection's places for unacknowledged messages waits for nothing but its
+    /// acknowledgement. Sending all first and waiting afterwards would let several callers hold every place between
+    /// them, each waiting for one more.
+    pub(crate) async fn publish_all(&self, publications: Vec<Publication>) -> Result<(), BusError> {
+        let mut answers = futures_util::stream::iter(publications)
+            .map(|publication| self.publish(publication))
+            .buffer_unordered(SIDE_BY_SIDE);
+        while let Some(answer) = answers.next().await {
+            answer?;
+        }
+        Ok(())
+    }
+}
+
+fn publish_error(what: String, error: &PublishError) -> BusError {
+    match error.kind() {
+        // No stream answers while the server starts, or after somebody removed the stream: which of the two it is
+        // shows only with time.
+        PublishErrorKind::TimedOut
+        | PublishErrorKind::BrokenPipe
+        | PublishErrorKind::MaxAckPending
+        | PublishErrorKind::StreamNotFound => BusError::unanswered(what, error),
+        PublishErrorKind::WrongLastMessageId
+        | PublishErrorKind::WrongLastSequence
+        | PublishErrorKind::MaxPayloadExceeded
+        | PublishErrorKind::Other => BusError::refused(what, error),
+    }
+}

@@ -1,20 +1,24 @@
-//! An event whose body is not read.
+//! The attributes of an event, and its body as text or as something made of it.
+
+mod read;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serializer;
 use serde::de::MapAccess;
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::attributes::{Attributes, ReadBody, Written};
+pub(super) use read::ReadBody;
+
 use super::{Event, EventData, EventError, Kind};
 use crate::{ClusterId, EventId};
 
-/// The attributes of an event with its body still as text: what moving events takes.
+/// The attributes of an event. Its body is still text (`&RawValue`) for those who only move events: see
+/// [`Envelope::parse`].
 #[derive(Debug, Clone)]
-pub struct Envelope<'a> {
+pub struct Envelope<B> {
     /// See [`Event::id`].
     pub id: EventId,
     /// See [`Event::source`].
@@ -27,21 +31,21 @@ pub struct Envelope<'a> {
     pub cluster: ClusterId,
     /// See [`Event::traceparent`].
     pub traceparent: Option<String>,
-    /// Where the body lies when it was too large for a message.
+    /// Where the body is when it was too large for a message.
     pub dataref: Option<String>,
-    /// The body's text; absent when it lies elsewhere.
-    pub data: Option<&'a RawValue>,
+    /// The body; absent only where there is a `dataref`.
+    pub data: Option<B>,
     /// See [`Event::extensions`].
     pub extensions: BTreeMap<String, serde_json::Value>,
 }
 
-impl<'a> Envelope<'a> {
+impl<'a> Envelope<&'a RawValue> {
     /// Reads the attributes of one line.
     ///
     /// # Errors
-    /// [`EventError::Envelope`] when it is no CloudEvents 1.0 object of a known type.
+    /// [`EventError::Envelope`] when it is not a CloudEvents 1.0 object of a known type.
     pub fn parse(line: &'a str) -> Result<Self, EventError> {
-        serde_json::from_str(line).map_err(EventError::Envelope)
+        Self::read(line).map_err(EventError::Envelope)
     }
 
     /// Reads the body too.
@@ -109,11 +113,34 @@ impl<'a> Envelope<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Attributes { id, source, kind, time, cluster, traceparent, dataref, body, extensions } =
-            Attributes::<&'de RawValue>::deserialize(deserializer)?;
-        Ok(Self { id, source, kind, time, cluster, traceparent, dataref, data: body, extensions })
+/// The attributes of an event that is written.
+pub(super) struct Written<'a> {
+    pub(super) id: &'a EventId,
+    pub(super) source: &'a str,
+    pub(super) kind: Kind,
+    pub(super) time: &'a Timestamp,
+    pub(super) cluster: &'a ClusterId,
+    pub(super) traceparent: Option<&'a str>,
+    pub(super) extensions: &'a BTreeMap<String, serde_json::Value>,
+}
+
+impl Written<'_> {
+    /// Begins an event; its body, or where that lies, is to follow.
+    pub(super) fn begin<S: Serializer>(&self, serializer: S) -> Result<S::SerializeMap, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("specversion", "1.0")?;
+        map.serialize_entry("id", self.id)?;
+        map.serialize_entry("source", self.source)?;
+        map.serialize_entry("type", self.kind.event_type())?;
+        map.serialize_entry("time", self.time)?;
+        map.serialize_entry("cluster", self.cluster)?;
+        if let Some(traceparent) = self.traceparent {
+            map.serialize_entry("traceparent", traceparent)?;
+        }
+        for (name, value) in self.extensions {
+            map.serialize_entry(name, value)?;
+        }
+        Ok(map)
     }
 }
 

@@ -10,8 +10,8 @@
 use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserialize, Deserializer};
 
-use super::attributes::{Attributes, ReadBody};
-use super::{EventData, Kind};
+use super::envelope::ReadBody;
+use super::{Envelope, EventData, Kind};
 use crate::json::null_as_default;
 use crate::{
     Ancestor, AuditEvent, AuditStage, ClusterId, EventId, FileEvent, FileOperation, FilePaths, NetworkEvent,
@@ -36,8 +36,8 @@ impl Glance {
     /// be read in full, which says what it is. What is skipped is not looked at beyond its being JSON.
     #[must_use]
     pub fn of(line: &str) -> Option<Self> {
-        let Attributes { id, cluster, body, .. } = serde_json::from_str::<Attributes<Look>>(line).ok()?;
-        let Look(Some(data)) = body? else { return None };
+        let Envelope { id, cluster, data, .. } = Envelope::<Look>::read(line).ok()?;
+        let Look(Some(data)) = data? else { return None };
         Some(Self { id, cluster, data })
     }
 }

@@ -1,6 +1,5 @@
 //! The event: a CloudEvents 1.0 JSON object on one line.
 
-mod attributes;
 mod envelope;
 mod glance;
 mod kind;
@@ -13,8 +12,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use attributes::{Attributes, ReadBody, Written};
 pub use envelope::Envelope;
+use envelope::{ReadBody, Written};
 pub use glance::Glance;
 pub use kind::{Kind, UnknownKind};
 
@@ -176,13 +175,12 @@ impl Event {
     /// # Errors
     /// When the line is no event, or its body lies elsewhere; see [`EventError`].
     pub fn parse(line: &str) -> Result<Self, EventError> {
-        let Ok(attributes) = serde_json::from_str::<Attributes<Body<'_>>>(line) else {
+        let Ok(envelope) = Envelope::<Body<'_>>::read(line) else {
             // The longer way says whether it is the envelope that is wrong, or the body.
             return Envelope::parse(line)?.decode();
         };
-        let Attributes { id, source, kind, time, cluster, traceparent, dataref, body, extensions } =
-            attributes;
-        let data = match body {
+        let Envelope { id, source, kind, time, cluster, traceparent, dataref, data, extensions } = envelope;
+        let data = match data {
             Some(Body::Read(data)) => {
                 return Ok(Self { id, source, time, cluster, traceparent, extensions, data });
             }

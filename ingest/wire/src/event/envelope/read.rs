@@ -1,89 +1,49 @@
-//! The attributes of an event: read, with its body in whatever way is wanted, and written.
+//! Reading the attributes of an event in one pass, with its body in whatever way is wanted.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use jiff::Timestamp;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::{Deserialize, Deserializer};
 
-use super::Kind;
+use super::super::Kind;
+use super::Envelope;
 use crate::json::TextVisitor;
-use crate::{ClusterId, EventId};
-
-/// The attributes of an event, checked, with a body of some sort.
-pub(super) struct Attributes<B> {
-    pub(super) id: EventId,
-    pub(super) source: String,
-    pub(super) kind: Kind,
-    pub(super) time: Timestamp,
-    pub(super) cluster: ClusterId,
-    pub(super) traceparent: Option<String>,
-    pub(super) dataref: Option<String>,
-    /// Absent only where there is a `dataref`.
-    pub(super) body: Option<B>,
-    pub(super) extensions: BTreeMap<String, serde_json::Value>,
-}
-
-/// The attributes of an event that is written.
-pub(super) struct Written<'a> {
-    pub(super) id: &'a EventId,
-    pub(super) source: &'a str,
-    pub(super) kind: Kind,
-    pub(super) time: &'a Timestamp,
-    pub(super) cluster: &'a ClusterId,
-    pub(super) traceparent: Option<&'a str>,
-    pub(super) extensions: &'a BTreeMap<String, serde_json::Value>,
-}
-
-impl Written<'_> {
-    /// Begins an event; its body, or where that lies, is to follow.
-    pub(super) fn begin<S: Serializer>(&self, serializer: S) -> Result<S::SerializeMap, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("specversion", "1.0")?;
-        map.serialize_entry("id", self.id)?;
-        map.serialize_entry("source", self.source)?;
-        map.serialize_entry("type", self.kind.event_type())?;
-        map.serialize_entry("time", self.time)?;
-        map.serialize_entry("cluster", self.cluster)?;
-        if let Some(traceparent) = self.traceparent {
-            map.serialize_entry("traceparent", traceparent)?;
-        }
-        for (name, value) in self.extensions {
-            map.serialize_entry(name, value)?;
-        }
-        Ok(map)
-    }
-}
 
 /// What is made of the body when it is met.
-pub(super) trait ReadBody<'de>: Sized {
+pub(in super::super) trait ReadBody<'de>: Sized {
     /// Reads it; the kind is not known where the body stands before the type.
     fn read<A: MapAccess<'de>>(kind: Option<Kind>, map: &mut A) -> Result<Self, A::Error>;
 }
 
-impl<'de, B: ReadBody<'de>> Deserialize<'de> for Attributes<B> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(AttributesVisitor(PhantomData))
+impl<B> Envelope<B> {
+    /// Reads one line.
+    pub(in super::super) fn read<'de>(line: &'de str) -> Result<Self, serde_json::Error>
+    where
+        B: ReadBody<'de>,
+    {
+        let mut json = serde_json::Deserializer::from_str(line);
+        let envelope = json.deserialize_map(EnvelopeVisitor(PhantomData))?;
+        json.end()?;
+        Ok(envelope)
     }
 }
 
 /// Written by hand because a derived `flatten` would make a copy of every value on its way, the body included.
-struct AttributesVisitor<B>(PhantomData<B>);
+struct EnvelopeVisitor<B>(PhantomData<B>);
 
-impl<'de, B: ReadBody<'de>> Visitor<'de> for AttributesVisitor<B> {
-    type Value = Attributes<B>;
+impl<'de, B: ReadBody<'de>> Visitor<'de> for EnvelopeVisitor<B> {
+    type Value = Envelope<B>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object with specversion, id, source, type, time, cluster and data")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes<B>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<B>, A::Error> {
         let (mut specversion, mut event_type) = (None::<SpecVersion>, None::<EventType>);
         let (mut id, mut source, mut time, mut cluster) = (None, None, None, None);
-        let (mut traceparent, mut dataref, mut body) = (None, None, None);
+        let (mut traceparent, mut dataref, mut data) = (None, None, None);
         let mut extensions = BTreeMap::new();
         // A repeated attribute is refused: two readers might choose differently, and one of them would be fooled.
         macro_rules! once {
@@ -106,7 +66,7 @@ impl<'de, B: ReadBody<'de>> Visitor<'de> for AttributesVisitor<B> {
                 Attribute::DataRef => once!(dataref, "dataref", map.next_value()?),
                 Attribute::Data => {
                     let kind = event_type.as_ref().and_then(|it| it.0.as_ref().ok().copied());
-                    once!(body, "data", B::read(kind, &mut map)?);
+                    once!(data, "data", B::read(kind, &mut map)?);
                 }
                 Attribute::DataContentType => {
                     map.next_value::<IgnoredAny>()?;
@@ -122,10 +82,10 @@ impl<'de, B: ReadBody<'de>> Visitor<'de> for AttributesVisitor<B> {
         }
         let kind = event_type.ok_or_else(|| A::Error::missing_field("type"))?.0;
         let kind = kind.map_err(|other| A::Error::custom(format!("type `{other}` is none of lictor's")))?;
-        if body.is_none() && dataref.is_none() {
+        if data.is_none() && dataref.is_none() {
             return Err(A::Error::missing_field("data"));
         }
-        Ok(Attributes {
+        Ok(Envelope {
             id: id.ok_or_else(|| A::Error::missing_field("id"))?,
             source: source.ok_or_else(|| A::Error::missing_field("source"))?,
             kind,
@@ -133,7 +93,7 @@ impl<'de, B: ReadBody<'de>> Visitor<'de> for AttributesVisitor<B> {
             cluster: cluster.ok_or_else(|| A::Error::missing_field("cluster"))?,
             traceparent,
             dataref,
-            body,
+            data,
             extensions,
         })
     }

@@ -40,7 +40,7 @@ pub struct Gap {
 
 /// Which numbers were seen. Pure: feed it every message of the event streams, each stream in order.
 #[derive(Debug, Clone, Default)]
-pub struct Continuity {
+struct Continuity {
     starts: HashMap<(Kind, String, String), Start>,
     /// Kinds whose stream is read from before any start of a producer.
     whole: BTreeSet<Kind>,
@@ -102,27 +102,21 @@ impl Gap {
 // === impl Continuity ===
 
 impl Continuity {
-    /// Nothing seen yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// The stream of this kind is read from its very first message: nothing lies before, and nothing is forgiven.
-    pub fn from_the_beginning(&mut self, kind: Kind) {
+    fn whole_stream(&mut self, kind: Kind) {
         self.whole.insert(kind);
     }
 
     /// The stream of this kind dropped messages for its limits before they were read here: what lies before the next
     /// message is not asked for.
-    pub fn skipped(&mut self, kind: Kind) {
+    fn skipped(&mut self, kind: Kind) {
         self.whole.remove(&kind);
         self.starts.retain(|(of, ..), _| *of != kind);
     }
 
     /// Takes the next message of a stream by its `Nats-Msg-Id` and `Lictor-Acked`; answers what is missing, each
     /// number once. A message without a number of this sort is not a publisher's, and none of its business.
-    pub fn see(&mut self, kind: Kind, message_id: &str, acked: Option<&str>) -> Vec<Gap> {
+    fn see(&mut self, kind: Kind, message_id: &str, acked: Option<&str>) -> Vec<Gap> {
         let Some((producer, epoch, number)) = parse_id(message_id) else { return Vec::new() };
         let Some(acked) = acked.and_then(|acked| acked.parse::<u64>().ok()) else { return Vec::new() };
         // A message is frozen before it is acknowledged.
@@ -212,8 +206,8 @@ mod tests {
     }
 
     fn whole() -> Continuity {
-        let mut continuity = Continuity::new();
-        continuity.from_the_beginning(Kind::Process);
+        let mut continuity = Continuity::default();
+        continuity.whole_stream(Kind::Process);
         continuity
     }
 
@@ -264,7 +258,7 @@ mod tests {
     #[test]
     fn what_lies_before_the_beginning_is_forgiven() {
         // Stored in the order 6, 5, 7, 8; reading begins with 5, so 6 lies before.
-        let mut continuity = Continuity::new();
+        let mut continuity = Continuity::default();
         let mut see = |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked)));
         assert_eq!(see("p.e.5", "4"), NONE);
         assert_eq!(see("p.e.7", "4"), NONE);
@@ -348,9 +342,9 @@ mod tests {
                 .filter(|(i, _)| *i >= begin && removed.contains(i))
                 .map(|(_, (number, _))| *number)
                 .collect();
-            let mut continuity = Continuity::new();
+            let mut continuity = Continuity::default();
             if begin == 0 {
-                continuity.from_the_beginning(Kind::File);
+                continuity.whole_stream(Kind::File);
             }
             let mut found = BTreeSet::new();
             for (number, acked) in &read {

@@ -16,9 +16,9 @@ pub const CONTENT_TYPE: &str = "Content-Type";
 /// How the payload is packed.
 pub const CONTENT_ENCODING: &str = "Content-Encoding";
 /// Since when a parked event waits, as decided by whoever parked it.
-pub const PARKED_SINCE: &str = "Lictor-Parked-Since";
+pub(crate) const PARKED_SINCE: &str = "Lictor-Parked-Since";
 /// The facts a parked event waits for: a JSON list of texts.
-pub const MISSING: &str = "Lictor-Missing";
+pub(crate) const MISSING: &str = "Lictor-Missing";
 /// Where a parked event's original message lies: `<stream>/<sequence>/<line>`.
 pub const ORIGIN: &str = "Lictor-Origin";
 

@@ -9,7 +9,7 @@
 //! - [`Feed`] is a bucket, or the policies in force, as a stream of changes that says when it is complete.
 //! - [`LogReader`] reads a stream in order, from wherever the reader likes, without touching anybody's progress.
 //! - [`PolicyLog`] and [`GuardedLog`] write to a log only what is valid at the very sequence it is written at.
-//! - [`Continuity`] finds messages that were acknowledged and are not there.
+//! - [`Bus::watch_continuity`] finds messages that were acknowledged and are not there.
 //! - [`Bus::present`] says who runs, for as long as it runs.
 //!
 //! # Why the losses are none
@@ -17,14 +17,13 @@
 //! A publisher forgets a message when the stream has acknowledged it, and not before; repeats carry the same
 //! `Nats-Msg-Id`. An intake acknowledges a message when the verdicts, parked lines and dead letters made of it are
 //! acknowledged themselves. A crash anywhere repeats a step, and every step is named by an id, so the repeat changes
-//! nothing. What the server loses all the same is found by [`Continuity`] (a number is missing that was
+//! nothing. What the server loses all the same is found by [`ContinuityWatch`] (a number is missing that was
 //! acknowledged), by [`BusError::PositionLost`] (a stream ends before where it was read), or by the publisher's
 //! monitor (messages fell out of a full stream unjudged), and each becomes an event that people see.
 //!
 //! # An example
 //!
 //! ```no_run
-//! use std::time::Duration;
 //! use lictor_bus::{Bus, BusOptions, Consumer, IntakeOptions, Line, LineOutcome};
 //! use lictor_wire::{Kind, topology::Topology};
 //!
@@ -76,22 +75,20 @@ mod topology;
 
 pub use backoff::Backoff;
 pub use bus::{Bus, BusOptions};
-pub use continuity::{Continuity, ContinuityWatch, Gap};
+pub use continuity::{ContinuityWatch, Gap};
 pub use delivery::{Delivery, Fate, LineOutcome};
 pub use error::{BusError, ConnectError};
 pub use feed::{Feed, FeedItem};
 pub use guarded::{GuardedLog, LogState, Record, WriteError, Written};
-pub use headers::{
-    ACKED, CONTENT_ENCODING, CONTENT_TYPE, EVENTS, Headers, MESSAGE_ID, MISSING, ORIGIN, PARKED_SINCE,
-};
+pub use headers::{ACKED, CONTENT_ENCODING, CONTENT_TYPE, EVENTS, Headers, MESSAGE_ID, ORIGIN};
 pub use intake::{Intake, IntakeOptions};
 pub use lictor_wire::topology::{Bucket, Consumer, Stream};
 pub use line::{BadLine, Line, LineText};
 pub use log::{LogEntry, LogReader, ReadFrom};
 pub use message::{MessageInfo, ParkedLine};
-pub use pack::{UnpackError, decode_payload, unpack};
+pub use pack::{UnpackError, unpack};
 pub use policy_log::{PolicyLog, PolicyState, Revision};
 pub use presence::introduce;
-pub use pressure::{Pressure, Sample};
+pub use pressure::Pressure;
 pub use publisher::{PreparedLine, PublishError, Publishable, Published, Publisher};
 pub use topology::{ConsumerReport, Difference, StreamReport, TopologyReport};

@@ -96,7 +96,7 @@ pub(crate) fn compress(payload: &[u8]) -> Option<Bytes> {
 ///
 /// # Errors
 /// When the encoding is not known, the payload is damaged, or unpacks to more than any of ours.
-pub fn decode_payload(headers: &Headers, payload: &Bytes) -> Result<Bytes, UnpackError> {
+pub(crate) fn decode_payload(headers: &Headers, payload: &Bytes) -> Result<Bytes, UnpackError> {
     match headers.get(CONTENT_ENCODING) {
         None | Some("" | "identity") => Ok(payload.clone()),
         Some(ZSTD) => match decompress_at_once(payload) {

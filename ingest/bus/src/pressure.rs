@@ -41,19 +41,19 @@ pub enum Pressure {
 
 /// A stream and its live consumer at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sample {
+struct Sample {
     /// Sequence of the first message that is still there.
-    pub first: u64,
+    first: u64,
     /// Sequence of the last message.
-    pub last: u64,
+    last: u64,
     /// Messages in the stream.
-    pub messages: u64,
+    messages: u64,
     /// Bytes in the stream.
-    pub bytes: u64,
+    bytes: u64,
     /// Greatest size; 0 for none.
-    pub max_bytes: u64,
+    max_bytes: u64,
     /// Everything up to here is judged.
-    pub ack_floor: u64,
+    ack_floor: u64,
 }
 
 /// What was last said about messages that fell out of a stream; shared by all publishers through the presence bucket,
@@ -84,9 +84,8 @@ pub(crate) struct Monitor {
 impl Sample {
     /// How much of the stream's room is taken by messages that are not judged, from 0 to 1. Their size is taken to be
     /// the average.
-    #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a fraction compared with two digits")]
-    pub fn unjudged(&self) -> f64 {
+    fn unjudged(&self) -> f64 {
         if self.max_bytes == 0 || self.messages == 0 {
             return 0.0;
         }
@@ -96,8 +95,7 @@ impl Sample {
     }
 
     /// The sequences that are gone and were not judged, first and last.
-    #[must_use]
-    pub const fn fell_out(&self) -> Option<(u64, u64)> {
+    const fn fell_out(&self) -> Option<(u64, u64)> {
         if self.first > self.ack_floor + 1 { Some((self.ack_floor + 1, self.first - 1)) } else { None }
     }
 }
@@ -140,8 +138,7 @@ impl Allowance {
 
 impl Pressure {
     /// What follows from how much is unjudged.
-    #[must_use]
-    pub fn after(self, unjudged: f64) -> Self {
+    fn after(self, unjudged: f64) -> Self {
         match self {
             Self::Flow if unjudged >= STOP_AT => Self::Stop,
             Self::Stop if unjudged < FLOW_BELOW => Self::Flow,

@@ -14,7 +14,6 @@ use crate::token::escape;
 use crate::{ClusterId, DeploymentId, Entity, Kind, PodId, PolicyId, Verdict};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -520,9 +519,6 @@ pub fn cluster_key(cluster: &str) -> String {
 
 /// How long an event may wait for a fact before it is judged without.
 pub const PARKED_FOR: Duration = MINUTE;
-
-/// How often a store writes a snapshot.
-pub const SNAPSHOT_EVERY: Duration = HOUR;
 
 fn entity_tokens(entity: &Entity) -> (String, String) {
     let token = |text: &str| if text.is_empty() { "_".to_owned() } else { escape(text) };

@@ -65,7 +65,7 @@ async fn follow(
     from: ReadFrom,
     findings: &mpsc::Sender<Result<Gap, BusError>>,
 ) -> Result<(), BusError> {
-    let mut continuity = Continuity::new();
+    let mut continuity = Continuity::default();
     let mut position = None;
     while let Some(entry) = reader.next().await {
         let entry = entry?;
@@ -80,10 +80,10 @@ async fn follow(
             if first.is_none_or(|first| expected.is_none_or(|expected| first > expected)) {
                 continuity.skipped(kind);
             } else if position.is_none() {
-                continuity.from_the_beginning(kind);
+                continuity.whole_stream(kind);
             }
         } else if position.is_none() && expected == Some(entry.sequence) {
-            continuity.from_the_beginning(kind);
+            continuity.whole_stream(kind);
         }
         position = Some(entry.sequence);
         for gap in see(&mut continuity, kind, &entry) {

@@ -44,12 +44,6 @@ impl Headers {
             .and_then(|(_, values)| values.last())
             .map(async_nats::HeaderValue::as_str)
     }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl fmt::Debug for Headers {

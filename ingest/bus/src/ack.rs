@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::Bus;
 use crate::error::BusError;
 
-/// What acknowledges one message. While it exists the server is told that work goes on, and the message counts
+/// What acknowledges one message. While it exists the server gets progress signs, and the message counts
 /// against its intake's bound.
 #[derive(Debug)]
 pub(crate) struct AckHandle {
@@ -63,7 +63,7 @@ impl InFlight {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Tells the server that work on all of them goes on, until the intake is gone and none is left.
+    /// Sends the server a progress sign for each, until the intake was dropped and none is left.
     pub(crate) async fn keep_alive(self: Arc<Self>, bus: Bus, every: Duration, stop: CancellationToken) {
         let every = every.max(Duration::from_millis(100));
         loop {

@@ -100,7 +100,7 @@ impl Bus {
     }
 }
 
-/// Whether a bucket's message says that the key is gone.
+/// Whether a bucket's message says that the key was deleted.
 pub(crate) fn is_removal(headers: &Headers) -> bool {
     matches!(headers.get(KV_OPERATION), Some("DEL" | "PURGE"))
 }

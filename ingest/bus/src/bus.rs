@@ -19,17 +19,17 @@ use crate::topology::{self, TopologyReport};
 const OLDEST_SERVER: &str = "2.12.0";
 
 /// How long the server may take to answer. With every write synced to a slow disk an answer takes tens of
-/// milliseconds; after this long the connection or the leader is gone, and a repeat is harmless.
+/// milliseconds; after this long the connection or the leader is lost, and a repeat is harmless.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Publishes of one process that wait for their acknowledgement: the client's sending queue twice over, so neither
 /// waits for the other. More only grows memory.
 const ACKS_IN_FLIGHT: usize = 4_096;
 
-/// How often a server that is not there is tried again while connecting.
+/// How often connecting is tried again.
 const CONNECT_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
-/// How long to wait before a broken connection is made again.
+/// How long to wait before reconnecting.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// How to reach NATS.
@@ -43,7 +43,7 @@ pub struct BusOptions {
     pub name: String,
     /// A credentials file, or a file with the seed of an nkey.
     pub credentials: Option<PathBuf>,
-    /// How long a server that is not there is tried.
+    /// How long connecting is tried.
     pub connect_timeout: Duration,
 }
 
@@ -69,7 +69,7 @@ struct Inner {
     client: Client,
     jetstream: Context,
     topology: Topology,
-    /// Counts connections: whoever waits for the server looks again when it changes.
+    /// Counts connections: whoever waits for the server tries again when it changes.
     connections: watch::Receiver<u64>,
 }
 
@@ -153,7 +153,7 @@ impl Bus {
         &self.0.jetstream
     }
 
-    /// Changes whenever the connection was made anew: requests sent before are lost.
+    /// Changes whenever the client reconnected: requests sent before are lost.
     pub(crate) fn connections(&self) -> watch::Receiver<u64> {
         self.0.connections.clone()
     }

@@ -4,8 +4,8 @@
 //! The stream had those before it was offered this one, so a reader in order has seen them: a number at or below that
 //! mark which was not seen is lost. Numbers above it may still be on their way, in any order.
 //!
-//! A reader that begins in the middle of a stream has not seen what lies before. The first message it sees of a start
-//! may have been overtaken by later numbers; those that could have been are not asked for. They end with the first
+//! A reader that begins in the middle of a stream has not seen what came before. The first message it sees of a start
+//! may have been overtaken by later numbers; those that could have been are not reported. They end with the first
 //! message frozen after the one seen first was acknowledged: every later number is stored after that one, in sight.
 
 mod watch;
@@ -18,10 +18,10 @@ use lictor_wire::{ClusterId, CoverageEvent, CoverageNotice, Event, EventData, Ev
 pub use watch::ContinuityWatch;
 
 /// Starts of producers that are remembered. A producer restarted every minute fills this in three days, and one that
-/// was silent for longer than the others began anew.
+/// was silent for longer than the others started over.
 const STARTS_REMEMBERED: usize = 4_096;
 
-/// Gaps answered at once for one message, so that no message makes a list without bound; the rest follow with the
+/// Gaps returned at once for one message, so that no message makes a list without bound; the rest follow with the
 /// messages after it.
 const GAPS_AT_ONCE: usize = 10_000;
 
@@ -55,13 +55,13 @@ struct Start {
     settled: u64,
     /// What was seen beyond.
     seen: BTreeSet<u64>,
-    /// Numbers up to here may lie before where reading began; nobody knows yet how far that goes while it is open.
-    forgiven: Forgiven,
+    /// Numbers up to here may have been stored before where reading began.
+    tolerated: Tolerated,
     last: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Forgiven {
+enum Tolerated {
     /// Until a message says that this number, the first one seen, was acknowledged.
     Until(u64),
     /// Up to this number.
@@ -71,7 +71,7 @@ enum Forgiven {
 // === impl Gap ===
 
 impl Gap {
-    /// The event that says so. Whoever finds the same gap makes the same id.
+    /// The event that reports it. Whoever finds the same gap makes the same id.
     #[must_use]
     pub fn to_event(&self, now: Timestamp) -> Event {
         let Self { kind, producer, epoch, number } = self.clone();
@@ -102,20 +102,20 @@ impl Gap {
 // === impl Continuity ===
 
 impl Continuity {
-    /// The stream of this kind is read from its very first message: nothing lies before, and nothing is forgiven.
+    /// The stream of this kind is read from its very first message: nothing came before, and nothing is tolerated.
     fn whole_stream(&mut self, kind: Kind) {
         self.whole.insert(kind);
     }
 
-    /// The stream of this kind dropped messages for its limits before they were read here: what lies before the next
-    /// message is not asked for.
+    /// The stream of this kind dropped messages for its limits before they were read here: what came before the next
+    /// message is not reported.
     fn skipped(&mut self, kind: Kind) {
         self.whole.remove(&kind);
         self.starts.retain(|(of, ..), _| *of != kind);
     }
 
-    /// Takes the next message of a stream by its `Nats-Msg-Id` and `Lictor-Acked`; answers what is missing, each
-    /// number once. A message without a number of this sort is not a publisher's, and none of its business.
+    /// Takes the next message of a stream by its `Nats-Msg-Id` and `Lictor-Acked`; returns what is missing, each
+    /// number once. A message without a number of this sort is not a publisher's, and is ignored.
     fn see(&mut self, kind: Kind, message_id: &str, acked: Option<&str>) -> Vec<Gap> {
         let Some((producer, epoch, number)) = parse_id(message_id) else { return Vec::new() };
         let Some(acked) = acked.and_then(|acked| acked.parse::<u64>().ok()) else { return Vec::new() };
@@ -132,7 +132,7 @@ impl Continuity {
         let start = self.starts.entry(key).or_insert_with(|| Start {
             settled: if whole { 0 } else { acked },
             seen: BTreeSet::new(),
-            forgiven: if whole { Forgiven::UpTo(0) } else { Forgiven::Until(number) },
+            tolerated: if whole { Tolerated::UpTo(0) } else { Tolerated::Until(number) },
             last: 0,
         });
         start.last = self.clock;
@@ -157,18 +157,18 @@ impl Start {
         if number > self.settled {
             self.seen.insert(number);
         }
-        if let Forgiven::Until(first) = self.forgiven
+        if let Tolerated::Until(first) = self.tolerated
             && acked >= first
         {
-            self.forgiven = Forgiven::UpTo(number);
+            self.tolerated = Tolerated::UpTo(number);
         }
         if acked <= self.settled {
             return Vec::new();
         }
-        let first_missable = match self.forgiven {
-            // Nothing acknowledged by now can be asked for.
-            Forgiven::Until(_) => acked + 1,
-            Forgiven::UpTo(forgiven) => self.settled.max(forgiven) + 1,
+        let first_missable = match self.tolerated {
+            // Nothing acknowledged by now can be reported.
+            Tolerated::Until(_) => acked + 1,
+            Tolerated::UpTo(tolerated) => self.settled.max(tolerated) + 1,
         };
         let missing: Vec<u64> = (first_missable..=acked)
             .filter(|number| !self.seen.contains(number))
@@ -256,8 +256,8 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_before_the_beginning_is_forgiven() {
-        // Stored in the order 6, 5, 7, 8; reading begins with 5, so 6 lies before.
+    fn what_came_before_the_beginning_is_tolerated() {
+        // Stored in the order 6, 5, 7, 8; reading begins with 5, so 6 came before.
         let mut continuity = Continuity::default();
         let mut see = |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked)));
         assert_eq!(see("p.e.5", "4"), NONE);
@@ -353,15 +353,15 @@ mod tests {
                 }
             }
             let mark = read.iter().map(|(_, acked)| *acked).max().unwrap_or(0);
-            // Numbers up to here may lie before the beginning.
-            let forgiven = if begin == 0 {
+            // Numbers up to here may have been stored before the beginning.
+            let tolerated = if begin == 0 {
                 0
             } else {
                 let first = read.first().map_or(u64::MAX, |(number, _)| *number);
                 read.iter().find(|(_, acked)| *acked >= first).map_or(u64::MAX, |(number, _)| *number)
             };
             let expected: BTreeSet<u64> =
-                gone.iter().copied().filter(|number| *number <= mark && *number > forgiven).collect();
+                gone.iter().copied().filter(|number| *number <= mark && *number > tolerated).collect();
             prop_assert_eq!(found, expected);
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! The server's side is an ephemeral pull consumer without acknowledgements. Whenever it is lost (the server was
 //! started again, nobody read for a while, a message is missing in its count) another one is made just after the last
-//! message that was handed out. Where that place no longer exists the cursor says so, once, and starts over only when
-//! told to.
+//! message that was handed out. Where that place no longer exists the cursor reports it once and starts over only when
+//! its owner wants it.
 
 use std::time::Duration;
 
@@ -21,17 +21,17 @@ use crate::error::BusError;
 use crate::time::{date_time, timestamp};
 use crate::topology::read_stream;
 
-/// The server says this often that it is there; after twice as long without a word the consumer is made anew.
+/// The server sends a heartbeat this often; after twice as long without one the consumer is recreated.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// How long one pull stands before it is renewed.
-const PULL_STANDS: Duration = Duration::from_secs(30);
+/// How long one pull request lasts before it is renewed.
+const PULL_LASTS: Duration = Duration::from_secs(30);
 
 /// How long the server keeps a consumer nobody pulls from: longer than any reader is busy with one message, short
-/// enough that readers that are gone do not pile up.
+/// enough that those of readers that ended do not pile up.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 
-/// Messages asked for at once. Packs are 64 KB or less, so some 8 MB are on their way at most.
+/// Messages requested at once. Packs are 64 KB or less, so some 8 MB are on their way at most.
 const BATCH: usize = 128;
 
 /// As [`BATCH`] where only headers come: a few hundred bytes each.
@@ -72,7 +72,7 @@ pub(crate) enum Step {
     Opened { pending: u64, last: u64 },
     /// A message.
     Message(Read),
-    /// The place read up to is gone. The cursor stands still until [`Cursor::start_over`].
+    /// The place read up to is no longer there. The cursor halts until [`Cursor::start_over`].
     Lost { position: u64, last: u64 },
 }
 
@@ -183,7 +183,7 @@ impl Cursor {
         }
     }
 
-    /// Messages the present consumer has still to hand out, asked of the server: those it has not sent, and those
+    /// Messages the present consumer has still to hand out, queried from the server: those it has not sent, and those
     /// that are on their way.
     pub(crate) async fn pending(&self) -> Option<u64> {
         let open = self.open.as_ref()?;
@@ -194,7 +194,7 @@ impl Cursor {
 
     async fn open(&mut self) -> Result<Option<Step>, BusError> {
         self.connections.mark_unchanged();
-        // Counted before this attempt: whoever drops it half-way and tries again waits anew.
+        // Without counting: whoever drops it half-way and tries again waits again.
         if self.backoff.failures() > 0 {
             tokio::time::sleep(self.backoff.after(self.backoff.failures())).await;
         }
@@ -225,7 +225,7 @@ impl Cursor {
         };
         let filter_subject = match (&self.reading.filter, deliver_policy) {
             (Some(filter), _) => filter.clone(),
-            // The server asks for a filter here, if only for everything.
+            // The server requires a filter here, if only for everything.
             (None, DeliverPolicy::LastPerSubject) => ">".to_owned(),
             (None, _) => String::new(),
         };
@@ -252,7 +252,7 @@ impl Cursor {
         let messages = consumer
             .stream()
             .max_messages_per_batch(batch)
-            .expires(PULL_STANDS)
+            .expires(PULL_LASTS)
             .heartbeat(HEARTBEAT)
             .messages()
             .await
@@ -262,7 +262,7 @@ impl Cursor {
         Ok(Some(Step::Opened { pending, last }))
     }
 
-    /// Says that the place is gone. Whoever asks again without starting over gets the same answer, not at once.
+    /// The place is no longer there. Whoever steps again without starting over gets the same, not at once.
     async fn lost(&mut self, position: u64, last: u64) -> Step {
         self.backoff.fail();
         if self.backoff.failures() > 1 {

@@ -140,7 +140,7 @@ impl Delivery {
             if matches!(written, Ok(Done::Acknowledge)) {
                 let left = isolation.settled(&self.bus, &self.message, &self.ack).await?;
                 if let Some(returns) = left {
-                    // The intake may be gone; then the message comes again, from this line on, to somebody else.
+                    // Without its intake the message is delivered again, from this line on, to somebody else.
                     let _ = returns.send(Box::new(self)).await;
                 }
                 return Ok(());

@@ -7,33 +7,33 @@ use crate::topology::Difference;
 /// The JetStream API's status for "not now": no leader yet, JetStream starting.
 const SERVICE_UNAVAILABLE: usize = 503;
 
-/// Why something asked of the bus did not happen.
+/// Why a request to NATS failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// The server did not answer in time, or the connection broke. Nobody knows whether it happened; what is
-    /// published carries an id, so saying it again is harmless.
-    #[error("no answer from NATS about {what}: {reason}")]
+    /// published carries an id, so repeating it is harmless.
+    #[error("NATS did not answer about {what}: {reason}")]
     Unanswered {
-        /// What was asked.
+        /// What was requested.
         what: String,
         /// What was seen.
         reason: String,
     },
-    /// The server answered no. Saying it again helps only after somebody changed something there.
+    /// The server answered no. Repeating it helps only after somebody changed something there.
     #[error("NATS refused {what}: {reason}")]
     Refused {
-        /// What was asked.
+        /// What was requested.
         what: String,
-        /// The server's words.
+        /// The server's own message.
         reason: String,
     },
     /// The server's limit on storage does not leave enough for it. Helps only to raise the limit (`max_file_store`),
-    /// or to ask for a smaller stream.
-    #[error("NATS has not enough storage for {what}: {reason}")]
+    /// or to request a smaller stream.
+    #[error("NATS does not have enough storage for {what}: {reason}")]
     InsufficientStorage {
         /// What was to be stored.
         what: String,
-        /// The server's words.
+        /// The server's own message.
         reason: String,
     },
     /// A stream, consumer, bucket or object is not there.
@@ -69,10 +69,10 @@ pub enum BusError {
         /// What does not fit.
         reason: String,
     },
-    /// The stream no longer holds the position that was read up to: it was made anew, or the server lost writes it
+    /// The stream no longer holds the position that was read up to: it was recreated, or the server lost writes it
     /// had acknowledged. A reader must not go on as if nothing had happened.
     #[error(
-        "stream `{stream}` ends at {last}, and was read up to {position}: it lost messages or was made anew"
+        "stream `{stream}` ends at {last}, and was read up to {position}: it lost messages or was recreated"
     )]
     PositionLost {
         /// The stream's name.
@@ -92,7 +92,7 @@ pub enum BusError {
     },
 }
 
-/// Why there is no bus.
+/// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// No server answered in time. Trying again may help.
@@ -120,21 +120,21 @@ pub enum ConnectError {
         wanted: &'static str,
     },
     /// The server runs without JetStream, or this account may not use it.
-    #[error("NATS server at `{url}` has no JetStream for us: {reason}")]
+    #[error("NATS server at `{url}` has no JetStream for this account: {reason}")]
     NoJetStream {
         /// The server.
         url: String,
-        /// What it said.
+        /// The server's own message.
         reason: String,
     },
-    /// Something exists on the server and means something else than the table says. Nothing was changed.
+    /// Something exists on the server and differs from the table in what it means. Nothing was changed.
     #[error("{}", describe(.differences))]
     Different {
         /// Every difference.
         differences: Vec<Difference>,
     },
-    /// A stream, bucket or consumer could not be made or read back.
-    #[error("cannot make the streams: {0}")]
+    /// A stream, bucket or consumer could not be created or read back.
+    #[error("cannot create the streams: {0}")]
     Topology(#[source] BusError),
 }
 
@@ -175,5 +175,5 @@ impl BusError {
 
 fn describe(differences: &[Difference]) -> String {
     let list: Vec<String> = differences.iter().map(Difference::to_string).collect();
-    format!("the server has something else than lictor needs: {}", list.join("; "))
+    format!("streams on the server differ from what lictor needs: {}", list.join("; "))
 }

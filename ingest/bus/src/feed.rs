@@ -1,4 +1,4 @@
-//! A bucket, or the documents in force of a log, as a stream of changes that says when it is complete.
+//! A bucket, or the documents in force of a log, as a stream of changes that tells when it is complete.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::headers::Headers;
 use crate::pack::decode_payload;
 use crate::topology::bucket_stream;
 
-/// How often the server is asked whether more of the first set is to come. Only matters when the last of the set
-/// vanished before it was sent (it grew too old, say): then no message says so.
-const ASK_WHETHER_COMPLETE: Duration = Duration::from_secs(1);
+/// How often to query whether more of the first set is to come. Only matters when the last of the set vanished before
+/// it was sent (by its age, for example): then no message ends the set.
+const CHECK_COMPLETE_EVERY: Duration = Duration::from_secs(1);
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,29 +38,29 @@ pub enum FeedItem {
         /// The sequence of the write.
         revision: u64,
     },
-    /// Everything up to this revision has been said. Comes once after the start and once after every
+    /// Everything up to this revision has been delivered. Comes once after the start and once after every
     /// [`FeedItem::Reset`]; on an empty bucket at once.
     Complete {
         /// The revision.
         revision: u64,
     },
     /// What was read is no longer there: the feed starts over, and what follows up to [`FeedItem::Complete`] replaces
-    /// everything said before.
+    /// everything delivered before.
     Reset,
 }
 
 /// Changes of a bucket or of the documents in force: the last of each key, then what changes.
 pub struct Feed {
     cursor: Cursor,
-    /// What stands before the key in a subject.
+    /// What comes before the key in a subject.
     prefix: String,
     /// The stream's end when reading began, until the set up to there is complete.
     target: Option<u64>,
-    /// Everything up to here has been said.
+    /// Everything up to here has been delivered.
     seen: u64,
-    /// Whether that has been said too.
+    /// Whether [`FeedItem::Complete`] has been delivered too.
     completed: bool,
-    /// What to say before reading on.
+    /// What to deliver before reading on.
     due: Option<FeedItem>,
 }
 
@@ -72,7 +72,7 @@ impl Bus {
         Feed::new(self.clone(), bucket_stream(&name), format!("$KV.{name}."))
     }
 
-    /// The policy documents in force: the last per policy, then every change. The key is what stands in the subject
+    /// The policy documents in force: the last per policy, then every change. The key is what follows in the subject
     /// after `policies.`; deletions are documents, so nothing is ever [`FeedItem::Removed`].
     #[must_use]
     pub fn watch_policies(&self) -> Feed {
@@ -95,7 +95,7 @@ impl Feed {
                 return Some(due);
             }
             let step = if self.target.is_some() && self.cursor.is_open() {
-                match tokio::time::timeout(ASK_WHETHER_COMPLETE, self.cursor.step()).await {
+                match tokio::time::timeout(CHECK_COMPLETE_EVERY, self.cursor.step()).await {
                     Ok(step) => step,
                     Err(_) => {
                         if self.cursor.pending().await == Some(0) {

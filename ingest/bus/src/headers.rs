@@ -19,7 +19,7 @@ pub const CONTENT_ENCODING: &str = "Content-Encoding";
 pub(crate) const PARKED_SINCE: &str = "Lictor-Parked-Since";
 /// The facts a parked event waits for: a JSON list of texts.
 pub(crate) const MISSING: &str = "Lictor-Missing";
-/// Where a parked event's original message lies: `<stream>/<sequence>/<line>`.
+/// Where a parked event's original message is: `<stream>/<sequence>/<line>`.
 pub const ORIGIN: &str = "Lictor-Origin";
 
 pub(crate) const ONE_EVENT: &str = "application/cloudevents+json";

@@ -1,8 +1,8 @@
 //! Taking messages from a shared consumer.
 //!
-//! Two loops pull, so that one pull is on its way while the other's messages are worked on. Each asks for no more
-//! messages than may be in flight, so nothing waits unseen in a buffer while the server counts its time. What is in
-//! flight is kept alive by `in progress` signs three times in the server's patience, until it is settled.
+//! Two loops pull, so that one pull is on its way while the other's messages are worked on. Each requests no more
+//! messages than may be in flight, so nothing waits unseen in a buffer while its ack wait runs. What is in
+//! flight is kept alive by `in progress` signs three times within the consumer's ack wait, until it is settled.
 
 mod puller;
 
@@ -25,7 +25,7 @@ const PULLS: usize = 2;
 /// How much an intake takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntakeOptions {
-    /// Messages a pull asks for.
+    /// Messages a pull requests.
     pub batch: usize,
     /// Messages in flight at once, over all pulls; at least `batch`.
     pub max_in_flight: usize,

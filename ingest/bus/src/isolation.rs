@@ -66,7 +66,7 @@ enum State {
     Single { line: usize, attempts: u32 },
     /// Lines are being judged, and the bucket says which.
     Begun(Marker),
-    /// All lines are settled or dead. The bucket is to forget the message, and the server to be told.
+    /// All lines are settled or dead. The marker is to be deleted and the message acknowledged.
     Finished,
     /// Nothing is left to do.
     Acknowledged,

@@ -1,23 +1,23 @@
 //! How events, facts, policies and verdicts get on and off NATS JetStream.
 //!
-//! This is the only crate that knows NATS; what exists there stands in `lictor_wire::topology`, and
-//! [`Bus::connect`] makes it so. It must not know what an event means: it moves lines.
+//! This is the only crate that knows NATS; what exists there is in `lictor_wire::topology`, and [`Bus::connect`]
+//! creates it. It must not know what an event means: it moves lines.
 //!
 //! - [`Publisher`] packs events into messages, numbers them, and repeats them until the stream has them.
 //! - [`Intake`] hands out [`Delivery`]s of a shared consumer; [`Delivery::settle`] is the one place that
 //!   acknowledges, after what became of each line ([`Fate`]) is itself safe.
-//! - [`Feed`] is a bucket, or the policies in force, as a stream of changes that says when it is complete.
+//! - [`Feed`] is a bucket, or the policies in force, as a stream of changes that tells when it is complete.
 //! - [`LogReader`] reads a stream in order, from wherever the reader likes, without touching anybody's progress.
 //! - [`PolicyLog`] and [`GuardedLog`] write to a log only what is valid at the very sequence it is written at.
 //! - [`Bus::watch_continuity`] finds messages that were acknowledged and are not there.
 //! - [`Bus::present`] says who runs, for as long as it runs.
 //!
-//! # Why the losses are none
+//! # Why nothing is lost
 //!
 //! A publisher forgets a message when the stream has acknowledged it, and not before; repeats carry the same
 //! `Nats-Msg-Id`. An intake acknowledges a message when the verdicts, parked lines and dead letters made of it are
 //! acknowledged themselves. A crash anywhere repeats a step, and every step is named by an id, so the repeat changes
-//! nothing. What the server loses all the same is found by [`ContinuityWatch`] (a number is missing that was
+//! nothing. What the server loses nevertheless is found by [`ContinuityWatch`] (a number is missing that was
 //! acknowledged), by [`BusError::PositionLost`] (a stream ends before where it was read), or by the publisher's
 //! monitor (messages fell out of a full stream unjudged), and each becomes an event that people see.
 //!

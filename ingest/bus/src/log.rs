@@ -44,7 +44,7 @@ pub struct LogEntry {
     pub subject: String,
     /// Its headers.
     pub headers: Headers,
-    /// Its payload as it lies there; empty when only headers were asked for.
+    /// Its payload as it is stored; empty when only headers were requested.
     pub payload: Bytes,
 }
 
@@ -101,11 +101,11 @@ impl Bus {
         reader
     }
 
-    /// The events of a message of an event stream: bodies that lie elsewhere are fetched, and a line that is no event
-    /// says why.
+    /// The events of a message of an event stream: offloaded bodies are fetched, and a line that is not an
+    /// event is an error with the reason.
     ///
     /// # Errors
-    /// When a body lies elsewhere and the server does not answer.
+    /// When a body was offloaded and the server does not answer.
     pub async fn events(&self, entry: &LogEntry) -> Result<Vec<Result<Event, BadLine>>, BusError> {
         let lines = match entry.lines() {
             Ok(lines) => lines,
@@ -125,7 +125,7 @@ impl Bus {
 impl LogReader {
     /// The next message; waits for one at the end of the stream. May be dropped while it waits.
     ///
-    /// The connection may come and go unseen. [`BusError::PositionLost`] is said once, when the stream ends before
+    /// The connection may come and go unseen. [`BusError::PositionLost`] is returned once, when the stream ends before
     /// what was read; after it comes `None`, since reading on would hide the loss.
     pub async fn next(&mut self) -> Option<Result<LogEntry, BusError>> {
         while !self.ended {

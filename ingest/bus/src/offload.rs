@@ -10,10 +10,10 @@ use crate::bus::Bus;
 use crate::error::BusError;
 use crate::pack::MAX_UNPACKED;
 
-/// What a `dataref` of ours begins with; what follows is the Object Store bucket, `/`, and the object's name.
+/// What a `dataref` of ours begins with; what follows is the object store's bucket, `/`, and the object's name.
 const SCHEME: &str = "nats-object:";
 
-/// A line with its body, or why it never will have one: the object is gone, or is not a body.
+/// A line with its body, or why it never will have one: the object was deleted, or is not a body.
 pub(crate) type Fetched = Result<Bytes, String>;
 
 impl Bus {
@@ -48,7 +48,7 @@ impl Bus {
             return Ok(Err(format!("the body is at `{reference}`, where only its sender can read it")));
         };
         let Some(body) = self.fetch_object(name).await? else {
-            return Ok(Err(format!("the body at `{reference}` is gone")));
+            return Ok(Err(format!("the body at `{reference}` was deleted")));
         };
         let body: Box<RawValue> = match serde_json::from_slice(&body) {
             Ok(body) => body,

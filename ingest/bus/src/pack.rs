@@ -23,7 +23,7 @@ const COMPRESS_ABOVE: usize = 4 * 1024;
 /// Level 1: measured five to one on events, at hundreds of megabytes a second; higher levels cost more than disk.
 const COMPRESSION_LEVEL: i32 = 1;
 
-/// What a payload may grow to. Packs hold 64 KB and single lines are laid elsewhere long before this, so more than
+/// What a payload may grow to. Packs hold 64 KB and single lines are offloaded long before this, so more than
 /// that is a bomb, not an event.
 pub(crate) const MAX_UNPACKED: usize = 64 * 1024 * 1024;
 
@@ -55,8 +55,8 @@ pub enum UnpackError {
         /// The greatest size.
         limit: usize,
     },
-    /// The list of events is no JSON list.
-    #[error("the list of events is no JSON list: {reason}")]
+    /// The list of events is not a JSON list.
+    #[error("the list of events is not a JSON list: {reason}")]
     NotAList {
         /// What was found.
         reason: String,
@@ -141,12 +141,12 @@ fn decompress(payload: &[u8]) -> Result<Bytes, UnpackError> {
     Ok(Bytes::from(plain))
 }
 
-/// The lines of an event message, as they were published: not parsed, bodies that lie elsewhere not fetched.
+/// The lines of an event message, as they were published: not parsed, offloaded bodies not fetched.
 ///
 /// A message without a content type is taken as one event, since that is what a person with any NATS client sends.
 ///
 /// # Errors
-/// When the message cannot be taken apart at all; a line that is no event is a line all the same.
+/// When the message cannot be taken apart at all; a line that is not an event is a line too.
 pub fn unpack(headers: &Headers, payload: &Bytes) -> Result<Vec<Bytes>, UnpackError> {
     let plain = decode_payload(headers, payload)?;
     let content_type =

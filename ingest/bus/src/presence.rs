@@ -1,4 +1,4 @@
-//! Who runs: said in a bucket while it lives, and taken back when it stops.
+//! Who runs: written to a bucket while it lives, and deleted when it stops.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,23 +11,23 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::Bus;
 
-/// How often presence is refreshed.
-const PRESENT_EVERY: Duration = Duration::from_secs(5);
+/// How often presence is written.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
-/// How long taking it back may hold up a role that stops.
-const TAKE_BACK_WITHIN: Duration = Duration::from_secs(2);
+/// How long deleting it may delay a role that stops.
+const DELETE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Tells apart the roles that one process starts at the same moment.
-static INTRODUCED: AtomicU64 = AtomicU64::new(0);
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
-/// What a role that starts now says of itself: an instance of its own, and nothing loaded or counted yet.
+/// The presence of a role that starts now: an instance of its own, and nothing loaded or counted yet.
 #[must_use]
 pub fn introduce(role: &str) -> Presence {
     let started = Timestamp::now();
     let instance = Fingerprint::new("instance")
         .number(u64::from(std::process::id()))
         .part(started.as_nanosecond().to_le_bytes())
-        .number(INTRODUCED.fetch_add(1, Ordering::Relaxed));
+        .number(STARTED.fetch_add(1, Ordering::Relaxed));
     Presence {
         role: role.to_owned(),
         instance: instance.finish().chars().take(8).collect(),
@@ -41,10 +41,10 @@ pub fn introduce(role: &str) -> Presence {
 }
 
 impl Bus {
-    /// Says every five seconds who runs, under `role.<role>.<instance>`, until `stopped`; then takes it back.
+    /// Writes every five seconds who runs, under `role.<role>.<instance>`, until `stopped`; then deletes it.
     ///
     /// `refresh` brings up to date what changes meanwhile, policies and counts. What cannot be written is written the
-    /// next time; what cannot be taken back grows old.
+    /// next time; what cannot be deleted expires.
     pub async fn present(
         &self,
         mut who: Presence,
@@ -53,7 +53,7 @@ impl Bus {
     ) {
         let key = format!("role.{}.{}", who.role, who.instance);
         let mut stopped = std::pin::pin!(stopped);
-        let mut beat = interval(PRESENT_EVERY);
+        let mut beat = interval(HEARTBEAT_EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -69,9 +69,9 @@ impl Bus {
                 }
             }
         }
-        let taken_back = timeout(TAKE_BACK_WITHIN, self.delete(Bucket::Presence, &key)).await;
-        if !matches!(taken_back, Ok(Ok(()))) {
-            tracing::debug!(key, "presence was not taken back; it grows old");
+        let deleted = timeout(DELETE_WITHIN, self.delete(Bucket::Presence, &key)).await;
+        if !matches!(deleted, Ok(Ok(()))) {
+            tracing::debug!(key, "presence was not deleted; it expires");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Watches whether evaluators keep up with the streams they read from.
 //!
 //! Event streams throw away their oldest messages when they are full. Well before unjudged ones are among them,
-//! sources are told to wait; when some fall out all the same, that is an event people see.
+//! sources are stopped; messages that fall out nevertheless are reported by an event.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -20,11 +20,10 @@ use crate::bus::Bus;
 use crate::error::BusError;
 use crate::topology::{read_consumer, read_stream};
 
-/// How often the streams are looked at when little is published. When much is, [`Allowance`] has them looked at
-/// sooner.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the streams are checked when little is published. When much is, [`Allowance`] has them checked sooner.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// Sources are stopped when this much of a stream is unjudged, and let go below the other: far enough apart not to
+/// Sources are stopped when this much of a stream is unjudged, and released below the other: far enough apart not to
 /// flutter.
 const STOP_AT: f64 = 0.70;
 const FLOW_BELOW: f64 = 0.60;
@@ -56,16 +55,16 @@ struct Sample {
     ack_floor: u64,
 }
 
-/// What was last said about messages that fell out of a stream; shared by all publishers through the presence bucket,
-/// so each range is said once.
+/// Which messages that fell out of a stream were reported; shared by all publishers through the presence bucket, so
+/// each range is reported once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-struct Said {
-    /// Everything up to here that fell out was said.
+struct Reported {
+    /// Everything up to here that fell out was reported.
     to: u64,
 }
 
-/// How much may be published before the streams are looked at again: a twentieth of the smallest one. Between two
-/// looks a stream then fills by a small part of what is left above the mark, however small it is and however fast its
+/// How much may be published before the streams are checked again: a twentieth of the smallest one. Between two
+/// checks a stream then fills by a small part of what is left above the mark, however small it is and however fast its
 /// sources.
 #[derive(Debug)]
 pub(crate) struct Allowance {
@@ -78,11 +77,11 @@ pub(crate) struct Monitor {
     pressure: watch::Sender<Pressure>,
     allowance: Arc<Allowance>,
     kinds: HashMap<Kind, Pressure>,
-    said: HashMap<Kind, Said>,
+    reported: HashMap<Kind, Reported>,
 }
 
 impl Sample {
-    /// How much of the stream's room is taken by messages that are not judged, from 0 to 1. Their size is taken to be
+    /// How much of the stream's size is taken by messages that are not judged, from 0 to 1. Their size is taken to be
     /// the average.
     #[expect(clippy::cast_precision_loss, reason = "a fraction compared with two digits")]
     fn unjudged(&self) -> f64 {
@@ -94,7 +93,7 @@ impl Sample {
         bytes / self.max_bytes as f64
     }
 
-    /// The sequences that are gone and were not judged, first and last.
+    /// The sequences that fell out and were not judged, first and last.
     const fn fell_out(&self) -> Option<(u64, u64)> {
         if self.first > self.ack_floor + 1 { Some((self.ack_floor + 1, self.first - 1)) } else { None }
     }
@@ -107,9 +106,9 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Takes room for so many bytes; waits for a look at the streams when there is none.
+    /// Takes so many bytes of the allowance; waits for the next check of the streams when they are not left.
     pub(crate) async fn take(&self, bytes: u64) {
-        let mut looks = self.used.subscribe();
+        let mut checks = self.used.subscribe();
         loop {
             let mut taken = false;
             self.used.send_if_modified(|used| {
@@ -122,14 +121,14 @@ impl Allowance {
                 return;
             }
             self.wanted.notify_one();
-            if looks.changed().await.is_err() {
+            if checks.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    /// The streams were looked at; the smallest of them may hold `smallest` bytes, 0 for no bound.
-    fn looked(&self, smallest: u64) {
+    /// The streams were checked; the smallest of them may hold `smallest` bytes, 0 for no bound.
+    fn checked(&self, smallest: u64) {
         let limit = if smallest == 0 { u64::MAX } else { (smallest / 20).max(1) };
         self.limit.store(limit, Ordering::Relaxed);
         self.used.send_replace(0);
@@ -148,20 +147,24 @@ impl Pressure {
 }
 
 impl Monitor {
-    /// Looks once, so that the first answer is the truth.
+    /// Checks once, so that the first answer is the truth.
     pub(crate) async fn start(
         bus: &Bus,
     ) -> Result<(Self, watch::Receiver<Pressure>, Arc<Allowance>), BusError> {
         let (pressure, receiver) = watch::channel(Pressure::Flow);
         let allowance = Arc::<Allowance>::default();
-        let mut monitor =
-            Self { pressure, allowance: Arc::clone(&allowance), kinds: HashMap::new(), said: HashMap::new() };
-        monitor.look(bus).await?;
+        let mut monitor = Self {
+            pressure,
+            allowance: Arc::clone(&allowance),
+            kinds: HashMap::new(),
+            reported: HashMap::new(),
+        };
+        monitor.check(bus).await?;
         Ok((monitor, receiver, allowance))
     }
 
     pub(crate) async fn run(mut self, bus: Bus, closing: CancellationToken) {
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        let mut ticks = tokio::time::interval(CHECK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -169,13 +172,13 @@ impl Monitor {
                 () = self.allowance.wanted.notified() => {}
                 () = closing.cancelled() => return,
             }
-            if let Err(error) = self.look(&bus).await {
-                tracing::debug!(%error, "cannot see whether evaluators keep up; the last answer stands");
+            if let Err(error) = self.check(&bus).await {
+                tracing::debug!(%error, "cannot see whether evaluators keep up; the last answer is kept");
             }
         }
     }
 
-    async fn look(&mut self, bus: &Bus) -> Result<(), BusError> {
+    async fn check(&mut self, bus: &Bus) -> Result<(), BusError> {
         let mut smallest = None::<u64>;
         for kind in Kind::JUDGED {
             let Some(sample) = sample(bus, kind).await? else { continue };
@@ -189,33 +192,33 @@ impl Monitor {
             }
             self.kinds.insert(kind, after);
             if let Some((from, to)) = sample.fell_out() {
-                self.say(bus, kind, from, to).await?;
+                self.report(bus, kind, from, to).await?;
             }
         }
         let any = self.kinds.values().any(|pressure| *pressure == Pressure::Stop);
         let pressure = if any { Pressure::Stop } else { Pressure::Flow };
         self.pressure.send_if_modified(|before| std::mem::replace(before, pressure) != pressure);
-        self.allowance.looked(smallest.unwrap_or(0));
+        self.allowance.checked(smallest.unwrap_or(0));
         Ok(())
     }
 
-    /// Publishes what fell out and was not said before. Two publishers that see it at once give it the same id.
-    async fn say(&mut self, bus: &Bus, kind: Kind, from: u64, to: u64) -> Result<(), BusError> {
-        let mut said = self.said.get(&kind).copied().unwrap_or_default();
-        if to <= said.to {
+    /// Reports what fell out and was not reported before. Two publishers that see it at once give it the same id.
+    async fn report(&mut self, bus: &Bus, kind: Kind, from: u64, to: u64) -> Result<(), BusError> {
+        let mut reported = self.reported.get(&kind).copied().unwrap_or_default();
+        if to <= reported.to {
             return Ok(());
         }
         let key = format!("fellout.{kind}");
-        if let Some((_, shared)) = bus.get::<Said>(Bucket::Presence, &key).await? {
-            said.to = said.to.max(shared.to);
+        if let Some((_, shared)) = bus.get::<Reported>(Bucket::Presence, &key).await? {
+            reported.to = reported.to.max(shared.to);
         }
-        let from = from.max(said.to + 1);
+        let from = from.max(reported.to + 1);
         if from <= to {
             tracing::error!(%kind, from, to, "messages fell out of the full stream unjudged");
             bus.publish_event(&fell_out(kind, from, to, Timestamp::now())).await?;
-            bus.put(Bucket::Presence, &key, &Said { to }).await?;
+            bus.put(Bucket::Presence, &key, &Reported { to }).await?;
         }
-        self.said.insert(kind, Said { to: to.max(said.to) });
+        self.reported.insert(kind, Reported { to: to.max(reported.to) });
         Ok(())
     }
 }
@@ -236,7 +239,7 @@ async fn sample(bus: &Bus, kind: Kind) -> Result<Option<Sample>, BusError> {
     }))
 }
 
-/// The event that says so; who says the same again uses the same id.
+/// The event that reports it; who reports the same again uses the same id.
 fn fell_out(kind: Kind, from: u64, to: u64, at: Timestamp) -> Event {
     Event {
         id: EventId::from(Fingerprint::new("fell-out").part(kind.as_str()).number(from)),
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn stops_and_lets_go_apart() {
+    fn stops_and_releases_apart() {
         let mut pressure = Pressure::Flow;
         let mut course = Vec::new();
         for unjudged in [0.5, 0.69, 0.7, 0.65, 0.61, 0.59, 0.69, 0.71] {
@@ -285,18 +288,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_published_between_two_looks_is_bounded() {
+    async fn what_is_published_between_two_checks_is_bounded() {
         let allowance = Allowance::default();
-        allowance.looked(2_000);
+        allowance.checked(2_000);
         allowance.take(60).await;
         allowance.take(40).await;
         let more = allowance.take(1);
         tokio::pin!(more);
         assert!(futures_util::poll!(&mut more).is_pending());
         allowance.wanted.notified().await;
-        allowance.looked(2_000);
+        allowance.checked(2_000);
         more.await;
-        allowance.looked(2_000);
+        allowance.checked(2_000);
         allowance.take(1_000).await;
     }
 

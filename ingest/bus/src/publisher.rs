@@ -141,7 +141,7 @@ impl Publisher {
     /// Starts publishing under a producer's name: one per process and role, such as `ingest-7f9c`.
     ///
     /// # Errors
-    /// When the server does not answer the monitor's first question: whether the streams are full.
+    /// When the server does not answer whether the streams are full.
     pub async fn start(bus: Bus, producer: &str) -> Result<Self, BusError> {
         let producer: Arc<str> = escape(producer).into();
         let epoch: Arc<str> =
@@ -158,9 +158,9 @@ impl Publisher {
         Ok(Self { bus, producer, epoch, calls, offloaded, pressure, allowance, closing, abandon, tasks })
     }
 
-    /// Publishes events; answers when the streams have acknowledged all of them.
+    /// Publishes events; returns when the streams have acknowledged all of them.
     ///
-    /// While the server is away this waits. Dropping the answer does not take the events back.
+    /// While the server is away this waits. Dropping the future does not take the events back.
     ///
     /// # Errors
     /// When an event cannot be a line (then none is sent), or the publisher is closed meanwhile.

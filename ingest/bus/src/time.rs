@@ -3,12 +3,12 @@
 use async_nats::datetime::{self, DateTime};
 use jiff::Timestamp;
 
-/// What the server says. Its times lie well within what a timestamp holds; one that does not is the epoch.
+/// The server's time. It is well within what a timestamp holds; one that is not is the epoch.
 pub(crate) fn timestamp(time: &DateTime) -> Timestamp {
     Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or_default()
 }
 
-/// What the server is told.
+/// A time for the server.
 pub(crate) fn date_time(time: Timestamp) -> DateTime {
     datetime::from_nanos(time.as_nanosecond()).unwrap_or_else(|_| datetime::now())
 }

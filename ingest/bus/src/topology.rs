@@ -1,4 +1,4 @@
-//! Makes the table of streams, buckets and consumers so, and reads back what is there.
+//! Creates the streams, buckets and consumers of the table, and reads back what is there.
 //!
 //! Nothing that exists is ever changed. A difference in a field that changes what a stream means (subjects,
 //! retention, discard, acknowledgement, denials, filters) stops the start with its name; sizes, ages and copies are

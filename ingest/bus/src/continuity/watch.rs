@@ -37,8 +37,8 @@ impl Bus {
 }
 
 impl ContinuityWatch {
-    /// The next missing message; waits for one. [`Gap::to_event`] makes the event that says so, and
-    /// [`Bus::publish_event`] publishes it. [`BusError::PositionLost`] says that a stream itself fell behind what was
+    /// The next missing message; waits for one. [`Gap::to_event`] makes the event that reports it, and
+    /// [`Bus::publish_event`] publishes it. [`BusError::PositionLost`] means that a stream itself ends before what was
     /// read; that stream is read from its beginning again.
     pub async fn next(&mut self) -> Option<Result<Gap, BusError>> {
         self.findings.recv().await
@@ -75,7 +75,7 @@ async fn follow(
             (None, _) => None,
         };
         if expected.is_some_and(|expected| entry.sequence > expected) {
-            // Either the stream's limits took what lies between, or it is missing.
+            // Either the stream's limits took what was between, or it is missing.
             let first = first_sequence(bus, kind).await;
             if first.is_none_or(|first| expected.is_none_or(|expected| first > expected)) {
                 continuity.skipped(kind);

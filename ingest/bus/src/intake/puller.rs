@@ -24,11 +24,11 @@ use crate::pack::unpack;
 use crate::time::timestamp;
 use crate::topology::ensure_consumer;
 
-/// The server says this often that a pull stands; after twice as long without a word it is made anew.
+/// The server sends a heartbeat this often; after twice as long without one the pull request is repeated.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// How long one pull stands before it is renewed.
-const PULL_STANDS: Duration = Duration::from_secs(30);
+/// How long one pull request lasts before it is renewed.
+const PULL_LASTS: Duration = Duration::from_secs(30);
 
 /// How long to wait before a pull that failed is made again.
 pub(super) const PULL_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
@@ -38,8 +38,8 @@ pub(super) const PULL_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), 
 const FETCH_ATTEMPTS: usize = 3;
 const FETCH_AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(200));
 
-/// Failures in a row before the caller hears of them: the first few are a server that starts again.
-const FAILURES_UNSAID: u32 = 8;
+/// Failures in a row from one report to the caller to the next: the first few are a server that restarts.
+const REPORT_EVERY: u32 = 8;
 
 pub(super) struct Puller {
     pub(super) bus: Bus,
@@ -58,7 +58,7 @@ pub(super) struct Puller {
 enum Ended {
     /// As it should: the next one.
     Pull,
-    /// The server is gone, or does not answer: everything anew.
+    /// The connection was lost, or the server does not answer: subscribe and pull again.
     Broken(String),
     /// Nobody wants more.
     Stop,
@@ -76,7 +76,7 @@ impl Puller {
             let wait = self.backoff.fail();
             tracing::debug!(stream = self.stream, reason, "pulling again");
             let what = format!("messages of stream `{}`", self.stream);
-            if self.backoff.failures().is_multiple_of(FAILURES_UNSAID)
+            if self.backoff.failures().is_multiple_of(REPORT_EVERY)
                 && self.arrivals.send(Err(BusError::unanswered(what, reason))).await.is_err()
             {
                 return;
@@ -105,7 +105,7 @@ impl Puller {
             Err(error) => return Ended::Broken(error.to_string()),
         };
         loop {
-            let Some(permits) = self.room().await else { return Ended::Stop };
+            let Some(permits) = self.reserve().await else { return Ended::Stop };
             match self.pull(&inbox, &mut messages, permits, &mut connections).await {
                 Ended::Pull => {}
                 ended => return ended,
@@ -113,9 +113,9 @@ impl Puller {
         }
     }
 
-    /// Room for some messages: a quarter of a batch at least, so that pulls do not shrink to one message each, and no
-    /// more than a batch.
-    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+    /// Permits for some messages: a quarter of a batch at least, so that pulls do not shrink to one message each, and
+    /// no more than a batch.
+    async fn reserve(&self) -> Option<OwnedSemaphorePermit> {
         let number = |permits: usize| u32::try_from(permits).unwrap_or(u32::MAX);
         let least = self.batch.div_ceil(4);
         let mut permits = Arc::clone(&self.permits).acquire_many_owned(number(least)).await.ok()?;
@@ -136,7 +136,7 @@ impl Puller {
     ) -> Ended {
         let request = serde_json::json!({
             "batch": permits.num_permits(),
-            "expires": nanoseconds(PULL_STANDS),
+            "expires": nanoseconds(PULL_LASTS),
             "idle_heartbeat": nanoseconds(HEARTBEAT),
         });
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.spec.name);
@@ -148,12 +148,12 @@ impl Puller {
             let message = tokio::select! {
                 biased;
                 message = tokio::time::timeout(HEARTBEAT * 2, messages.next()) => message,
-                _ = connections.changed() => return Ended::Broken("connected anew".to_owned()),
+                _ = connections.changed() => return Ended::Broken("reconnected".to_owned()),
             };
             let message = match message {
                 Ok(Some(message)) => message,
                 Ok(None) => return Ended::Broken("the connection is closed".to_owned()),
-                Err(_) => return Ended::Broken(format!("no word for {:?}", HEARTBEAT * 2)),
+                Err(_) => return Ended::Broken(format!("no heartbeat for {:?}", HEARTBEAT * 2)),
             };
             match message.status {
                 None | Some(StatusCode::OK) => {}

@@ -111,7 +111,7 @@ impl Gatherer {
                 self.freeze(&subject).await;
             }
         }
-        // Under a steady stream of calls nobody waits for the timer, so quiet subjects are looked after here.
+        // Under a steady stream of calls nobody waits for the timer, so quiet subjects are frozen here.
         self.freeze_due().await;
     }
 

@@ -63,7 +63,7 @@ impl Unacknowledged {
                     tracing::error!(%error, subject = self.publication.subject, "a message waits to be published");
                 }
                 Some(Err(error)) => tracing::debug!(%error, "publishing again"),
-                None => tracing::debug!("connected anew, publishing again"),
+                None => tracing::debug!("reconnected, publishing again"),
             }
             tokio::time::sleep(backoff.fail()).await;
         }

@@ -1,4 +1,4 @@
-//! What the table says, in the server's words. Pure.
+//! The table as the server's configurations. Pure.
 
 use std::time::Duration;
 

@@ -125,7 +125,7 @@ pub(super) struct Written<'a> {
 }
 
 impl Written<'_> {
-    /// Begins an event; its body, or where that lies, is to follow.
+    /// Begins an event; its body, or where that is, is to follow.
     pub(super) fn begin<S: Serializer>(&self, serializer: S) -> Result<S::SerializeMap, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("specversion", "1.0")?;

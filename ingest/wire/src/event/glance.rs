@@ -1,11 +1,11 @@
-//! A first look at an event.
+//! The projection of an event: the fields that criteria can ask for.
 //!
 //! Most events concern no policy, and for that to be seen most of an event need not be kept: a process event has some
-//! forty texts, and policies can ask for three of them before they ask about its workload. The looks below keep those
-//! and skip the rest.
+//! forty texts, and policies can test three of them before they need its workload. The projection keeps those and
+//! skips the rest.
 //!
-//! INVARIANT: a look keeps everything that a criterion can ask of the event itself. A criterion that asks for more needs
-//! its field here, or its policies would be passed over.
+//! INVARIANT: it keeps everything that a criterion can read of the event itself. A criterion that reads more needs its
+//! field here, or its policies would be passed over.
 
 use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserialize, Deserializer};
@@ -18,44 +18,44 @@ use crate::{
     ObjectReference, PodRef, ProcessAction, ProcessEvent, UserInfo,
 };
 
-/// What an event is, and what criteria can ask of it without knowing its workload.
+/// What an event is, and what criteria can read of it without its workload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Glance {
     /// See [`crate::Event::id`].
     pub id: EventId,
     /// See [`crate::Event::cluster`].
     pub cluster: ClusterId,
-    /// The body, with the fields that criteria about what happened ask for. The pod says no more than that there is one.
+    /// The body, with the fields that criteria about what happened read. The pod is empty: only that there is one is kept.
     pub data: EventData,
 }
 
 impl Glance {
-    /// Looks at an event that is judged for what happened: a process, network, file or audit event.
+    /// Reads an event that is judged for what happened: a process, network, file or audit event.
     ///
-    /// `None` for all others, for a line that is no event, and where the body stands before its type: such a line is to
-    /// be read in full, which says what it is. What is skipped is not looked at beyond its being JSON.
+    /// `None` for all others, for a line that is not an event, and where the body comes before its type: such a line is
+    /// to be read in full, which tells what it is. What is skipped is only checked to be JSON.
     #[must_use]
     pub fn of(line: &str) -> Option<Self> {
-        let Envelope { id, cluster, data, .. } = Envelope::<Look>::read(line).ok()?;
-        let Look(Some(data)) = data? else { return None };
+        let Envelope { id, cluster, data, .. } = Envelope::<Fields>::read(line).ok()?;
+        let Fields(Some(data)) = data? else { return None };
         Some(Self { id, cluster, data })
     }
 }
 
-/// A body looked at; nothing for one that is not.
-struct Look(Option<EventData>);
+/// The projected body; nothing for a kind that has no projection.
+struct Fields(Option<EventData>);
 
-impl<'de> ReadBody<'de> for Look {
+impl<'de> ReadBody<'de> for Fields {
     fn read<A: MapAccess<'de>>(kind: Option<Kind>, map: &mut A) -> Result<Self, A::Error> {
         Ok(Self(match kind {
             Some(Kind::Process) => {
-                Some(EventData::Process(Box::new(map.next_value::<ProcessLook>()?.into())))
+                Some(EventData::Process(Box::new(map.next_value::<ProcessFields>()?.into())))
             }
             Some(Kind::Network) => {
-                Some(EventData::Network(Box::new(map.next_value::<NetworkLook>()?.into())))
+                Some(EventData::Network(Box::new(map.next_value::<NetworkFields>()?.into())))
             }
-            Some(Kind::File) => Some(EventData::File(Box::new(map.next_value::<FileLook>()?.into()))),
-            Some(Kind::Audit) => Some(EventData::Audit(Box::new(map.next_value::<AuditLook>()?.into()))),
+            Some(Kind::File) => Some(EventData::File(Box::new(map.next_value::<FileFields>()?.into()))),
+            Some(Kind::Audit) => Some(EventData::Audit(Box::new(map.next_value::<AuditFields>()?.into()))),
             Some(Kind::Image | Kind::Deployment | Kind::Request | Kind::Coverage) | None => {
                 map.next_value::<IgnoredAny>()?;
                 None
@@ -71,7 +71,7 @@ fn pod<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PodRef>, D::
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct ProcessLook {
+struct ProcessFields {
     action: ProcessAction,
     name: String,
     args: String,
@@ -85,14 +85,14 @@ struct ProcessLook {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct NetworkLook {
+struct NetworkFields {
     #[serde(deserialize_with = "pod")]
     pod: Option<PodRef>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct FileLook {
+struct FileFields {
     operation: FileOperation,
     file: FilePaths,
     moved: Option<FilePaths>,
@@ -102,21 +102,21 @@ struct FileLook {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct AuditLook {
+struct AuditFields {
     stage: AuditStage,
     verb: String,
     #[serde(deserialize_with = "null_as_default")]
-    user: UserLook,
+    user: UserFields,
     impersonated_user: Option<IgnoredAny>,
     #[serde(rename = "sourceIPs", deserialize_with = "null_as_default")]
     source_ips: Vec<String>,
     user_agent: String,
-    object_ref: Option<ObjectLook>,
+    object_ref: Option<ObjectFields>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct UserLook {
+struct UserFields {
     username: String,
     #[serde(deserialize_with = "null_as_default")]
     groups: Vec<String>,
@@ -124,34 +124,34 @@ struct UserLook {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct ObjectLook {
+struct ObjectFields {
     resource: String,
     name: String,
 }
 
-impl From<ProcessLook> for ProcessEvent {
-    fn from(look: ProcessLook) -> Self {
-        let ProcessLook { action, name, args, uid, ancestors, pod, truncated } = look;
+impl From<ProcessFields> for ProcessEvent {
+    fn from(fields: ProcessFields) -> Self {
+        let ProcessFields { action, name, args, uid, ancestors, pod, truncated } = fields;
         Self { action, name, args, uid, ancestors, pod, truncated, ..Self::default() }
     }
 }
 
-impl From<NetworkLook> for NetworkEvent {
-    fn from(NetworkLook { pod }: NetworkLook) -> Self {
+impl From<NetworkFields> for NetworkEvent {
+    fn from(NetworkFields { pod }: NetworkFields) -> Self {
         Self { pod, ..Self::default() }
     }
 }
 
-impl From<FileLook> for FileEvent {
-    fn from(FileLook { operation, file, moved, pod }: FileLook) -> Self {
+impl From<FileFields> for FileEvent {
+    fn from(FileFields { operation, file, moved, pod }: FileFields) -> Self {
         Self { operation, file, moved, pod, ..Self::default() }
     }
 }
 
-impl From<AuditLook> for AuditEvent {
-    fn from(look: AuditLook) -> Self {
-        let AuditLook { stage, verb, user, impersonated_user, source_ips, user_agent, object_ref } = look;
-        let UserLook { username, groups } = user;
+impl From<AuditFields> for AuditEvent {
+    fn from(fields: AuditFields) -> Self {
+        let AuditFields { stage, verb, user, impersonated_user, source_ips, user_agent, object_ref } = fields;
+        let UserFields { username, groups } = user;
         Self {
             stage,
             verb,
@@ -159,7 +159,7 @@ impl From<AuditLook> for AuditEvent {
             impersonated_user: impersonated_user.map(|_| UserInfo::default()),
             source_ips,
             user_agent,
-            object_ref: object_ref.map(|ObjectLook { resource, name }| ObjectReference {
+            object_ref: object_ref.map(|ObjectFields { resource, name }| ObjectReference {
                 resource,
                 name,
                 ..ObjectReference::default()

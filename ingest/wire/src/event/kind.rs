@@ -21,9 +21,9 @@ pub enum Kind {
     File,
     /// The Kubernetes API server recorded a request.
     Audit,
-    /// An admission, exec, attach or port-forward review, judged where it was asked.
+    /// An admission, exec, attach or port-forward review, judged where the request is answered.
     Request,
-    /// A source, a sensor or the pipeline says what it did not deliver.
+    /// A source, a sensor or the pipeline reports what it did not deliver.
     Coverage,
 }
 
@@ -40,12 +40,12 @@ impl Kind {
         Self::Coverage,
     ];
 
-    /// The kinds that live evaluators judge. Requests are judged where they were asked, and what was not delivered
+    /// The kinds that live evaluators judge. Requests are judged where they are answered, and what was not delivered
     /// cannot be judged.
     pub const JUDGED: [Self; 6] =
         [Self::Image, Self::Deployment, Self::Process, Self::Network, Self::File, Self::Audit];
 
-    /// The name as it stands in subjects.
+    /// The name as it is in subjects.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -97,7 +97,7 @@ impl FromStr for Kind {
     }
 }
 
-/// A name that is no event kind.
+/// A name that is not an event kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownKind {
     /// The name.
@@ -106,7 +106,7 @@ pub struct UnknownKind {
 
 impl fmt::Display for UnknownKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no event kind, one of ", self.name)?;
+        write!(f, "`{}` is not an event kind, one of ", self.name)?;
         for (i, kind) in Kind::ALL.into_iter().enumerate() {
             write!(f, "{}{kind}", if i == 0 { "" } else { ", " })?;
         }

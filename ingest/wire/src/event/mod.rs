@@ -62,7 +62,7 @@ pub enum EventData {
     Coverage(Box<CoverageEvent>),
 }
 
-/// Why a line is no event. Retrying the same line never helps.
+/// Why a line is not an event. Retrying the same line never helps.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     /// Not a CloudEvents 1.0 object, or an attribute is missing or of the wrong type.
@@ -79,12 +79,12 @@ pub enum EventError {
         #[source]
         source: serde_json::Error,
     },
-    /// The body lies elsewhere and was not fetched.
-    #[error("the body of event `{id}` lies at `{dataref}` and was not fetched")]
+    /// The body was offloaded and not fetched.
+    #[error("the body of event `{id}` is at `{dataref}` and was not fetched")]
     Elsewhere {
         /// The event.
         id: EventId,
-        /// Where its body lies.
+        /// Where its body is.
         dataref: String,
     },
 }
@@ -173,10 +173,10 @@ impl Event {
     /// Reads an event whose body is in the line.
     ///
     /// # Errors
-    /// When the line is no event, or its body lies elsewhere; see [`EventError`].
+    /// When the line is not an event, or its body was offloaded; see [`EventError`].
     pub fn parse(line: &str) -> Result<Self, EventError> {
         let Ok(envelope) = Envelope::<Body<'_>>::read(line) else {
-            // The longer way says whether it is the envelope that is wrong, or the body.
+            // The longer way tells whether it is the envelope that is wrong, or the body.
             return Envelope::parse(line)?.decode();
         };
         let Envelope { id, source, kind, time, cluster, traceparent, dataref, data, extensions } = envelope;

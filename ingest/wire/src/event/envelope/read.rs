@@ -13,7 +13,7 @@ use crate::json::TextVisitor;
 
 /// What is made of the body when it is met.
 pub(in super::super) trait ReadBody<'de>: Sized {
-    /// Reads it; the kind is not known where the body stands before the type.
+    /// Reads it; the kind is not known where the body comes before the type.
     fn read<A: MapAccess<'de>>(kind: Option<Kind>, map: &mut A) -> Result<Self, A::Error>;
 }
 
@@ -114,10 +114,10 @@ enum Attribute {
     Other(String),
 }
 
-/// The one that is understood, or what stands there.
+/// The one that is understood, or what is there.
 struct SpecVersion(Result<(), String>);
 
-/// A kind of ours, or what stands there.
+/// A kind of ours, or what is there.
 struct EventType(Result<Kind, String>);
 
 impl<'de> Deserialize<'de> for Attribute {

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use lictor_bus::{Bus, BusError, Feed, FeedItem, ReadFrom};
 use lictor_engine::{Options, PolicyRevision, PolicySet};
 use lictor_wire::topology::{Bucket, Stream};
-use lictor_wire::{PolicyChange, PolicyDocument};
+use lictor_wire::{PolicyChange, PolicyDocument, PolicyLogKey};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -186,6 +186,7 @@ impl InForce {
     /// Takes a document. One that cannot be asked leaves the last good revision in force; right after a start that
     /// one is looked for in the log.
     async fn take(&mut self, bus: &Bus, key: &str, revision: u64, value: &[u8]) {
+        let Some(PolicyLogKey::Policy(_)) = PolicyLogKey::parse(key) else { return };
         let problem = match read(value) {
             Ok(Read::Policy(policy)) => {
                 self.good.insert(key.to_owned(), PolicyRevision { policy, revision });
@@ -195,8 +196,6 @@ impl InForce {
                 self.good.remove(key);
                 return;
             }
-            // Categories stand in the same log.
-            Err(_) if key.contains('.') => return,
             Err(problem) => problem,
         };
         tracing::error!(

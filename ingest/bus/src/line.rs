@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use lictor_wire::topology::Consumer;
-use lictor_wire::{Command, Event, PolicyDocument, Verdict};
+use lictor_wire::{Command, Event, PolicyDocument, PolicyLogKey, Verdict};
 
 use crate::offload::Fetched;
 
@@ -57,8 +57,10 @@ impl Holds {
             Consumer::Judge(_) | Consumer::Retry => Self::Event,
             Consumer::Enforce => Self::Verdict,
             Consumer::EvaluatorCommands => Self::Command,
-            Consumer::PolicyChanges if subject.contains(".policies.category.") => Self::Document,
-            Consumer::PolicyChanges => Self::Policy,
+            Consumer::PolicyChanges => match PolicyLogKey::of_subject(subject) {
+                Some(PolicyLogKey::Policy(_)) => Self::Policy,
+                Some(PolicyLogKey::Category(_)) | None => Self::Document,
+            },
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lictor_wire::topology::Stream;
-use lictor_wire::{Policy, PolicyChange, PolicyDocument, PolicyId, TransactionId};
+use lictor_wire::{Policy, PolicyChange, PolicyDocument, PolicyId, PolicyLogKey, TransactionId};
 
 use crate::bus::Bus;
 use crate::error::BusError;
@@ -187,12 +187,12 @@ impl PolicyState {
 
 impl LogState for PolicyState {
     fn apply(&mut self, entry: &LogEntry) {
-        if entry.subject.contains(".policies.category.") {
+        let Some(PolicyLogKey::Policy(_)) = PolicyLogKey::of_subject(&entry.subject) else {
             if let Ok(body) = entry.body() {
                 self.others.insert(entry.subject.clone(), (entry.sequence, body));
             }
             return;
-        }
+        };
         match read(entry) {
             Ok(document) => match &document.change {
                 PolicyChange::Put { policy } => {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::policy::{EnforcementAction, LifecycleStage, Severity};
 use crate::token::escape;
-use crate::{ClusterId, DeploymentId, Entity, Kind, PodId, PolicyId, Verdict};
+use crate::{ClusterId, DeploymentId, Entity, Kind, PodId, PolicyId, PolicyLogKey, Verdict};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -449,20 +449,16 @@ impl Topology {
         format!("{}.receipts.{action}.{cluster}.{namespace}", self.prefix)
     }
 
-    /// Where a policy's documents are published. An id that is no lower-case UUID is hashed: ids are free text,
-    /// subjects are not.
+    /// Where a policy's documents are published.
     #[must_use]
     pub fn policy(&self, id: &PolicyId) -> String {
-        let id = id.as_str();
-        if is_uuid(id) {
-            format!("{}.policies.{id}", self.prefix)
-        } else {
-            format!(
-                "{}.policies.{}",
-                self.prefix,
-                crate::Fingerprint::new("policy-subject").part(id).finish()
-            )
-        }
+        self.policy_log(&PolicyLogKey::of_policy(id))
+    }
+
+    /// Where the documents of a key of the policy log are published.
+    #[must_use]
+    pub fn policy_log(&self, key: &PolicyLogKey) -> String {
+        key.subject(&self.prefix)
     }
 
     /// Where an act of people or tokens is published; `what` is one of lictor's own words.
@@ -525,7 +521,8 @@ fn entity_tokens(entity: &Entity) -> (String, String) {
     (token(entity.cluster().map_or("", ClusterId::as_str)), token(entity.namespace()))
 }
 
-fn is_uuid(text: &str) -> bool {
+/// Whether a text is a lower-case UUID.
+pub(crate) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(i, byte)| match i {
             8 | 13 | 18 | 23 => byte == b'-',

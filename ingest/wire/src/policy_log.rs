@@ -1,0 +1,123 @@
+//! The policy log as its readers see it: what its documents are about.
+
+use std::fmt;
+
+use crate::topology::is_uuid;
+use crate::{Fingerprint, PolicyId};
+
+/// What stands between the prefix and the key in a subject of the policy log.
+const LOG: &str = "policies";
+
+/// What stands before the token of a category.
+const CATEGORY: &str = "category.";
+
+/// What a document of the policy log is about. The last document of each key is in force.
+///
+/// Written, it is the part of the document's subject after `<prefix>.policies.`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PolicyLogKey {
+    /// One policy: its revisions and its deletion.
+    Policy(SubjectToken),
+    /// One category, which policies name.
+    Category(SubjectToken),
+}
+
+/// One token of a subject as it stands there: not empty, and without dots, wildcards and white space.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubjectToken(String);
+
+impl PolicyLogKey {
+    /// The key of a policy's documents. An id that is not a lower-case UUID is hashed: ids are free text, subjects
+    /// are not.
+    #[must_use]
+    pub fn of_policy(id: &PolicyId) -> Self {
+        let id = id.as_str();
+        let token =
+            if is_uuid(id) { id.to_owned() } else { Fingerprint::new("policy-subject").part(id).finish() };
+        Self::Policy(SubjectToken(token))
+    }
+
+    /// Reads a key. `None` for a document of a kind that this version does not know.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
+        match key.strip_prefix(CATEGORY) {
+            Some(token) => SubjectToken::parse(token).map(Self::Category),
+            None => SubjectToken::parse(key).map(Self::Policy),
+        }
+    }
+
+    /// Reads the key of a document from its whole subject, under whatever prefix. `None` as for
+    /// [`PolicyLogKey::parse`], and for a subject of another stream.
+    #[must_use]
+    pub fn of_subject(subject: &str) -> Option<Self> {
+        let (_prefix, rest) = subject.split_once('.')?;
+        Self::parse(rest.strip_prefix(LOG)?.strip_prefix('.')?)
+    }
+
+    /// The subject of the documents, under a prefix.
+    pub(crate) fn subject(&self, prefix: &str) -> String {
+        format!("{prefix}.{LOG}.{self}")
+    }
+}
+
+impl SubjectToken {
+    /// Takes a text that is one token.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let forbidden = |c: char| matches!(c, '.' | '*' | '>') || c.is_whitespace() || c.is_control();
+        (!text.is_empty() && !text.contains(forbidden)).then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for PolicyLogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy(SubjectToken(token)) => f.write_str(token),
+            Self::Category(SubjectToken(token)) => write!(f, "{CATEGORY}{token}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::topology::Topology;
+
+    #[test]
+    fn policies_and_categories_are_told_apart() {
+        let uuid = "6a2b0a1e-0000-4000-8000-000000000001";
+        let key = PolicyLogKey::of_policy(&PolicyId::new(uuid));
+        assert_eq!(key.to_string(), uuid);
+        assert_eq!(Topology::default().policy(&PolicyId::new(uuid)), format!("lictor.policies.{uuid}"));
+        assert!(matches!(PolicyLogKey::parse("category.x"), Some(PolicyLogKey::Category(_))));
+        // A policy may have any id, and any of them is one token.
+        assert!(matches!(PolicyLogKey::of_policy(&PolicyId::new("category.x")), PolicyLogKey::Policy(_)));
+        for unknown in ["", "category.", "a.b", "category.a.b", "a b", "*", ">", "policies.a"] {
+            assert_eq!(PolicyLogKey::parse(unknown), None, "{unknown}");
+        }
+        for elsewhere in ["lictor.events.process.c1", "lictor.policies", "lictor.policies.", "policies.a"] {
+            assert_eq!(PolicyLogKey::of_subject(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_comes_back_from_its_text_and_its_subject(id in any::<String>(), token in any::<String>()) {
+            let category = PolicyLogKey::Category(SubjectToken(crate::token::escape(&token)));
+            for key in [PolicyLogKey::of_policy(&PolicyId::new(id.as_str())), category] {
+                prop_assert_eq!(PolicyLogKey::parse(&key.to_string()), Some(key.clone()));
+                let subject = Topology::default().policy_log(&key);
+                prop_assert_eq!(PolicyLogKey::of_subject(&subject), Some(key));
+            }
+        }
+
+        #[test]
+        fn what_is_read_is_written_alike(text in "(category\\.)?[a-z.]{0,6}") {
+            if let Some(key) = PolicyLogKey::parse(&text) {
+                prop_assert_eq!(key.to_string(), text);
+            }
+        }
+    }
+}

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use lictor_normalize::Origin;
+use lictor_normalize::{Format, Origin};
 use lictor_wire::token::escape;
 use lictor_wire::topology::Bucket;
 use lictor_wire::{ClusterId, SourceCheckpoint};
@@ -27,7 +27,7 @@ use crate::IngestError;
 use crate::forward::Forward;
 use crate::lines::{Line, Lines};
 use crate::outlet::Outlet;
-use crate::reading::{Format, Read};
+use crate::reading::Read;
 use identity::Identity;
 use place::Now;
 
@@ -200,12 +200,12 @@ impl<O: Outlet> Tail<O> {
         let mark = Mark {
             identity: reading.identity.clone(),
             offset: reading.lines.consumed(),
-            events: read.events.len() as u64,
-            last_event: read.events.last().map(|event| event.time),
+            events: read.batch.events.len() as u64,
+            last_event: read.batch.events.last().map(|event| event.time),
         };
         let forward = self.forward.clone();
         let published = async move {
-            forward.until_acknowledged(read.events, read.misread).await;
+            forward.until_acknowledged(read.batch.events, read.misread).await;
             mark
         };
         // On a task of its own, so that it goes on while the next chunk is read.

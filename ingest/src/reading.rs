@@ -1,37 +1,14 @@
 //! What a line of a file becomes.
 
-use lictor_normalize::{Origin, audit, line, tetragon};
-use lictor_wire::Event;
+use lictor_normalize::{Batch, Format, Origin};
 
 use crate::forward::Misread;
 use crate::lines::Line;
 
-/// The format of a file's lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// The API server's audit log.
-    Audit,
-    /// Tetragon's export.
-    Tetragon,
-    /// lictor's own events.
-    Events,
-}
-
-impl Format {
-    /// The format's name in the source of events.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Audit => "audit",
-            Self::Tetragon => "tetragon",
-            Self::Events => "events",
-        }
-    }
-}
-
 /// Events and what was not understood.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
-    pub(crate) events: Vec<Event>,
+    pub(crate) batch: Batch,
     pub(crate) misread: Vec<Misread>,
 }
 
@@ -63,27 +40,13 @@ impl Read {
                 return;
             }
         };
-        let failed = match format {
-            Format::Audit => match audit::read(&text, origin) {
-                Ok(batch) => {
-                    self.events.extend(batch.events);
-                    for item in batch.rejected {
-                        let reason = format!("item {}: {}", item.index, item.error);
-                        self.misread.push(misread(reason, number, item.original, false));
-                    }
-                    return;
-                }
-                Err(error) => format!("{error}; {}", error.hint()),
-            },
-            Format::Tetragon => match tetragon::read(&text, origin) {
-                Ok(event) => return self.events.push(event),
-                Err(error) => format!("{error}; {}", error.hint()),
-            },
-            Format::Events => match line::read(&text) {
-                Ok(event) => return self.events.push(event),
-                Err(error) => format!("{error}; {}", error.hint()),
-            },
-        };
-        self.misread.push(misread(failed, number, text, false));
+        if let Err(error) = format.read(&text, origin, &mut self.batch) {
+            let reason = format!("{error}; {}", error.hint());
+            self.misread.push(misread(reason, number, text, false));
+        }
+        for item in self.batch.rejected.drain(..) {
+            let reason = format!("item {}: {}", item.index, item.error);
+            self.misread.push(misread(reason, number, item.original, false));
+        }
     }
 }

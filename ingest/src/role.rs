@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lictor_bus::{Bus, Publisher, introduce};
+use lictor_normalize::Format;
 use lictor_serve::Handles;
 use lictor_wire::Presence;
 use tokio::task::JoinSet;
@@ -13,7 +14,6 @@ use crate::counts::Summary;
 use crate::file::{self, FileSource};
 use crate::forward::Forward;
 use crate::outlet::{BusOutlet, Outlet};
-use crate::reading::Format;
 use crate::{IngestError, manifests, webhook};
 
 /// How long what is under way may take once the role is to stop; what is not acknowledged then is read again at the

@@ -20,7 +20,7 @@ use axum::routing::post;
 use flate2::read::MultiGzDecoder;
 use http_body_util::LengthLimitError;
 use jiff::Timestamp;
-use lictor_normalize::{Origin, audit};
+use lictor_normalize::{Batch, Format, Origin};
 use lictor_wire::ClusterId;
 use tokio::sync::Semaphore;
 
@@ -165,7 +165,9 @@ fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, Refused> {
 fn read(body: Vec<u8>, origin: &Origin) -> Result<(Vec<lictor_wire::Event>, Vec<Misread>), Refused> {
     let text = String::from_utf8(body)
         .map_err(|error| Refused::NotUnderstood(format!("the body is not UTF-8: {}", error.utf8_error())))?;
-    let batch = audit::read(&text, origin)
+    let mut batch = Batch::default();
+    Format::Audit
+        .read(&text, origin, &mut batch)
         .map_err(|error| Refused::NotUnderstood(format!("{error}; {}", error.hint())))?;
     let misread = batch.rejected.into_iter().map(|item| Misread {
         reason: item.error.to_string(),

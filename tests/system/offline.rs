@@ -1,8 +1,9 @@
 //! Judging files: the same as judging a stream, in every format, with the exit codes that scripts rely on.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use lictor::Demo;
 use serde_json::Value;
@@ -100,6 +101,123 @@ fn a_replay_says_what_it_could_not_read() {
     let errors = String::from_utf8_lossy(&replay.stderr).into_owned();
     assert!(errors.contains("audit.log:132:"), "{errors}");
     assert_eq!(json(&replay)["summary"]["unreadable"], 1);
+}
+
+const SECRET_READ: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a-1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/secrets/db","verb":"get","user":{"username":"ann"},"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-01-01T00:00:00Z","stageTimestamp":"2026-01-01T00:00:00.1Z"}"#;
+
+const SHELL_RUN: &str = r#"{"process_exec":{"process":{"exec_id":"e","pid":7,"uid":0,"binary":"/bin/sh","pod":{"namespace":"shop","name":"web-1","uid":"p-1","container":{"id":"containerd://c1","name":"web"},"workload":"web","workload_kind":"Deployment"}}},"node_name":"n1","time":"2026-01-01T00:00:00Z"}"#;
+
+const RUNTIME_POLICIES: &str = r#"[
+  {"name": "Secret read", "severity": "LOW_SEVERITY", "categories": ["Kubernetes"], "lifecycleStages": ["RUNTIME"],
+   "eventSource": "AUDIT_LOG_EVENT", "policySections": [{"policyGroups": [
+     {"fieldName": "Kubernetes Resource", "values": [{"value": "SECRETS"}]},
+     {"fieldName": "Kubernetes API Verb", "values": [{"value": "GET"}]}]}]},
+  {"name": "Shell on the host's processes", "severity": "LOW_SEVERITY", "categories": ["Kubernetes"],
+   "lifecycleStages": ["RUNTIME"], "eventSource": "DEPLOYMENT_EVENT", "policySections": [{"policyGroups": [
+     {"fieldName": "Process Name", "values": [{"value": "sh"}]},
+     {"fieldName": "Host PID", "values": [{"value": "true"}]}]}]}
+]"#;
+
+fn replay(folder: &Path, files: &[&str], stdin: &[u8]) -> Output {
+    std::fs::write(folder.join("policies.json"), RUNTIME_POLICIES).unwrap();
+    let mut child = Command::new(lictor())
+        .current_dir(folder)
+        .arg("replay")
+        .args(files)
+        .args(["--policies", "policies.json", "-o", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A pipe, so nothing can be read twice; written from beside, so nobody waits for the other.
+    let mut pipe = child.stdin.take().unwrap();
+    let bytes = stdin.to_vec();
+    let writer = std::thread::spawn(move || pipe.write_all(&bytes));
+    let output = child.wait_with_output().unwrap();
+    let _a_closed_pipe_is_seen_in_the_output = writer.join().unwrap();
+    output
+}
+
+/// The policies that are violated, and how often.
+fn violated(output: &Output) -> Vec<(String, u64)> {
+    let found = counted(&json(output));
+    found.into_iter().map(|(policy, _, count)| (policy, count)).collect()
+}
+
+#[test]
+fn a_pipe_is_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = format!("{SECRET_READ}\n").repeat(500);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(log.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let secrets = [("Secret read".to_owned(), 500)];
+    for name in ["-", "/dev/stdin"] {
+        for bytes in [log.as_bytes(), &packed] {
+            let output = replay(folder.path(), &[name], bytes);
+            assert_eq!(violated(&output), secrets, "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(output.status.code(), Some(1), "{name}");
+        }
+    }
+
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn(move || std::fs::write(pipe, log));
+    let output = replay(folder.path(), &["pipe"], b"");
+    assert_eq!(violated(&output), secrets, "{}", String::from_utf8_lossy(&output.stderr));
+    writer.join().unwrap().unwrap();
+}
+
+#[test]
+fn manifests_are_known_before_anything_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("web.yaml", WEB);
+    write("tetragon.log", SHELL_RUN);
+    let shells = [("Shell on the host's processes".to_owned(), 1)];
+    // A recording that comes from a pipe waits for the manifests behind it, and loses nothing by that.
+    for (files, stdin) in
+        [(["tetragon.log", "web.yaml"], ""), (["-", "web.yaml"], SHELL_RUN), (["tetragon.log", "-"], WEB)]
+    {
+        let output = replay(folder.path(), &files, stdin.as_bytes());
+        assert_eq!(violated(&output), shells, "{files:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_recording_is_told_by_more_than_its_first_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = |count| [("Secret read".to_owned(), count)];
+    let rest = &SECRET_READ[SECRET_READ.len() / 2..];
+    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<Value>(SECRET_READ).unwrap()).unwrap();
+    // (the log, how many records are judged, how many are not understood)
+    for (log, judged, unreadable) in [
+        (format!("# exported by ops\n{SECRET_READ}\n"), 1, 1),
+        (format!("{rest}\n{SECRET_READ}\n"), 1, 1),
+        (format!("{{\"level\":\"info\"}}\n{SECRET_READ}\n"), 1, 1),
+        (format!("{pretty}\n{pretty}\n"), 2, 0),
+        (format!("{pretty}\n{rest}\n"), 1, 1),
+    ] {
+        let output = replay(folder.path(), &["-"], log.as_bytes());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(violated(&output), secret(judged), "{log}: {errors}");
+        assert_eq!(json(&output)["summary"]["unreadable"], unreadable, "{log}: {errors}");
+        assert_eq!(output.status.code(), Some(if unreadable > 0 { 4 } else { 1 }), "{log}: {errors}");
+    }
+}
+
+#[test]
+fn an_item_that_is_no_record_does_not_hide_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = format!(
+        r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{SECRET_READ},{{"kind":"Event","apiVersion":"v1"}}]}}"#
+    );
+    let output = replay(folder.path(), &["-"], list.as_bytes());
+    assert_eq!(violated(&output), [("Secret read".to_owned(), 1)]);
+    assert_eq!(output.status.code(), Some(4));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("stdin:1: item 1: `v1` `Event` is not an audit record"), "{errors}");
 }
 
 const WEB: &str = "# a comment\n---\n# another\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n\

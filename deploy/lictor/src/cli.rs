@@ -246,7 +246,7 @@ pub(crate) enum ReportFormat {
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// Audit logs, Tetragon exports, events of lictor (`lictor events tail -o json`), packed with gzip or not; and
-    /// manifests as context. Which is which is told by their content.
+    /// manifests as context. Which is which is told by their content; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]

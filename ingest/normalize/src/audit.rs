@@ -10,85 +10,31 @@ use lictor_wire::{AuditEvent, AuditStage, Event, EventData, EventId, Fingerprint
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::Origin;
 use crate::path::on_one_line;
-
-/// What came of one text: a line or a webhook's body.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// Its records, as events.
-    pub events: Vec<Event>,
-    /// Items that are no records. Their neighbours are not affected.
-    pub rejected: Vec<Rejected>,
-}
-
-/// An item that is no record.
-#[derive(Debug)]
-pub struct Rejected {
-    /// Its position in the list, from 0.
-    pub index: usize,
-    /// What is wrong with it.
-    pub error: AuditError,
-    /// The item as it came.
-    pub original: String,
-}
-
-/// Why a text holds no audit records.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// Not JSON, or a field of the wrong type.
-    #[error("not an audit record: {0}")]
-    Json(#[source] serde_json::Error),
-    /// JSON, but of something else.
-    #[error("{found} is not an audit record")]
-    SomethingElse {
-        /// What it says it is.
-        found: String,
-    },
-}
-
-impl AuditError {
-    /// Line and column in the text at which reading stopped, from 1; `None` when all of it is meant.
-    #[must_use]
-    pub fn position(&self) -> Option<(usize, usize)> {
-        match self {
-            Self::Json(error) => Some((error.line(), error.column())),
-            Self::SomethingElse { .. } => None,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub const fn hint(&self) -> &'static str {
-        match self {
-            Self::Json(_) => "an audit log holds one JSON object per line; a webhook posts an EventList",
-            Self::SomethingElse { .. } => {
-                "expected `audit.k8s.io/v1` Event or EventList, an Azure diagnostic record of category \
-                 `kube-audit`, or a CloudWatch record of an EKS audit log"
-            }
-        }
-    }
-}
+use crate::{Batch, Format, FormatError, Origin, Rejected};
 
 /// Reads a text that holds audit records: one record, a list of them, or either in a cloud's coat.
-///
-/// # Errors
-/// When it is none of these. A list with bad items is read; they are in [`Batch::rejected`].
-pub fn read(text: &str, origin: &Origin) -> Result<Batch, AuditError> {
-    let mut batch = Batch::default();
+pub(crate) fn read(text: &str, origin: &Origin, batch: &mut Batch) -> Result<(), FormatError> {
     // Most texts are bare records or lists; only what is neither is looked at for a coat.
-    let first = match read_bare(text, origin, &mut batch) {
-        Ok(()) => return Ok(batch),
-        Err(error @ AuditError::Json(_)) => return Err(error),
-        Err(error) => error,
+    let first = match read_bare(text, origin, batch) {
+        Err(error @ FormatError::OtherKind { .. }) => error,
+        read => return read,
     };
     let Some(inner) = unwrap::unwrap(text) else { return Err(first) };
     for (index, text) in inner.into_iter().enumerate() {
-        if let Err(error) = read_bare(&text, origin, &mut batch) {
+        if let Err(error) = read_bare(&text, origin, batch) {
             batch.rejected.push(Rejected { index, error, original: text.into_owned() });
         }
     }
-    Ok(batch)
+    Ok(())
+}
+
+fn syntax(error: serde_json::Error) -> FormatError {
+    FormatError::Syntax { format: Format::Audit, error }
+}
+
+fn other_kind(found: &str) -> FormatError {
+    FormatError::OtherKind { format: Format::Audit, message: format!("{found} is not an audit record") }
 }
 
 /// What tells a record from a list from something else, without reading bodies.
@@ -125,26 +71,26 @@ impl Outline<'_> {
         self.is("Event") && marks.into_iter().filter(|mark| *mark).count() >= 2
     }
 
-    fn named(&self) -> AuditError {
+    fn named(&self) -> FormatError {
         let found = match (&self.kind, &self.api_version) {
             (Some(kind), Some(version)) => format!("`{version}` `{kind}`"),
             (Some(kind), None) => format!("`{kind}`"),
             (None, Some(version)) => format!("an object of `{version}`"),
             (None, None) => "an object without auditID, stage, verb and requestURI".to_owned(),
         };
-        AuditError::SomethingElse { found }
+        other_kind(&found)
     }
 }
 
-fn outline(text: &str) -> Result<Outline<'_>, AuditError> {
+fn outline(text: &str) -> Result<Outline<'_>, FormatError> {
     // serde takes an array for a struct with its fields in order; nobody means that.
     if text.trim_start().starts_with('[') {
-        return Err(AuditError::SomethingElse { found: "an array".to_owned() });
+        return Err(other_kind("an array"));
     }
-    serde_json::from_str(text).map_err(AuditError::Json)
+    serde_json::from_str(text).map_err(syntax)
 }
 
-fn read_bare(text: &str, origin: &Origin, batch: &mut Batch) -> Result<(), AuditError> {
+fn read_bare(text: &str, origin: &Origin, batch: &mut Batch) -> Result<(), FormatError> {
     let outline = outline(text)?;
     if outline.is_record() {
         batch.events.push(record(text, origin)?);
@@ -156,7 +102,7 @@ fn read_bare(text: &str, origin: &Origin, batch: &mut Batch) -> Result<(), Audit
         return Err(outline.named());
     }
     let items = outline.items.map_or("[]", RawValue::get);
-    let items: Vec<&RawValue> = serde_json::from_str(items).map_err(AuditError::Json)?;
+    let items: Vec<&RawValue> = serde_json::from_str(items).map_err(syntax)?;
     for (index, item) in items.into_iter().enumerate() {
         match read_item(item.get(), origin) {
             Ok(event) => batch.events.push(event),
@@ -168,14 +114,14 @@ fn read_bare(text: &str, origin: &Origin, batch: &mut Batch) -> Result<(), Audit
     Ok(())
 }
 
-fn read_item(text: &str, origin: &Origin) -> Result<Event, AuditError> {
+fn read_item(text: &str, origin: &Origin) -> Result<Event, FormatError> {
     let outline = outline(text)?;
     if outline.is_record() { record(text, origin) } else { Err(outline.named()) }
 }
 
-fn record(text: &str, origin: &Origin) -> Result<Event, AuditError> {
+fn record(text: &str, origin: &Origin) -> Result<Event, FormatError> {
     let text = on_one_line(text);
-    let record: AuditEvent = serde_json::from_str(&text).map_err(AuditError::Json)?;
+    let record: AuditEvent = serde_json::from_str(&text).map_err(syntax)?;
     let id = id(&record, &text, origin);
     let time: Option<Timestamp> = record.stage_timestamp.or(record.request_received_timestamp);
     Ok(origin.event(id, time, EventData::Audit(Box::new(record))))

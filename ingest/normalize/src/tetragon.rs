@@ -18,47 +18,16 @@ mod raw;
 
 use lictor_wire::{Event, EventData, EventId, Fingerprint};
 
-use crate::Origin;
+use crate::{Format, FormatError, Origin};
 use raw::{Call, Line};
 
-/// Why a line is no event of Tetragon's.
-#[derive(Debug, thiserror::Error)]
-pub enum TetragonError {
-    /// Not JSON, or a field of the wrong type.
-    #[error("not a line of Tetragon's export: {0}")]
-    Json(#[source] serde_json::Error),
-    /// JSON, but of something else.
-    #[error("no event with `node_name` and `time`: not a line of Tetragon's export")]
-    SomethingElse,
-}
-
-impl TetragonError {
-    /// Column in the line at which reading stopped, from 1; `None` when all of it is meant.
-    #[must_use]
-    pub fn column(&self) -> Option<usize> {
-        match self {
-            Self::Json(error) => Some(error.column()),
-            Self::SomethingElse => None,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub const fn hint(&self) -> &'static str {
-        "expected one JSON object per line, as in the file named by `tetragon --export-filename`"
-    }
-}
-
 /// Reads one line of the export.
-///
-/// # Errors
-/// When it is no JSON object of Tetragon's.
-pub fn read(text: &str, origin: &Origin) -> Result<Event, TetragonError> {
+pub(crate) fn read(text: &str, origin: &Origin) -> Result<Event, FormatError> {
     // serde takes an array for a struct with its fields in order; nobody means that.
     if text.trim_start().starts_with('[') {
-        return Err(TetragonError::SomethingElse);
+        return Err(other_kind());
     }
-    let line: Line = serde_json::from_str(text).map_err(TetragonError::Json)?;
+    let line: Line = serde_json::from_str(text).map_err(syntax)?;
     let node = line.node_name.clone().unwrap_or_default();
     let time = line.time;
 
@@ -95,11 +64,20 @@ pub fn read(text: &str, origin: &Origin) -> Result<Event, TetragonError> {
     } else if let Some(throttle) = line.process_throttle {
         coverage::throttle(&throttle, node)
     } else if line.node_name.is_some() || line.time.is_some() {
-        coverage::unrecognised(text, node).map_err(TetragonError::Json)?
+        coverage::unrecognised(text, node).map_err(syntax)?
     } else {
-        return Err(TetragonError::SomethingElse);
+        return Err(other_kind());
     };
     Ok(origin.event(whole_line(origin, text), time, EventData::Coverage(Box::new(event))))
+}
+
+fn syntax(error: serde_json::Error) -> FormatError {
+    FormatError::Syntax { format: Format::Tetragon, error }
+}
+
+fn other_kind() -> FormatError {
+    let message = "no event with `node_name` and `time`: not a line of Tetragon's export".to_owned();
+    FormatError::OtherKind { format: Format::Tetragon, message }
 }
 
 fn exec_id(origin: &Origin, process: &raw::Process, text: &str) -> Fingerprint {

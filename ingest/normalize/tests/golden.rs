@@ -13,7 +13,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use lictor_normalize::{Origin, audit, manifest, tetragon};
+use lictor_normalize::{Batch, Format, FormatError, Origin, manifest};
 use lictor_wire::ClusterId;
 
 fn fixtures(of: &str) -> Vec<PathBuf> {
@@ -49,12 +49,17 @@ fn origin(source: &str) -> Origin {
     }
 }
 
+fn read(format: Format, text: &str, source: &str) -> Result<Batch, FormatError> {
+    let mut batch = Batch::default();
+    format.read(text, &origin(source), &mut batch).map(|()| batch)
+}
+
 #[test]
 fn audit_records() {
     for file in fixtures("audit") {
         let mut out = String::new();
         for (i, line) in std::fs::read_to_string(&file).unwrap().lines().enumerate() {
-            match audit::read(line, &origin("/audit")) {
+            match read(Format::Audit, line, "/audit") {
                 Ok(batch) => {
                     for event in batch.events {
                         writeln!(out, "{} {}", i + 1, event.to_line().unwrap()).unwrap();
@@ -77,10 +82,11 @@ fn tetragon_lines() {
     for file in fixtures("tetragon") {
         let mut out = String::new();
         for (i, line) in std::fs::read_to_string(&file).unwrap().lines().enumerate() {
-            match tetragon::read(line, &origin("/tetragon")) {
-                Ok(event) => writeln!(out, "{} {}", i + 1, event.to_line().unwrap()).unwrap(),
+            match read(Format::Tetragon, line, "/tetragon") {
+                Ok(batch) => writeln!(out, "{} {}", i + 1, batch.events[0].to_line().unwrap()).unwrap(),
                 Err(error) => {
-                    writeln!(out, "{} {:?}: {error} ({})", i + 1, error.column(), error.hint()).unwrap();
+                    let column = error.position().map(|(_, column)| column);
+                    writeln!(out, "{} {column:?}: {error} ({})", i + 1, error.hint()).unwrap();
                 }
             }
         }
@@ -119,10 +125,9 @@ fn manifests() {
 #[test]
 fn a_pretty_printed_record_becomes_one_line() {
     let body = "{\"kind\":\"EventList\",\n \"items\": [{\"auditID\": \"a\",\n \"verb\": \"create\", \"requestObject\": {\n\"a\":\r\n 1}}]}";
-    let batch = audit::read(body, &origin("/audit")).unwrap();
-    let line = batch.events[0].to_line().unwrap();
+    let line = read(Format::Audit, body, "/audit").unwrap().events[0].to_line().unwrap();
     assert!(!line.contains(['\n', '\r']), "{line}");
-    let line =
-        tetragon::read("{\"node_name\": \"n\",\n\"new\": 1}", &origin("/t")).unwrap().to_line().unwrap();
+    let line = "{\"node_name\": \"n\",\n\"new\": 1}";
+    let line = read(Format::Tetragon, line, "/t").unwrap().events[0].to_line().unwrap();
     assert!(!line.contains(['\n', '\r']), "{line}");
 }

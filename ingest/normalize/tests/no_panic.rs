@@ -9,8 +9,8 @@
     reason = "all of this is test code, helpers included, and stops at the first surprise"
 )]
 
-use lictor_normalize::{Origin, audit, line, manifest, tetragon};
-use lictor_wire::ClusterId;
+use lictor_normalize::{Batch, Format, FormatError, Origin, manifest};
+use lictor_wire::{ClusterId, Event};
 use proptest::prelude::*;
 
 const AUDIT: &str = include_str!("fixtures/audit/log.json");
@@ -23,6 +23,11 @@ const LIST: &str = include_str!("fixtures/manifest/list.json");
 
 fn origin() -> Origin {
     Origin { cluster: ClusterId::new("c"), source: String::new(), received: jiff::Timestamp::UNIX_EPOCH }
+}
+
+fn read(format: Format, text: &str) -> Result<Vec<Event>, FormatError> {
+    let mut batch = Batch::default();
+    format.read(text, &origin(), &mut batch).map(|()| batch.events)
 }
 
 /// A real text with a part cut out, doubled, or replaced by noise: far likelier to get past the first brace.
@@ -50,25 +55,27 @@ proptest! {
 
     #[test]
     fn on_any_text(text in "\\PC*") {
-        let _ = audit::read(&text, &origin());
-        let _ = tetragon::read(&text, &origin());
-        let _ = line::read(&text);
+        let _ = Format::detect(&text);
+        for format in [Format::Audit, Format::Tetragon, Format::Events, Format::Manifest] {
+            let _ = read(format, &text);
+        }
         manifest(&text);
     }
 
     #[test]
     fn on_damaged_audit_records(text in damaged(&[AUDIT, WEBHOOK, AZURE])) {
-        for event in audit::read(&text, &origin()).unwrap_or_default().events {
+        let _ = Format::detect(&text);
+        for event in read(Format::Audit, &text).unwrap_or_default() {
             let line = event.to_line().unwrap();
-            prop_assert_eq!(line::read(&line).unwrap(), event);
+            prop_assert_eq!(read(Format::Events, &line).unwrap(), [event]);
         }
     }
 
     #[test]
     fn on_damaged_tetragon_lines(text in damaged(&[TETRAGON])) {
-        if let Ok(event) = tetragon::read(&text, &origin()) {
+        for event in read(Format::Tetragon, &text).unwrap_or_default() {
             let line = event.to_line().unwrap();
-            prop_assert_eq!(line::read(&line).unwrap(), event);
+            prop_assert_eq!(read(Format::Events, &line).unwrap(), [event]);
         }
     }
 
@@ -84,8 +91,10 @@ fn on_deep_nesting_and_multiplying_aliases() {
     let deep = "[".repeat(100_000);
     manifest(&deep);
     manifest(&format!("apiVersion: v1\nkind: List\nitems: {deep}"));
-    let _ = audit::read(&deep, &origin());
-    let _ = tetragon::read(&format!("{{\"process_exec\":{deep}"), &origin());
+    let _ = read(Format::Audit, &deep);
+    let sensor = format!("{{\"process_exec\":{deep}");
+    let _ = Format::detect(&sensor);
+    let _ = read(Format::Tetragon, &sensor);
     let mut aliases = "apiVersion: v1\nkind: X\na0: &a0 [x]\n".to_owned();
     for i in 1..40 {
         aliases.push_str(&format!("a{i}: &a{i} [*a{0},*a{0},*a{0},*a{0}]\n", i - 1));

@@ -3,47 +3,53 @@
 //! Memory grows with what is violated, not with what is read: a line is judged and let go.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use lictor_evaluator::judge::{Judge, Loaded, Occasion};
-use lictor_normalize::Origin;
 use lictor_normalize::manifest::{self, Text};
+use lictor_normalize::{Batch, FormatError, Origin};
 use lictor_wire::policy::{LifecycleStage, Policy};
 use lictor_wire::{Cause, Entity, Event, EventData, PolicyRef, Undecided};
 
 use super::check::rules;
 use crate::cli::Replay;
 use crate::exit::{Exit, Failure};
-use crate::offline::{Format, Lines, World, compile, findings, learn};
+use crate::offline::{Contents, Recording, World, compile, findings, learn};
 use crate::report::{EntityResult, Open, Report, Times, Violated};
 use crate::text;
 
 /// How many unreadable lines are told one by one; the rest is counted.
 const TOLD: u64 = 10;
 
+/// Recordings that stay open from when they are told apart until they are read; a file beyond these is opened again
+/// when its turn comes. A quarter of the descriptors that a process usually has.
+const KEPT_OPEN: usize = 256;
+
 pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     let rules = rules(&options.judging.policies)?;
     let loaded = Loaded { set: compile(rules.clone(), options.judging.parity), revision: 0, complete: true };
     let mut world = World::new(&options.judging.cluster);
-    let mut recordings = Vec::new();
-    let mut manifests = Vec::new();
+    let bar = progress(&options.files);
+    let (mut recordings, mut manifests) = (Vec::new(), Vec::new());
     for path in &options.files {
-        let first = Lines::open(path, |raw| raw).and_then(|mut lines| lines.next());
-        match first.map_err(Failure::not_understood)? {
-            None => text::note(&format!("{}: empty", path.display())),
-            Some(line) => match Format::of(&line.text) {
-                Format::Manifest => manifests.push(path.clone()),
-                format => recordings.push((path.clone(), format)),
-            },
+        match Contents::open(path, |raw| Box::new(bar.wrap_read(raw))).map_err(Failure::not_understood)? {
+            Contents::Empty { name } => bar.suspend(|| text::note(&format!("{name}: empty"))),
+            Contents::Manifest { name, text } => manifests.push((name, text)),
+            Contents::Recording(mut recording) => {
+                if recordings.len() >= KEPT_OPEN {
+                    recording.close();
+                }
+                recordings.push(recording);
+            }
         }
     }
-    let broken = know_manifests(&mut world, &manifests)?;
+    // Manifests are context: all of it is known before the first event is judged.
+    let broken = know_manifests(&mut world, &manifests, &bar);
     let mut replayed = Replayed { unreadable: broken, ..Replayed::default() };
-    let bar = progress(&recordings);
-    for (path, format) in &recordings {
-        replay(path, *format, &mut world, &loaded, &rules, &bar, &mut replayed)?;
+    for recording in recordings {
+        replay(recording, &mut world, &loaded, &rules, &bar, &mut replayed)?;
     }
     bar.finish_and_clear();
     let report = replayed.report(rules);
@@ -62,23 +68,17 @@ pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     Ok(if report.summary.violations > 0 { Exit::Violated } else { Exit::Fine })
 }
 
-fn know_manifests(world: &mut World, paths: &[PathBuf]) -> Result<u64, Failure> {
-    let mut texts = Vec::new();
-    for path in paths {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::not_understood(format!("{}: {error}", path.display())))?;
-        texts.push((path.display().to_string(), text));
-    }
+fn know_manifests(world: &mut World, texts: &[(String, String)], bar: &ProgressBar) -> u64 {
     let found = manifest::read(texts.iter().map(|(name, text)| Text { name, text }), world.cluster());
     for error in &found.errors {
-        text::note(&format!("{error} ({})", error.hint()));
+        bar.suspend(|| text::note(&format!("{error} ({})", error.hint())));
     }
     world.know_manifests(&found);
-    Ok(found.errors.len() as u64)
+    found.errors.len() as u64
 }
 
-fn progress(recordings: &[(PathBuf, Format)]) -> ProgressBar {
-    let sizes = recordings.iter().filter_map(|(path, _)| std::fs::metadata(path).ok());
+fn progress(files: &[PathBuf]) -> ProgressBar {
+    let sizes = files.iter().filter_map(|path| std::fs::metadata(path).ok());
     let bar = ProgressBar::with_draw_target(
         Some(sizes.map(|metadata| metadata.len()).sum()),
         // Only on a terminal.
@@ -93,32 +93,36 @@ fn progress(recordings: &[(PathBuf, Format)]) -> ProgressBar {
 }
 
 fn replay(
-    path: &Path,
-    format: Format,
+    recording: Recording,
     world: &mut World,
     loaded: &Loaded,
     rules: &[Policy],
     bar: &ProgressBar,
     replayed: &mut Replayed,
 ) -> Result<(), Failure> {
+    let (name, format) = (recording.name(), recording.format);
     let origin = Origin {
         cluster: world.cluster().clone(),
-        source: format!("/file/{}", path.display()),
+        source: format!("/file/{name}"),
         received: Timestamp::now(),
     };
-    let mut lines = Lines::open(path, |raw| Box::new(bar.wrap_read(raw))).map_err(Failure::not_understood)?;
+    let mut lines = recording.lines(|raw| Box::new(bar.wrap_read(raw))).map_err(Failure::not_understood)?;
+    let mut batch = Batch::default();
     while let Some(line) = lines.next().map_err(Failure::not_understood)? {
-        match format.read(&line.text, &origin) {
-            Ok(events) => events.iter().for_each(|event| replayed.judge(event, world, loaded, rules)),
-            Err((problem, hint)) => {
-                replayed.unreadable += 1;
-                if replayed.unreadable <= TOLD {
-                    bar.suspend(|| {
-                        text::note(&format!("{}:{}: {problem} ({hint})", path.display(), line.number));
-                    });
-                }
+        let mut unreadable = |problem: &str, error: &FormatError| {
+            replayed.unreadable += 1;
+            if replayed.unreadable <= TOLD {
+                let hint = error.hint();
+                bar.suspend(|| text::note(&format!("{name}:{}: {problem} ({hint})", line.number)));
             }
+        };
+        if let Err(error) = format.read(&line.text, &origin, &mut batch) {
+            unreadable(&error.to_string(), &error);
         }
+        for item in batch.rejected.drain(..) {
+            unreadable(&format!("item {}: {}", item.index, item.error), &item.error);
+        }
+        batch.events.drain(..).for_each(|event| replayed.judge(&event, world, loaded, rules));
     }
     Ok(())
 }

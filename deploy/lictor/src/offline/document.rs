@@ -1,7 +1,7 @@
 //! A document of a test case or of `--event`: something that is known, or something that happened.
 
 use jiff::Timestamp;
-use lictor_normalize::{Origin, audit, manifest, tetragon};
+use lictor_normalize::{Batch, Format, Origin, manifest};
 use lictor_wire::{
     AuditEvent, Baseline, ClusterId, ClusterRecord, ConnectionBaseline, Deployment, Event, EventData,
     FileEvent, ImageFacts, NamespaceRecord, NetworkEvent, ProcessBaseline, ProcessEvent, RequestEvent,
@@ -48,21 +48,11 @@ impl Document {
         };
         let origin = Origin { cluster: cluster.clone(), source: "/file".to_owned(), received: now };
         let text = value.to_string();
-        if map.contains_key("specversion") {
-            let event = Event::parse(&text).map_err(error)?;
-            return Ok(Self::Event(Box::new(event), None));
+        match Format::detect(&text) {
+            Ok(Format::Manifest) => Ok(Self::Manifest(text)),
+            Ok(format) => recorded(format, &text, &origin),
+            Err(_) => Self::short(map, &origin),
         }
-        if let Some(version) = map.get("apiVersion").and_then(Value::as_str) {
-            if version.starts_with("audit.k8s.io/") {
-                return one_of(audit::read(&text, &origin).map_err(error)?.events);
-            }
-            return Ok(Self::Manifest(text));
-        }
-        if map.keys().any(|key| key.starts_with("process_")) {
-            let event = tetragon::read(&text, &origin).map_err(error)?;
-            return Ok(Self::Event(Box::new(event), None));
-        }
-        Self::short(map, &origin)
     }
 
     /// The short forms, named by their one key.
@@ -174,10 +164,16 @@ impl Document {
     }
 }
 
-fn one_of(mut events: Vec<Event>) -> Result<Document, DocumentError> {
-    match (events.pop(), events.is_empty()) {
+/// The event of a text in one of the formats that record what happened.
+fn recorded(format: Format, text: &str, origin: &Origin) -> Result<Document, DocumentError> {
+    let mut batch = Batch::default();
+    format.read(text, origin, &mut batch).map_err(error)?;
+    if let Some(rejected) = batch.rejected.first() {
+        return Err(error(&rejected.error));
+    }
+    match (batch.events.pop(), batch.events.is_empty()) {
         (Some(event), true) => Ok(Document::Event(Box::new(event), None)),
-        _ => Err(error("a document holds one audit record")),
+        _ => Err(error("a document holds one event")),
     }
 }
 
@@ -206,4 +202,29 @@ fn strict<T: DeserializeOwned>(kind: &str, body: &Value) -> Result<T, DocumentEr
 
 fn error(message: impl std::fmt::Display) -> DocumentError {
     DocumentError { message: message.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_recording_holds_is_an_event_here_too() {
+        let read = |text: &str| {
+            let value = serde_json::from_str(text).unwrap();
+            Document::read(&value, &ClusterId::new("c1"), "2026-01-02T03:04:05Z".parse().unwrap())
+        };
+        let kind = |text: &str| match read(text).unwrap() {
+            Document::Event(event, None) => event.kind().as_str(),
+            other => panic!("{other:?}"),
+        };
+        // What the sensor says of itself has a node's name and no key that begins with `process_`.
+        let notice = r#"{"rate_limit_info":{"number_of_dropped_process_events":"7"},"node_name":"n","time":"2026-01-02T03:04:05Z"}"#;
+        assert_eq!(kind(notice), "coverage");
+        assert_eq!(kind(r#"{"process_exec":{"process":{"binary":"/bin/sh"}}}"#), "process");
+        assert_eq!(kind(r#"{"auditID":"a","stage":"ResponseComplete","verb":"get"}"#), "audit");
+        assert!(matches!(read(r#"{"apiVersion":"v1","kind":"Pod"}"#), Ok(Document::Manifest(_))));
+        assert!(matches!(read(r#"{"process":{"name":"sh"}}"#), Ok(Document::Event(..))));
+        assert!(read(r#"{"proces":{}}"#).unwrap_err().to_string().contains("unknown key `proces`"));
+    }
 }

@@ -19,7 +19,7 @@ use lictor_wire::{
 use serde::Serialize;
 
 pub(crate) use document::{Document, DocumentError};
-pub(crate) use source::{Format, Lines};
+pub(crate) use source::{Contents, Recording};
 
 /// What is known of a cluster.
 #[derive(Debug)]

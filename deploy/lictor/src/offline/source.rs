@@ -1,157 +1,226 @@
-//! Files of recorded events, told apart by their content, read line by line.
+//! Files to replay: opened once, told apart by their content, recordings then read line by line.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use lictor_normalize::{Origin, audit, line, tetragon};
-use lictor_wire::Event;
-use serde_json::Value;
+use lictor_normalize::{Format, FormatError, json};
 
 /// The longest line that is read: an audit record with both bodies can have some megabytes.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 
-/// What a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// Audit records, in whatever coat.
-    Audit,
-    /// Tetragon's export.
-    Tetragon,
-    /// Our own lines.
-    Events,
-    /// Kubernetes objects.
-    Manifest,
-}
+/// The longest text that is read as a whole, unpacked: `kubectl get -o json` of a hundred thousand pods is about half.
+const LONGEST_TEXT: u64 = 1 << 30;
+
+/// How many lines that are not blank are looked at to tell what a file holds. A log may begin with a comment, or in
+/// the middle of a record.
+const LOOKED_AT: usize = 16;
 
 /// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
+#[error("{name}: {source}")]
 pub(crate) struct SourceError {
-    path: PathBuf,
+    name: String,
     #[source]
     source: io::Error,
 }
 
-/// The lines of a file.
-pub(crate) struct Lines {
-    path: PathBuf,
-    reader: Box<dyn BufRead>,
-    buffer: Vec<u8>,
-    number: u64,
+/// What a file holds.
+pub(crate) enum Contents {
+    /// Nothing but blank lines.
+    Empty { name: String },
+    /// What happened.
+    Recording(Recording),
+    /// Kubernetes objects: the whole text.
+    Manifest { name: String, text: String },
 }
 
-/// One line.
+/// A file that tells what happened.
+pub(crate) struct Recording {
+    path: PathBuf,
+    /// What its lines are.
+    pub(crate) format: Format,
+    /// `None` once it was closed.
+    lines: Option<Lines>,
+}
+
+/// The lines of a recording; where a record takes several, its records.
+pub(crate) enum Lines {
+    /// Line by line.
+    Read { name: String, reader: Box<dyn BufRead>, buffer: Vec<u8>, number: u64 },
+    /// Records over several lines: read as a whole.
+    Values(std::vec::IntoIter<Line>),
+}
+
+/// One line, or one record over several.
 #[derive(Debug)]
 pub(crate) struct Line {
-    /// Its number, from 1.
+    /// The number of its first line, from 1.
     pub(crate) number: u64,
     /// Its text; what is no UTF-8 is replaced.
     pub(crate) text: String,
 }
 
-impl Format {
-    /// Tells what a file holds by its first line that is not blank.
-    pub(crate) fn of(first: &str) -> Self {
-        let Ok(Value::Object(map)) = serde_json::from_str::<Value>(first) else { return Self::Manifest };
-        let version = map.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-        if map.contains_key("specversion") {
-            Self::Events
-        } else if version.starts_with("audit.k8s.io/") {
-            Self::Audit
-        } else if map.contains_key("apiVersion") {
-            Self::Manifest
-        } else if map.contains_key("node_name") || map.keys().any(|key| key.starts_with("process_")) {
-            Self::Tetragon
-        } else {
-            // What clouds wrap audit records in has no form in common.
-            Self::Audit
+/// A file's name for people.
+fn name(path: &Path) -> String {
+    if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
+}
+
+impl Contents {
+    /// Opens a file, or standard input for `-`, and tells what it holds; what is packed with gzip is unpacked.
+    /// What was read to tell is kept, so a pipe loses nothing. `wrap` sees the bytes as they lie on the disk.
+    pub(crate) fn open(
+        path: &Path,
+        wrap: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>,
+    ) -> Result<Self, SourceError> {
+        let failed = |source| SourceError { name: name(path), source };
+        let mut reader = open(path, wrap).map_err(failed)?;
+        let mut head = Vec::new();
+        match look(&mut reader, &mut head).map_err(failed)? {
+            Look::Nothing => Ok(Self::Empty { name: name(path) }),
+            Look::Lines(format) => {
+                let lines = Lines::new(path, Box::new(Cursor::new(head).chain(reader)));
+                Ok(Self::Recording(Recording { path: path.to_owned(), format, lines: Some(lines) }))
+            }
+            Look::Whole => {
+                let text = whole(head, reader).map_err(failed)?;
+                match Format::detect(&text) {
+                    Ok(Format::Manifest) | Err(_) => Ok(Self::Manifest { name: name(path), text }),
+                    Ok(format) => {
+                        // What is not JSON is for the format to refuse.
+                        let values = json::values(&text).map(|part| part.unwrap_or_else(|rest| rest));
+                        let values = values.map(|(number, text)| Line { number, text: text.to_owned() });
+                        let lines = Lines::Values(values.collect::<Vec<_>>().into_iter());
+                        Ok(Self::Recording(Recording { path: path.to_owned(), format, lines: Some(lines) }))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Recording {
+    /// The file's name for people.
+    pub(crate) fn name(&self) -> String {
+        name(&self.path)
+    }
+
+    /// Closes a file that can be opened again when its turn comes; a pipe stays open.
+    pub(crate) fn close(&mut self) {
+        let is_file = std::fs::metadata(&self.path).is_ok_and(|metadata| metadata.is_file());
+        if is_file && matches!(self.lines, Some(Lines::Read { .. })) {
+            self.lines = None;
         }
     }
 
-    /// Reads a line: its events, or why there are none, with what to do about it.
-    pub(crate) fn read(self, text: &str, origin: &Origin) -> Result<Vec<Event>, (String, &'static str)> {
-        match self {
-            Self::Audit => match audit::read(text, origin) {
-                Ok(batch) => match batch.rejected.first() {
-                    None => Ok(batch.events),
-                    Some(rejected) => {
-                        Err((format!("item {}: {}", rejected.index, rejected.error), rejected.error.hint()))
-                    }
-                },
-                Err(error) => Err((error.to_string(), error.hint())),
+    /// Its lines.
+    pub(crate) fn lines(
+        self,
+        wrap: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>,
+    ) -> Result<Lines, SourceError> {
+        match self.lines {
+            Some(lines) => Ok(lines),
+            None => match open(&self.path, wrap) {
+                Ok(reader) => Ok(Lines::new(&self.path, reader)),
+                Err(source) => Err(SourceError { name: name(&self.path), source }),
             },
-            Self::Tetragon => {
-                tetragon::read(text, origin).map(|event| vec![event]).map_err(|e| (e.to_string(), e.hint()))
-            }
-            Self::Events => line::read(text).map(|event| vec![event]).map_err(|e| (e.to_string(), e.hint())),
-            Self::Manifest => Ok(Vec::new()),
         }
     }
 }
 
 impl Lines {
-    /// Opens a file, or standard input for `-`; what is packed with gzip is unpacked. `wrap` sees the bytes as they
-    /// lie on the disk.
-    pub(crate) fn open(
-        path: &Path,
-        wrap: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>,
-    ) -> Result<Self, SourceError> {
-        let failed = |source| SourceError { path: path.to_owned(), source };
-        let raw: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            Box::new(File::open(path).map_err(failed)?)
-        };
-        let mut raw = BufReader::with_capacity(1 << 16, wrap(raw));
-        let packed = raw.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
-        let reader: Box<dyn BufRead> =
-            if packed { Box::new(BufReader::new(MultiGzDecoder::new(raw))) } else { Box::new(raw) };
-        Ok(Self { path: path.to_owned(), reader, buffer: Vec::new(), number: 0 })
+    fn new(path: &Path, reader: Box<dyn BufRead>) -> Self {
+        Self::Read { name: name(path), reader, buffer: Vec::new(), number: 0 }
     }
 
     /// The next line that is not blank; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Line>, SourceError> {
-        let failed = |source| SourceError { path: self.path.clone(), source };
+        let (name, reader, buffer, number) = match self {
+            Self::Values(values) => return Ok(values.next()),
+            Self::Read { name, reader, buffer, number } => (name, reader, buffer, number),
+        };
         loop {
-            self.buffer.clear();
-            let mut reader = (&mut self.reader).take(LONGEST_LINE);
-            let read = reader.read_until(b'\n', &mut self.buffer).map_err(failed)?;
-            if read == 0 {
+            buffer.clear();
+            *number += 1;
+            let read = read_line(reader, buffer, *number);
+            if read.map_err(|source| SourceError { name: name.clone(), source })? == 0 {
                 return Ok(None);
             }
-            self.number += 1;
-            if read as u64 == LONGEST_LINE {
-                let message = format!("line {} is longer than {LONGEST_LINE} bytes", self.number);
-                return Err(failed(io::Error::new(io::ErrorKind::InvalidData, message)));
-            }
-            let text = String::from_utf8_lossy(&self.buffer);
+            let text = String::from_utf8_lossy(buffer);
             let text = text.trim_matches(['\n', '\r', ' ', '\t', '\u{feff}']);
             if !text.is_empty() {
-                return Ok(Some(Line { number: self.number, text: text.to_owned() }));
+                return Ok(Some(Line { number: *number, text: text.to_owned() }));
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+// === bytes ===
 
-    #[test]
-    fn formats_are_told_by_their_first_line() {
-        let cases = [
-            (r#"{"specversion":"1.0"}"#, Format::Events),
-            (r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1"}"#, Format::Audit),
-            (r#"{"category":"kube-audit"}"#, Format::Audit),
-            (r#"{"process_exec":{},"node_name":"n"}"#, Format::Tetragon),
-            (r#"{"apiVersion":"v1","kind":"Pod"}"#, Format::Manifest),
-            ("apiVersion: v1", Format::Manifest),
-            ("{", Format::Manifest),
-        ];
-        for (line, format) in cases {
-            assert_eq!(Format::of(line), format, "{line}");
+fn open(path: &Path, wrap: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
+    let raw: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
+    let mut raw = BufReader::with_capacity(1 << 16, wrap(raw));
+    let packed = raw.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    Ok(if packed { Box::new(BufReader::new(MultiGzDecoder::new(raw))) } else { Box::new(raw) })
+}
+
+/// Adds a line with its end to `buffer`; 0 at the end of the file.
+fn read_line(reader: &mut dyn BufRead, buffer: &mut Vec<u8>, number: u64) -> io::Result<u64> {
+    let read = reader.take(LONGEST_LINE).read_until(b'\n', buffer)? as u64;
+    if read == LONGEST_LINE {
+        let message = format!("line {number} is longer than {LONGEST_LINE} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(read)
+}
+
+/// What the first lines of a file say about it.
+enum Look {
+    Nothing,
+    /// Each line is of this format.
+    Lines(Format),
+    /// Only the whole text tells.
+    Whole,
+}
+
+/// Reads as many lines into `head` as it takes to tell what a file holds.
+fn look(reader: &mut dyn BufRead, head: &mut Vec<u8>) -> io::Result<Look> {
+    let (mut looked_at, mut number, mut objects) = (0, 0, false);
+    while looked_at < LOOKED_AT && (head.len() as u64) < LONGEST_LINE {
+        let start = head.len();
+        number += 1;
+        if read_line(reader, head, number)? == 0 {
+            break;
+        }
+        let line = String::from_utf8_lossy(head.get(start..).unwrap_or_default());
+        looked_at += usize::from(!line.trim().is_empty());
+        if line.starts_with([' ', '\t']) {
+            // A part of something that began above.
+            continue;
+        }
+        match Format::detect(&line) {
+            Ok(Format::Manifest) => return Ok(Look::Whole),
+            Ok(format) => return Ok(Look::Lines(format)),
+            Err(FormatError::UnknownObject) => objects = true,
+            Err(_) => {}
         }
     }
+    Ok(match (looked_at, objects) {
+        (0, _) => Look::Nothing,
+        // What clouds wrap audit records in has no form in common.
+        (_, true) => Look::Lines(Format::Audit),
+        (_, false) => Look::Whole,
+    })
+}
+
+fn whole(head: Vec<u8>, reader: Box<dyn BufRead>) -> io::Result<String> {
+    let mut bytes = head;
+    reader.take(LONGEST_TEXT).read_to_end(&mut bytes)?;
+    let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
+    if bytes.len() as u64 >= LONGEST_TEXT {
+        return Err(invalid(format!("the text is longer than {LONGEST_TEXT} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| invalid(format!("not UTF-8: {}", error.utf8_error())))
 }

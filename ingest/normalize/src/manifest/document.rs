@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_saphyr::{Options, Spanned};
 
 use super::{ManifestError, Place, Problem, Text};
+use crate::json::{self, Lines};
 
 /// Objects nest this deep at most: a custom resource definition's schema, the deepest thing `kubectl` prints, needs
 /// about 60 levels.
@@ -64,7 +65,7 @@ fn below(start: &Place, line: u64) -> Place {
 pub(super) fn split(text: Text<'_>) -> Vec<Found<'_>> {
     let body = text.text.strip_prefix('\u{feff}').unwrap_or(text.text);
     if body.trim_start().starts_with('{')
-        && let Some(documents) = json(text.name, body)
+        && let Some(documents) = json_objects(text.name, body)
     {
         return documents;
     }
@@ -197,16 +198,10 @@ struct JsonOutline<'a> {
 }
 
 /// JSON objects, one after another. `None` when the text is no JSON; it may still be YAML in flow style.
-fn json<'a>(name: &str, text: &'a str) -> Option<Vec<Found<'a>>> {
-    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
-    let mut documents = Vec::new();
-    let mut lines = Lines::new(text);
-    for document in &mut stream {
-        let document = document.ok()?;
-        let place = Place { file: name.to_owned(), line: lines.of(document.get()) };
-        documents.push(json_object(place, document.get(), None, 0));
-    }
-    Some(documents)
+fn json_objects<'a>(name: &str, text: &'a str) -> Option<Vec<Found<'a>>> {
+    let values: Vec<(u64, &str)> = json::values(text).collect::<Result<_, _>>().ok()?;
+    let object = |(line, text)| json_object(Place { file: name.to_owned(), line }, text, None, 0);
+    Some(values.into_iter().map(object).collect())
 }
 
 fn json_object<'a>(place: Place, text: &'a str, list: Option<(&str, &str)>, level: usize) -> Found<'a> {
@@ -237,30 +232,6 @@ fn json_object<'a>(place: Place, text: &'a str, list: Option<(&str, &str)>, leve
         }
     };
     Ok(Document { place, api_version, kind, body: Body::Json(text), items })
-}
-
-/// Counts lines up to parts of a text that are asked for in order.
-struct Lines<'a> {
-    text: &'a str,
-    counted: usize,
-    line: u64,
-}
-
-impl<'a> Lines<'a> {
-    const fn new(text: &'a str) -> Self {
-        Self { text, counted: 0, line: 1 }
-    }
-
-    /// The line a part begins at. A part that is not of the text, or before the last one asked for, is told the
-    /// last one's line.
-    fn of(&mut self, part: &str) -> u64 {
-        let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        if let Some(between) = self.text.get(self.counted..offset) {
-            self.line += between.bytes().filter(|byte| *byte == b'\n').count() as u64;
-            self.counted = offset;
-        }
-        self.line
-    }
 }
 
 // --- lists -------------------------------------------------------------------------------------------------------

@@ -285,6 +285,7 @@ fn workload(number: usize, namespace: String, rng: &mut StdRng) -> Workload {
     let pod = PodRecord {
         containers: images.collect(),
         uid: PodId::new(uid(rng)),
+        cluster: deployment.cluster_id.clone(),
         namespace,
         name: format!("{name}-7d9f8c6b54-{}", hexadecimal(5, rng)),
         deployment: deployment.id.clone(),

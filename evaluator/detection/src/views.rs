@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use lictor_wire::topology::{Bucket, cluster_key, deployment_key, image_key, namespace_key, pod_key};
 use lictor_wire::{
-    Baseline, ClusterRecord, Deployment, DeploymentId, ImageFacts, NamespaceRecord, PodRecord, PodRef,
+    Baseline, ClusterId, ClusterRecord, Deployment, DeploymentId, ImageFacts, NamespaceRecord, PodRecord, PodRef,
 };
 use lru::LruCache;
 
@@ -31,7 +31,7 @@ struct State {
     by_workload: HashMap<WorkloadKey, DeploymentId>,
     by_digest: HashMap<Box<str>, HashSet<DeploymentId>>,
     pods: HashMap<Box<str>, PodEntry>,
-    pods_by_name: HashMap<(Box<str>, Box<str>), Box<str>>,
+    pods_by_name: HashMap<PodName, Box<str>>,
     images: HashMap<Box<str>, Held>,
     namespaces: HashMap<Box<str>, Arc<NamespaceRecord>>,
     clusters: HashMap<Box<str>, Arc<ClusterRecord>>,
@@ -51,9 +51,11 @@ struct Held {
 #[derive(Debug, Clone)]
 struct PodEntry {
     deployment: DeploymentId,
-    namespace: Box<str>,
-    name: Box<str>,
+    name: PodName,
 }
+
+/// Cluster, namespace, name; the cluster is empty when the record does not say.
+type PodName = (ClusterId, Box<str>, Box<str>);
 
 /// Cluster, namespace, kind, name.
 type WorkloadKey = (Box<str>, Box<str>, Box<str>, Box<str>);
@@ -239,16 +241,15 @@ impl State {
 
     fn put_pod(&mut self, key: &str, pod: PodRecord) {
         self.remove_pod(key);
-        let (namespace, name): (Box<str>, Box<str>) = (pod.namespace.into(), pod.name.into());
-        self.pods_by_name.insert((namespace.clone(), name.clone()), key.into());
-        self.pods.insert(key.into(), PodEntry { deployment: pod.deployment, namespace, name });
+        let name = (pod.cluster, pod.namespace.into(), pod.name.into());
+        self.pods_by_name.insert(name.clone(), key.into());
+        self.pods.insert(key.into(), PodEntry { deployment: pod.deployment, name });
     }
 
     fn remove_pod(&mut self, key: &str) {
         let Some(pod) = self.pods.remove(key) else { return };
-        let name = (pod.namespace, pod.name);
-        if self.pods_by_name.get(&name).is_some_and(|held| **held == *key) {
-            self.pods_by_name.remove(&name);
+        if self.pods_by_name.get(&pod.name).is_some_and(|held| **held == *key) {
+            self.pods_by_name.remove(&pod.name);
         }
     }
 }
@@ -292,14 +293,19 @@ impl Views {
             );
             state.by_workload.get(&key).cloned()
         });
-        let id = id.or_else(|| {
-            if !pod.uid.is_empty() {
-                return None;
-            }
-            let key = state.pods_by_name.get(&(pod.namespace.as_str().into(), pod.name.as_str().into()))?;
-            Some(state.pods.get(key)?.deployment.clone())
-        })?;
-        state.deployment(&id)
+        if id.is_none() && pod.uid.is_empty() {
+            let name = |cluster| (cluster, pod.namespace.as_str().into(), pod.name.as_str().into());
+            let cluster = ClusterId::new(cluster);
+            return match state.by_pod_name(&name(cluster.clone())) {
+                Some(known) => Some(known),
+                // A record that does not say its cluster is of the one that its workload is on.
+                None => {
+                    let known = state.by_pod_name(&name(ClusterId::default()))?;
+                    (known.value.cluster_id == cluster).then_some(known)
+                }
+            };
+        }
+        state.deployment(&id?)
     }
 
     /// Every workload that is known.
@@ -368,6 +374,11 @@ impl Views {
 }
 
 impl State {
+    fn by_pod_name(&mut self, name: &PodName) -> Option<Known<Deployment>> {
+        let id = self.pods.get(self.pods_by_name.get(name)?)?.deployment.clone();
+        self.deployment(&id)
+    }
+
     fn deployment(&mut self, id: &DeploymentId) -> Option<Known<Deployment>> {
         let held = self.deployments.get(id)?;
         let revision = held.revision;
@@ -454,6 +465,39 @@ mod tests {
 
         views.remove(Bucket::Pods, "u1");
         assert_eq!(found(&pod("u1", "web-1", None)), None);
+    }
+
+    #[test]
+    fn equal_pod_names_on_two_clusters_are_two_pods() {
+        let views = Views::default();
+        // The records of `old` are of a producer that does not say the cluster.
+        for (cluster, names_it) in [("c1", true), ("c2", true), ("old", false)] {
+            let cluster = ClusterId::new(cluster);
+            let id = DeploymentId::new(format!("workload on {cluster}"));
+            let model = Deployment { id: id.clone(), cluster_id: cluster.clone(), ..Deployment::default() };
+            views.put(Bucket::Deployments, &deployment_key(&id), 1, &bytes(&model)).unwrap();
+            let record = PodRecord {
+                uid: PodId::new(format!("pod on {cluster}")),
+                cluster: if names_it { cluster } else { ClusterId::default() },
+                namespace: "shop".to_owned(),
+                name: "web-0".to_owned(),
+                deployment: id,
+                ..PodRecord::default()
+            };
+            views.put(Bucket::Pods, &pod_key(&record.uid), 1, &bytes(&record)).unwrap();
+        }
+        let found = |cluster: &str| {
+            let pod = PodRef { namespace: "shop".to_owned(), name: "web-0".to_owned(), ..PodRef::default() };
+            views.deployment_of(cluster, &pod).map(|known| known.value.cluster_id.as_str().to_owned())
+        };
+        for cluster in ["c1", "c2", "old"] {
+            assert_eq!(found(cluster).as_deref(), Some(cluster));
+        }
+        assert_eq!(found("c3"), None);
+
+        views.remove(Bucket::Pods, &pod_key(&PodId::new("pod on c2")));
+        assert_eq!(found("c2"), None);
+        assert_eq!(found("c1").as_deref(), Some("c1"));
     }
 
     #[test]

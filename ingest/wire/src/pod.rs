@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::json::{is_default, null_as_default};
-use crate::{DeploymentId, PodId};
+use crate::{ClusterId, DeploymentId, PodId};
 
 /// The pod something happened in, as the sensor named it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -62,6 +62,9 @@ pub struct ContainerRef {
 pub struct PodRecord {
     /// Kubernetes UID.
     pub uid: PodId,
+    /// The cluster it runs on; empty in a record of a producer that does not say: then it is its workload's.
+    #[serde(skip_serializing_if = "ClusterId::is_empty")]
+    pub cluster: ClusterId,
     /// Namespace.
     pub namespace: String,
     /// Name.

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lictor_wire::{ClusterId, Deployment, DeploymentId, NamespaceRecord};
+use lictor_wire::{ClusterId, Deployment, NamespaceRecord};
 use serde::Deserialize;
 
 use super::document::Document;
@@ -139,9 +139,8 @@ impl Objects {
         let mut told: Vec<(usize, usize)> = Vec::new();
         for (i, (workload, top)) in self.workloads.iter().zip(tops).enumerate() {
             let Some(running) = workload.running.as_ref().filter(|_| !workload.ended) else { continue };
-            let id = self.workloads.get(*top).map_or(&workload.model.id, |top| &top.model.id);
-            let id: DeploymentId = id.clone();
-            manifests.pods.extend(running.record(&id));
+            let model = self.workloads.get(*top).map_or(&workload.model, |top| &top.model);
+            manifests.pods.extend(running.record(model));
             told.push((i, *top));
         }
         // The youngest pod speaks first; whoever speaks later fills only what is open.

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lictor_wire::{Deployment, DeploymentId, PodContainer, PodRecord};
+use lictor_wire::{ClusterId, Deployment, DeploymentId, PodContainer, PodRecord};
 
 use crate::path::{container_id, image_digest};
 
 /// A pod as it runs.
 pub(super) struct Running {
-    /// The record to keep; its workload is set when objects are linked.
+    /// The record to keep; its cluster and workload are set when objects are linked.
     record: PodRecord,
     created: Option<Timestamp>,
     /// Normalised reference per container of the spec.
@@ -37,6 +37,7 @@ impl Running {
         Self {
             record: PodRecord {
                 uid: lictor_wire::PodId::new(text(&meta.uid)),
+                cluster: ClusterId::default(),
                 namespace: meta.namespace.clone().unwrap_or_else(|| "default".to_owned()),
                 name: text(&meta.name),
                 deployment: DeploymentId::default(),
@@ -51,9 +52,12 @@ impl Running {
     }
 
     /// The record, for the workload the pod belongs to; `None` for a pod that is only written, not there.
-    pub(super) fn record(&self, deployment: &DeploymentId) -> Option<PodRecord> {
-        (!self.record.uid.is_empty())
-            .then(|| PodRecord { deployment: deployment.clone(), ..self.record.clone() })
+    pub(super) fn record(&self, workload: &Deployment) -> Option<PodRecord> {
+        (!self.record.uid.is_empty()).then(|| PodRecord {
+            cluster: workload.cluster_id.clone(),
+            deployment: workload.id.clone(),
+            ..self.record.clone()
+        })
     }
 
     /// For sorting: younger pods later.

@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod demo;
 mod exit;
+mod files;
 mod nats;
 mod offline;
 mod report;

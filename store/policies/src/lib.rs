@@ -5,7 +5,7 @@
 //! [`read`] is the one way in: whoever takes policies from people (the command line, an import, a test) calls it and
 //! gets the policies that can be asked and a [`Finding`] for everything else, each with its line.
 //!
-//! This crate must not know what is in force: it knows files and text.
+//! This crate does no I/O: whoever calls it has read the files. It does not know what is in force.
 //!
 //! ```
 //! let text = r#"{"name": "No latest", "severity": "LOW_SEVERITY", "categories": ["DevOps Best Practices"],
@@ -23,12 +23,10 @@
 mod custom_resource;
 mod document;
 mod finding;
-mod named;
 mod read;
 mod shipped;
 
 pub use custom_resource::to_custom_resource;
 pub use finding::{Finding, Level, Position};
-pub use named::{Missing, Selection, files, load};
-pub use read::{FilePolicy, Read, read};
+pub use read::{FilePolicy, Read, read, read_all};
 pub use shipped::Set;

@@ -6,7 +6,7 @@ use lictor_engine::{Problem, nearest};
 use lictor_wire::policy::read::{
     PassedOver, PolicyReadError, PolicyWarning, ReadPolicies, read_policy, read_value,
 };
-use lictor_wire::{Fingerprint, Policy, PolicyId};
+use lictor_wire::{Fingerprint, Policy};
 use serde_json::Value;
 
 use crate::custom_resource::{self, SPEC};
@@ -78,15 +78,20 @@ pub fn read(name: &str, text: &str) -> Read {
     read
 }
 
-impl Read {
-    /// Adds what another text holds, without policies whose ids are `known` from texts before it.
-    pub(crate) fn add(&mut self, other: Self, known: &mut HashSet<PolicyId>) {
-        let before = self.policies.len();
-        self.policies.extend(other.policies.into_iter().filter(|new| !known.contains(&new.policy.id)));
-        known.extend(self.policies.iter().skip(before).map(|new| new.policy.id.clone()));
-        self.findings.extend(other.findings);
-        self.seen += other.seen;
+/// Reads several texts, each with the name that findings call it. A policy that an earlier text holds (by id) is not
+/// taken again.
+#[must_use]
+pub fn read_all<N: AsRef<str>, T: AsRef<str>>(texts: impl IntoIterator<Item = (N, T)>) -> Read {
+    let (mut all, mut known) = (Read::default(), HashSet::new());
+    for (name, text) in texts {
+        let one = read(name.as_ref(), text.as_ref());
+        let before = all.policies.len();
+        all.policies.extend(one.policies.into_iter().filter(|new| !known.contains(&new.policy.id)));
+        known.extend(all.policies.iter().skip(before).map(|new| new.policy.id.clone()));
+        all.findings.extend(one.findings);
+        all.seen += one.seen;
     }
+    all
 }
 
 /// One document on its way.

@@ -17,7 +17,7 @@ use lictor_engine::{Options, PolicyRevision, PolicySet};
 use lictor_evaluator::judge::{Judge, Loaded, Occasion};
 use lictor_normalize::manifest::{self, Text};
 use lictor_normalize::{Batch, Format, Origin};
-use lictor_policies::{Selection, Set, to_custom_resource};
+use lictor_policies::{Set, to_custom_resource};
 use lictor_wire::{Cause, ClusterId, Event, Policy};
 
 /// A policy file in JSON: whatever is read can be asked in both modes, and comes back from an export as it was.
@@ -106,7 +106,7 @@ pub fn manifest(bytes: &[u8]) {
 fn judge(event: &Event, views: &Views) {
     static LOADED: LazyLock<[Loaded; 2]> = LazyLock::new(|| {
         [false, true].map(|parity| {
-            let read = lictor_policies::load(&Set::ALL.map(Selection::Shipped)).expect("what ships is read");
+            let read = lictor_policies::read_all(Set::ALL.into_iter().flat_map(Set::files));
             let revisions = read.policies.into_iter().map(|file| PolicyRevision {
                 policy: Arc::new(Policy { disabled: false, ..file.policy }),
                 revision: 1,

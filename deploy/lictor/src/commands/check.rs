@@ -12,6 +12,7 @@ use lictor_wire::policy::{LifecycleStage, Policy};
 use super::policy::load;
 use crate::cli::{Check, CheckDeployment, FailOn};
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::offline::{World, compile, findings, seen};
 use crate::report::{EntityResult, Open, Place, Report, Violated};
 use crate::text;
@@ -105,10 +106,8 @@ fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
             texts.push(("stdin".to_owned(), text));
             continue;
         }
-        for file in lictor_policies::files(path).map_err(Failure::not_understood)? {
-            let named =
-                |error: std::io::Error| Failure::not_understood(format!("{}: {error}", file.display()));
-            texts.push((file.display().to_string(), std::fs::read_to_string(&file).map_err(named)?));
+        for file in files::below(path)? {
+            texts.push((file.display().to_string(), files::text(&file)?));
         }
     }
     Ok(texts)

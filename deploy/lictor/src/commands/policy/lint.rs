@@ -1,14 +1,14 @@
 //! `lictor policy lint`: everything that is wrong with policy files.
 
-use lictor_policies::{Level, Selection};
+use lictor_policies::Level;
 
+use super::select;
 use crate::cli::{Output, PolicyLint};
 use crate::exit::{Exit, Failure};
 use crate::text;
 
 pub(super) fn run(options: &PolicyLint) -> Result<Exit, Failure> {
-    let selections: Vec<Selection> = options.policies.iter().map(|name| Selection::of(name)).collect();
-    let read = lictor_policies::load(&selections).map_err(Failure::not_understood)?;
+    let read = select::read(&options.policies)?;
     for finding in &read.findings {
         match options.output {
             Output::Table => text::finding(finding),

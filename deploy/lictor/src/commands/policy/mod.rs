@@ -5,13 +5,14 @@ mod criteria;
 mod diff;
 mod explain;
 mod lint;
+mod select;
 mod test;
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use lictor_bus::Bus;
-use lictor_policies::{Level, Selection, Set};
+use lictor_policies::Level;
 use lictor_wire::{Fingerprint, Policy, PolicyChange, PolicyId};
 
 use crate::cli::{self, Output};
@@ -51,14 +52,9 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
     }
 }
 
-/// Reads what `--policies` names. Everything that is wrong is told; whatever keeps a policy from being asked ends
-/// the command.
+/// Reads what `--policies` names. Every finding is shown; an error in a policy ends the command.
 pub(crate) fn load(names: &[String]) -> Result<lictor_policies::Read, Failure> {
-    let selections: Vec<Selection> = names.iter().map(|name| Selection::of(name)).collect();
-    let read = lictor_policies::load(&selections).map_err(|error| {
-        let sets: Vec<&str> = Set::ALL.iter().map(|set| set.as_str()).collect();
-        Failure::not_understood(error).hint(format!("name a file, a folder, or one of {}", sets.join(", ")))
-    })?;
+    let read = select::read(names)?;
     let (errors, warnings): (Vec<_>, Vec<_>) =
         read.findings.iter().partition(|finding| finding.level == Level::Error);
     for warning in warnings {

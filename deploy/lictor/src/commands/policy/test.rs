@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::load;
 use crate::cli::{Output, PolicyTest};
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::offline::{Document, World, compile, findings};
 use crate::text;
 
@@ -93,11 +94,8 @@ pub(super) fn run(options: &PolicyTest) -> Result<Exit, Failure> {
     let mut failed = 0_usize;
     let mut total = 0_usize;
     let mut covered: BTreeMap<String, usize> = BTreeMap::new();
-    let files: Vec<Vec<PathBuf>> = options
-        .files
-        .iter()
-        .map(|path| lictor_policies::files(path).map_err(Failure::not_understood))
-        .collect::<Result<_, _>>()?;
+    let files: Vec<Vec<PathBuf>> =
+        options.files.iter().map(|path| files::below(path)).collect::<Result<_, _>>()?;
     for path in files.concat() {
         let file = read(&path)?;
         for case in &file.cases {

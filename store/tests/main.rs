@@ -12,6 +12,7 @@ mod crash;
 mod http;
 mod model;
 mod naive;
+mod policies;
 mod real;
 mod rules;
 mod support;

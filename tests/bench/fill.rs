@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use async_nats::HeaderMap;
 use futures_util::StreamExt;
 use lictor_bus::{ACKED, Bucket, Bus, CONTENT_TYPE, EVENTS, MESSAGE_ID, PreparedLine, Publisher};
+use lictor_policies::ChangeSet;
+use lictor_wire::TransactionId;
 use lictor_wire::topology::{deployment_key, namespace_key, pod_key};
-use lictor_wire::{PolicyChange, TransactionId};
 
 use crate::drain::Drainer;
 use crate::ratio;
@@ -36,10 +37,9 @@ impl Filled {
 
 /// Policies, workloads, pods, namespaces; the last sequence of the policy log.
 pub(crate) async fn knowledge(bus: &Bus, world: &World) -> u64 {
-    let changes = world.policies.iter().map(|policy| PolicyChange::Put { policy: Box::new(policy.clone()) });
+    let changes = ChangeSet::put(world.policies.iter().cloned()).expect("valid policies");
     let transaction = TransactionId::new("bench");
-    let log = bus.policy_log();
-    let written = log.write(changes.collect(), "bench", &transaction, |_| Ok::<(), String>(())).await;
+    let written = lictor_store::write_policies(&bus.policy_log(), &changes, "bench", &transaction).await;
     let puts = world.workloads.iter().map(|workload| async move {
         let key = deployment_key(&workload.deployment.id);
         bus.put(Bucket::Deployments, &key, &workload.deployment).await.expect("a bucket");
@@ -50,7 +50,7 @@ pub(crate) async fn knowledge(bus: &Bus, world: &World) -> u64 {
         let key = namespace_key(CLUSTER, &namespace.name);
         bus.put(Bucket::Namespaces, &key, namespace).await.expect("a bucket");
     }
-    written.expect("policies in force").last
+    written.expect("policies in force")
 }
 
 /// One event a message, with the headers a publisher gives it.

@@ -40,6 +40,10 @@ const REMEMBERED: usize = 1_024;
 /// How long a write is tried before it is given up as unsettled.
 const TRY_FOR: Duration = Duration::from_secs(30);
 
+/// How often a write is checked anew because another writer came first. Each of these times that other writer got on,
+/// so only a log under a flood of writes comes near.
+const CONFLICTS_AT_MOST: usize = 256;
+
 /// How soon a write without an answer is looked after.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -89,6 +93,12 @@ pub enum WriteError<E> {
         /// The bound.
         limit: usize,
     },
+    /// Other writers came first at every attempt. Nothing was written; it may be tried again.
+    #[error("other writers changed the log {attempts} times before this write, and nothing was written")]
+    Conflict {
+        /// How often it was tried.
+        attempts: usize,
+    },
     /// The server could not be asked in time. The write may have happened; repeating it with the same transaction
     /// finds out, and writes it at most once.
     #[error("the write is unsettled: {0}")]
@@ -115,8 +125,8 @@ struct Known<S> {
 /// How an attempt to append ended.
 enum Append {
     Done(u64),
-    /// Something else was written meanwhile, or nobody knows: read on.
-    ReadOn,
+    /// Something else was written since the log was read.
+    Conflict,
     Unanswered(BusError),
 }
 
@@ -168,11 +178,15 @@ impl<S: LogState> GuardedLog<S> {
         let messages = self.messages(transaction, records)?;
         let deadline = Instant::now() + TRY_FOR;
         let mut known = self.known.lock().await;
+        let mut conflicts = 0;
         loop {
             let unanswered = match self.read_on(&mut known).await {
                 Ok(()) => {
                     if let Some(written) = known.find(transaction) {
                         return Ok(written);
+                    }
+                    if conflicts == CONFLICTS_AT_MOST {
+                        return Err(WriteError::Conflict { attempts: conflicts });
                     }
                     validate(&known.state).map_err(WriteError::Invalid)?;
                     match self.append(&messages, known.sequence).await.map_err(WriteError::Bus)? {
@@ -182,7 +196,10 @@ impl<S: LogState> GuardedLog<S> {
                             known.remember(transaction.clone(), written);
                             return Ok(written);
                         }
-                        Append::ReadOn => continue,
+                        Append::Conflict => {
+                            conflicts += 1;
+                            continue;
+                        }
                         Append::Unanswered(error) => error,
                     }
                 }
@@ -286,7 +303,7 @@ impl<S: LogState> GuardedLog<S> {
                 self.append_one(subject, headers, payload.clone()).await
             }
             [first, middle @ .., last] => self.append_batch(first, middle, last, after).await,
-            [] => Ok(Append::ReadOn),
+            [] => Ok(Append::Conflict),
         }
     }
 
@@ -304,7 +321,7 @@ impl<S: LogState> GuardedLog<S> {
         match answer {
             Ok(answer) => Ok(Append::Done(answer.sequence)),
             Err(error) => match error.kind() {
-                PublishErrorKind::WrongLastSequence => Ok(Append::ReadOn),
+                PublishErrorKind::WrongLastSequence => Ok(Append::Conflict),
                 PublishErrorKind::Other | PublishErrorKind::MaxPayloadExceeded => {
                     Err(BusError::refused(format!("a record of `{subject}`"), error))
                 }
@@ -376,7 +393,7 @@ impl<S: LogState> GuardedLog<S> {
             Ok(Response::Ok(acknowledged)) => Ok(Some(Append::Done(acknowledged.sequence))),
             Ok(Response::Err { error }) => match error.error_code() {
                 ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
-                    Ok(Some(Append::ReadOn))
+                    Ok(Some(Append::Conflict))
                 }
                 // The server forgot it half way, or has too many others half way.
                 ErrorCode::ATOMIC_PUBLISH_INCOMPLETE_BATCH | ErrorCode::ATOMIC_PUBLISH_TOO_MANY_INFLIGHT => {

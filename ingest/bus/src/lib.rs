@@ -87,7 +87,7 @@ pub use line::{BadLine, Line, LineText};
 pub use log::{LogEntry, LogReader, ReadFrom};
 pub use message::{MessageInfo, ParkedLine};
 pub use pack::{UnpackError, unpack};
-pub use policy_log::{PolicyLog, PolicyState, Revision};
+pub use policy_log::{PolicyLog, PolicyState, PolicyWrite, Revision};
 pub use presence::introduce;
 pub use pressure::Pressure;
 pub use publisher::{PreparedLine, PublishError, Publishable, Published, Publisher};

@@ -26,6 +26,22 @@ pub struct PolicyState {
     others: BTreeMap<String, (u64, Bytes)>,
 }
 
+/// Changes of policies that are written together, with the rules they must obey. The bus knows neither what a valid
+/// policy is nor what must be unique among policies.
+pub trait PolicyWrite {
+    /// Why the changes cannot follow a state of the log.
+    type Refusal;
+
+    /// The changes, in the order in which they are written.
+    fn changes(&self) -> &[PolicyChange];
+
+    /// Checks that the changes may follow `in_force`: the state at the very sequence they would follow.
+    ///
+    /// # Errors
+    /// When they may not. Nothing is written then.
+    fn check(&self, in_force: &PolicyState) -> Result<(), Self::Refusal>;
+}
+
 /// One document of a policy's history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
@@ -48,41 +64,32 @@ impl Bus {
 }
 
 impl PolicyLog {
-    /// Writes changes, all or none, if `validate` finds them valid in the state they will follow. What must be unique
-    /// among policies (names, say) is for `validate` to look after; it may be asked several times.
+    /// Writes changes, all or none, if their own rules let them follow the state of the log. After a conflict with
+    /// another writer the rules are checked again.
     ///
     /// # Errors
     /// See [`WriteError`]. After [`WriteError::Unsettled`] the same transaction may be tried again.
-    pub async fn write<E>(
+    pub async fn write<W: PolicyWrite>(
         &self,
-        changes: Vec<PolicyChange>,
+        write: &W,
         by: &str,
         transaction: &TransactionId,
-        validate: impl Fn(&PolicyState) -> Result<(), E>,
-    ) -> Result<Written, WriteError<E>> {
+    ) -> Result<Written, WriteError<W::Refusal>> {
         let at = Timestamp::now();
-        let mut records = Vec::with_capacity(changes.len());
-        for change in changes {
+        let mut records = Vec::with_capacity(write.changes().len());
+        for change in write.changes() {
             let subject = self.bus.topology().policy(change.id());
-            let document = PolicyDocument { transaction: transaction.clone(), by: by.to_owned(), at, change };
+            let document = PolicyDocument {
+                transaction: transaction.clone(),
+                by: by.to_owned(),
+                at,
+                change: change.clone(),
+            };
             let body = serde_json::to_value(&document)
                 .map_err(|source| WriteError::Bus(BusError::Encode { what: subject.clone(), source }))?;
             records.push(Record { subject, body });
         }
-        self.log.write(transaction, records, validate).await
-    }
-
-    /// As [`PolicyLog::write`], for documents beside the policies, such as categories.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
-    pub async fn write_records<E>(
-        &self,
-        records: Vec<Record>,
-        transaction: &TransactionId,
-        validate: impl Fn(&PolicyState) -> Result<(), E>,
-    ) -> Result<Written, WriteError<E>> {
-        self.log.write(transaction, records, validate).await
+        self.log.write(transaction, records, |in_force| write.check(in_force)).await
     }
 
     /// What is in force, and up to which sequence.

@@ -1,4 +1,5 @@
-//! Policies as files: those that ship, those that people write, and everything that is wrong with them.
+//! Policies as files and as a set: those that ship, those that people write, everything that is wrong with them, and
+//! the rules for changing several at once ([`ChangeSet`]).
 //!
 //! Three forms are read and told apart by their content: StackRox's JSON (an export `{"policies": […]}`, a list, or
 //! one policy), the same in YAML, and `SecurityPolicy` custom resources, of which a file may hold several.
@@ -20,12 +21,14 @@
 //! );
 //! ```
 
+mod change_set;
 mod custom_resource;
 mod document;
 mod finding;
 mod read;
 mod shipped;
 
+pub use change_set::{BadChange, ChangeSet, NameTaken, NamesTaken};
 pub use custom_resource::to_custom_resource;
 pub use finding::{Finding, Level, Position};
 pub use read::{FilePolicy, Read, read, read_all};

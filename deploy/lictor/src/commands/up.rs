@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lictor_bus::{Bus, ReadFrom};
 use lictor_wire::topology::Stream;
-use lictor_wire::{ClusterId, Policy, Receipt, Verdict};
+use lictor_wire::{ClusterId, Receipt, Verdict};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -195,13 +195,11 @@ async fn put_policies(bus: &Bus, options: &Up, demo: Option<&Demo>) -> Result<()
     let mut names = options.policies.clone();
     names.extend(demo.map(|demo| demo.policies().display().to_string()));
     let policies = super::policy::read(&names)?;
-    // What is in force already stays as it is: a restart is no edit.
+    // What is in force already stays as it is: a restart is not an edit.
     let (_, state) = bus.policy_log().state().await.map_err(Failure::unreachable)?;
-    let in_force: BTreeMap<&str, &Policy> =
-        state.policies().map(|(_, policy)| (policy.id.as_str(), policy)).collect();
-    let changed =
-        policies.into_iter().filter(|policy| in_force.get(policy.id.as_str()) != Some(&policy)).collect();
-    super::policy::put_in_force(bus, changed).await?;
+    let in_force = state.policies().map(|(_, policy)| policy);
+    let changes = super::policy::put(policies)?.without_unchanged(in_force);
+    super::policy::write(bus, &changes).await?;
     Ok(())
 }
 

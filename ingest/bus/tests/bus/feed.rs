@@ -2,6 +2,7 @@ use lictor_bus::{Bucket, Feed, FeedItem, Stream};
 use lictor_tests::NatsServer;
 use lictor_wire::{Policy, PolicyChange, PolicyId, TransactionId};
 
+use crate::log::always;
 use crate::{connect, raw, within};
 
 async fn next(feed: &mut Feed) -> FeedItem {
@@ -75,7 +76,7 @@ async fn policies_are_the_documents_in_force() {
         let policy = Policy { id: id.clone(), name: name.to_owned(), ..Policy::default() };
         let change = PolicyChange::Put { policy: Box::new(policy) };
         let transaction = TransactionId::new(format!("t{i}"));
-        log.write(vec![change], "test", &transaction, |_| Ok::<_, std::fmt::Error>(())).await.unwrap();
+        log.write(&always(vec![change]), "test", &transaction).await.unwrap();
     }
     let mut feed = bus.watch_policies();
     let FeedItem::Put { key, revision, value, .. } = next(&mut feed).await else { panic!() };

@@ -1,5 +1,8 @@
 use bytes::Bytes;
-use lictor_bus::{Bus, BusError, LogEntry, LogState, PolicyLog, ReadFrom, Record, Stream, WriteError};
+use lictor_bus::{
+    Bus, BusError, LogEntry, LogState, PolicyLog, PolicyState, PolicyWrite, ReadFrom, Record, Stream,
+    WriteError,
+};
 use lictor_tests::NatsServer;
 use lictor_wire::{Policy, PolicyChange, PolicyId, TransactionId};
 
@@ -15,7 +18,33 @@ fn tx(text: &str) -> TransactionId {
 }
 
 #[derive(Debug, PartialEq)]
-struct Taken;
+pub(crate) struct Taken;
+
+/// Changes and the rule they obey.
+struct Write<F> {
+    changes: Vec<PolicyChange>,
+    rule: F,
+}
+
+impl<F: Fn(&PolicyState) -> Result<(), Taken>> PolicyWrite for Write<F> {
+    type Refusal = Taken;
+
+    fn changes(&self) -> &[PolicyChange] {
+        &self.changes
+    }
+
+    fn check(&self, in_force: &PolicyState) -> Result<(), Taken> {
+        (self.rule)(in_force)
+    }
+}
+
+pub(crate) fn always(changes: Vec<PolicyChange>) -> impl PolicyWrite<Refusal = Taken> {
+    Write { changes, rule: |_: &PolicyState| Ok(()) }
+}
+
+fn never(changes: Vec<PolicyChange>) -> impl PolicyWrite<Refusal = Taken> {
+    Write { changes, rule: |_: &PolicyState| Err(Taken) }
+}
 
 /// Writes unless another policy has the name.
 async fn write_unique(
@@ -24,15 +53,12 @@ async fn write_unique(
     name: &str,
     transaction: &str,
 ) -> Result<(), WriteError<Taken>> {
-    let unique = |state: &lictor_bus::PolicyState| {
+    let unique = |state: &PolicyState| {
         let taken = state.policies().any(|(_, policy)| policy.name == name && policy.id.as_str() != id);
         if taken { Err(Taken) } else { Ok(()) }
     };
-    log.write(vec![put(id, name)], "test", &tx(transaction), unique).await.map(|_| ())
-}
-
-fn always(_: &lictor_bus::PolicyState) -> Result<(), Taken> {
-    Ok(())
+    let write = Write { changes: vec![put(id, name)], rule: unique };
+    log.write(&write, "test", &tx(transaction)).await.map(|_| ())
 }
 
 async fn names(bus: &Bus) -> Vec<String> {
@@ -84,13 +110,13 @@ async fn a_batch_is_all_or_nothing() {
     let other = connect(&server).await;
     let log = bus.policy_log();
     let changes = (0..30).map(|i| put(&format!("p{i}"), &format!("policy {i}"))).collect();
-    let written = within(log.write(changes, "test", &tx("import"), always)).await.unwrap();
+    let written = within(log.write(&always(changes), "test", &tx("import"))).await.unwrap();
     assert_eq!((written.first, written.last), (1, 30));
     // Somebody else writes in between: the batch is checked again and still whole.
     write_unique(&other.policy_log(), "x", "between", "between").await.unwrap();
     let changes =
         vec![PolicyChange::Delete { id: PolicyId::new("p0") }, put("p1", "renamed"), put("p2", "also")];
-    let written = within(log.write(changes, "test", &tx("edit"), always)).await.unwrap();
+    let written = within(log.write(&always(changes), "test", &tx("edit"))).await.unwrap();
     assert_eq!((written.first, written.last), (32, 34));
     let (sequence, state) = log.state().await.unwrap();
     assert_eq!((sequence, state.policies().count()), (34, 30));
@@ -100,12 +126,11 @@ async fn a_batch_is_all_or_nothing() {
         Some((33, "renamed"))
     );
     // Refused by the caller's own rule, with nothing written.
-    let refused =
-        within(log.write(vec![put("a", "a"), put("b", "b")], "test", &tx("no"), |_| Err(Taken))).await;
+    let refused = within(log.write(&never(vec![put("a", "a"), put("b", "b")]), "test", &tx("no"))).await;
     assert!(matches!(refused, Err(WriteError::Invalid(Taken))), "{refused:?}");
     assert_eq!(bus.last_sequence(Stream::Policies).await.unwrap(), 34);
     let many = (0..1_001).map(|i| put(&format!("m{i}"), "many")).collect();
-    let refused = within(log.write(many, "test", &tx("many"), always)).await;
+    let refused = within(log.write(&always(many), "test", &tx("many"))).await;
     assert!(matches!(refused, Err(WriteError::TooMany { found: 1_001, .. })), "{refused:?}");
 }
 
@@ -113,14 +138,36 @@ async fn a_batch_is_all_or_nothing() {
 async fn the_same_transaction_is_written_once() {
     let server = NatsServer::start().await;
     let bus = connect(&server).await;
-    let first = within(bus.policy_log().write(vec![put("a", "a"), put("b", "b")], "t", &tx("t1"), always))
-        .await
-        .unwrap();
+    let changes = vec![put("a", "a"), put("b", "b")];
+    let first = within(bus.policy_log().write(&always(changes.clone()), "t", &tx("t1"))).await.unwrap();
     // Another process repeats it, not knowing how it ended; by then it would not even be valid.
-    let (log, transaction) = (bus.policy_log(), tx("t1"));
-    let again = log.write(vec![put("a", "a"), put("b", "b")], "t", &transaction, |_| Err(Taken));
-    assert_eq!(within(again).await.unwrap(), first);
+    let again = within(bus.policy_log().write(&never(changes), "t", &tx("t1"))).await;
+    assert_eq!(again.unwrap(), first);
     assert_eq!(all(&bus, Stream::Policies).await.len(), 2);
+}
+
+/// Somebody else always writes between the check and the write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_always_comes_second_gives_up_and_writes_nothing() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let other = connect(&server).await.policy_log();
+    let times = std::sync::atomic::AtomicUsize::new(0);
+    let overtaken = |_: &PolicyState| {
+        let time = times.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (name, transaction) = (format!("name {time}"), format!("t{time}"));
+        let wrote = write_unique(&other, "fast", &name, &transaction);
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(wrote)).unwrap();
+        Ok(())
+    };
+    let write = Write { changes: vec![put("slow", "slow")], rule: overtaken };
+    let lost = within(bus.policy_log().write(&write, "test", &tx("slow"))).await;
+    let Err(WriteError::Conflict { attempts }) = lost else { panic!("{lost:?}") };
+    assert_eq!(attempts, times.load(std::sync::atomic::Ordering::Relaxed));
+    assert_eq!(names(&bus).await, [format!("name {}", attempts - 1)]);
+    // Alone it is written.
+    within(bus.policy_log().write(&always(write.changes), "test", &tx("slow"))).await.unwrap();
+    assert_eq!(names(&bus).await.len(), 2);
 }
 
 #[tokio::test]

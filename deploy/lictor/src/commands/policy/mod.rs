@@ -8,11 +8,9 @@ mod lint;
 mod select;
 mod test;
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
-use lictor_bus::Bus;
-use lictor_policies::Level;
+use lictor_bus::{Bus, WriteError};
+use lictor_policies::{BadChange, ChangeSet, Level};
 use lictor_wire::{Fingerprint, Policy, PolicyChange, PolicyId};
 
 use crate::cli::{self, Output};
@@ -22,10 +20,10 @@ use crate::text;
 pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
     match command {
         cli::Policy::Apply { policies, nats } => {
-            let policies = read(&policies)?;
+            let changes = put(read(&policies)?)?;
             let bus = super::connect(&nats, "lictor-policy").await?;
-            let count = policies.len();
-            let sequence = put_in_force(&bus, policies).await?;
+            let count = changes.changes().len();
+            let sequence = write(&bus, &changes).await?;
             text::line(&format!("{count} policies are in force, at sequence {sequence} of the policy log"));
             bus.drain().await;
             Ok(Exit::Fine)
@@ -41,11 +39,11 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
         cli::Policy::Diff(options) => diff::run(&options),
         cli::Policy::Criteria { name, output } => criteria::run(name.as_deref(), output),
         cli::Policy::Delete { ids, nats } => {
+            let deletions = ids.iter().map(|id| PolicyChange::Delete { id: PolicyId::new(id.as_str()) });
+            let changes = change_set(ChangeSet::new(deletions))?;
             let bus = super::connect(&nats, "lictor-policy").await?;
-            let changes =
-                ids.iter().map(|id| PolicyChange::Delete { id: PolicyId::new(id.as_str()) }).collect();
-            write(&bus, changes).await?;
-            text::line(&format!("{} policies are out of force", ids.len()));
+            write(&bus, &changes).await?;
+            text::line(&format!("{} policies are out of force", changes.changes().len()));
             bus.drain().await;
             Ok(Exit::Fine)
         }
@@ -72,51 +70,37 @@ pub(super) fn read(names: &[String]) -> Result<Vec<Policy>, Failure> {
     Ok(load(names)?.policies.into_iter().map(|file| file.policy).collect())
 }
 
-/// Puts policies in force: in one write, or none of them.
-pub(super) async fn put_in_force(bus: &Bus, policies: Vec<Policy>) -> Result<u64, Failure> {
-    let changes = policies.into_iter().map(|policy| PolicyChange::Put { policy: Box::new(policy) }).collect();
-    write(bus, changes).await
+/// The set of changes that puts policies in force.
+pub(super) fn put(policies: Vec<Policy>) -> Result<ChangeSet, Failure> {
+    change_set(ChangeSet::put(policies))
 }
 
-async fn write(bus: &Bus, changes: Vec<PolicyChange>) -> Result<u64, Failure> {
-    if changes.is_empty() {
-        return bus
-            .last_sequence(lictor_wire::topology::Stream::Policies)
-            .await
-            .map_err(Failure::unreachable);
-    }
+fn change_set(made: Result<ChangeSet, Vec<BadChange>>) -> Result<ChangeSet, Failure> {
+    made.map_err(|wrong| {
+        let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        Failure::not_understood(lines.join("\n"))
+    })
+}
+
+/// Writes a set to the policy log; the sequence at which it is in force.
+pub(super) async fn write(bus: &Bus, changes: &ChangeSet) -> Result<u64, Failure> {
     let by = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
     let transaction = Fingerprint::new("transaction")
         .part(&by)
         .number(u64::from(std::process::id()))
         .part(Timestamp::now().as_nanosecond().to_le_bytes())
         .into();
-    let written = bus
-        .policy_log()
-        .write(changes.clone(), &by, &transaction, |state| {
-            let mut names: HashMap<String, PolicyId> = HashMap::new();
-            let changed: Vec<&PolicyId> = changes.iter().map(PolicyChange::id).collect();
-            let kept =
-                state.policies().map(|(_, policy)| policy).filter(|policy| !changed.contains(&&policy.id));
-            let put = changes.iter().filter_map(|change| match change {
-                PolicyChange::Put { policy } => Some(&**policy),
-                PolicyChange::Delete { .. } => None,
-            });
-            for policy in kept.chain(put) {
-                if let Some(other) = names.insert(policy.name.clone(), policy.id.clone()) {
-                    return Err(format!(
-                        "the name `{}` belongs to policy {other} and {}",
-                        policy.name, policy.id
-                    ));
-                }
+    let written = lictor_store::write_policies(&bus.policy_log(), changes, &by, &transaction).await;
+    written.map_err(|error| {
+        let hint = match &error {
+            WriteError::Invalid(_) => {
+                "rename one of the two, or delete the other with `lictor policy delete`"
             }
-            Ok(())
-        })
-        .await;
-    match written {
-        Ok(written) => Ok(written.last),
-        Err(error) => Err(Failure::unreachable(error)),
-    }
+            WriteError::Conflict { .. } | WriteError::Unsettled(_) => "run the command again",
+            WriteError::TooMany { .. } | WriteError::NotRecords | WriteError::Bus(_) => "",
+        };
+        Failure::unreachable(error).hint(hint)
+    })
 }
 
 async fn list(bus: &Bus, output: Output) -> Result<Exit, Failure> {

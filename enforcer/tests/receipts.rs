@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches};
 use jiff::{SignedDuration, Timestamp};
-use lictor_bus::{Bus, BusOptions, ReadFrom};
+use lictor_bus::{Bus, BusOptions, PolicyState, PolicyWrite, ReadFrom};
 use lictor_enforcer::{Config, run};
 use lictor_tests::NatsServer;
 use lictor_wire::topology::{Stream, Topology};
@@ -88,6 +88,21 @@ async fn slow_link(server: String) -> SocketAddr {
     address
 }
 
+/// A change that may follow any state of the log.
+struct Unchecked([PolicyChange; 1]);
+
+impl PolicyWrite for Unchecked {
+    type Refusal = Infallible;
+
+    fn changes(&self) -> &[PolicyChange] {
+        &self.0
+    }
+
+    fn check(&self, _: &PolicyState) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
 /// The blast radius counts every receipt of the window, however long it takes to read them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_counts_every_receipt_of_the_window() {
@@ -101,8 +116,7 @@ async fn a_restart_counts_every_receipt_of_the_window() {
         ..Policy::default()
     };
     let change = PolicyChange::Put { policy: Box::new(kill) };
-    let valid = |_: &lictor_bus::PolicyState| Ok::<(), Infallible>(());
-    bus.policy_log().write(vec![change], "test", &TransactionId::new("t"), valid).await.unwrap();
+    bus.policy_log().write(&Unchecked([change]), "test", &TransactionId::new("t")).await.unwrap();
     for number in 0..RECEIPTS {
         let at = now - SignedDuration::from_secs(60);
         bus.publish_receipt(&receipt(number, at)).await.unwrap();

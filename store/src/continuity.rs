@@ -18,7 +18,7 @@ pub(crate) async fn watch_streams(
     bus: Bus,
     ledger: Ledger,
     health: Arc<Health>,
-    mut stop: CancellationToken,
+    stop: CancellationToken,
 ) -> Result<(), StoreError> {
     for kind in lictor_wire::Kind::ALL {
         health.continuity(&bus.topology().stream_name(Stream::Events(kind)), |_| {});

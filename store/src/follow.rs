@@ -64,7 +64,7 @@ impl Follower {
         let mut reader = self.bus.read(self.log.stream(), from, false);
         let mut ask = interval(ASK_EVERY);
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stop = self.stop.clone();
+        let stop = self.stop.clone();
         loop {
             let first = tokio::select! {
                 biased;

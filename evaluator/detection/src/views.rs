@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use lictor_wire::topology::{Bucket, cluster_key, deployment_key, image_key, namespace_key, pod_key};
 use lictor_wire::{
-    Baseline, ClusterId, ClusterRecord, Deployment, DeploymentId, ImageFacts, NamespaceRecord, PodRecord, PodRef,
+    Baseline, ClusterId, ClusterRecord, Deployment, DeploymentId, ImageFacts, NamespaceRecord, PodRecord,
+    PodRef,
 };
 use lru::LruCache;
 

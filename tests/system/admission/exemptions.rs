@@ -101,7 +101,10 @@ fn no_right(world: &World) -> Result<(), String> {
     let create = "-n exemptions --as bob --as-group=developers create -f -";
     for key in ["lictor.io/break-glass", "admission.stackrox.io/break-glass"] {
         let said = world.ask_with(create, &breaking("bobs", key, 1));
-        said.denied(&["No privileged containers", "break-glass is not accepted: bob does not have the permission"])?;
+        said.denied(&[
+            "No privileged containers",
+            "break-glass is not accepted: bob does not have the permission",
+        ])?;
     }
     Ok(())
 }

@@ -14,9 +14,8 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use lictor_bus::{CONTENT_ENCODING, CONTENT_TYPE, Headers, unpack};
-use lictor_detection::views::Views;
+use lictor_detection::{ClusterState, Judge};
 use lictor_engine::{Options, PolicyRevision, PolicySet};
-use lictor_evaluator::judge::{Judge, Loaded};
 use lictor_wire::{Event, Glance, Kind};
 use world::World;
 
@@ -45,8 +44,7 @@ fn steps(criterion: &mut Criterion) {
     let revisions =
         world.policies.iter().map(|policy| PolicyRevision { policy: Arc::new(policy.clone()), revision: 1 });
     let set = PolicySet::compile(revisions, Options::default()).set;
-    let loaded = Loaded { set, revision: 1, complete: true };
-    let judge = Judge { views: &Views::default(), policies: &loaded };
+    let judge = Judge { state: &ClusterState::default(), policies: &set, policies_revision: 1 };
     for kind in [Kind::Process, Kind::Network, Kind::File, Kind::Audit] {
         let of_kind = world.events(60_000).filter(|line| line.kind == kind).map(|line| line.line);
         let lines: Vec<String> = of_kind.take(PACK * PACKS).collect();
@@ -72,7 +70,7 @@ fn steps(criterion: &mut Criterion) {
         group.bench_function("pass over", |bencher| {
             bencher.iter(|| {
                 for glance in &glances {
-                    black_box(judge.concerns_nobody(glance, Timestamp::UNIX_EPOCH));
+                    black_box(judge.passes_prefilter(glance, Timestamp::UNIX_EPOCH));
                 }
             });
         });

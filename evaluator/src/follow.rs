@@ -1,4 +1,4 @@
-//! Keeps views and policies up to date from their feeds, and knows how far they are.
+//! Keeps the state of the cluster and the policies up to date from their feeds, and knows how far they are.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use lictor_bus::{Bus, BusError, Feed, FeedItem, ReadFrom};
+use lictor_detection::{ClusterState, FactReader, STATE_BUCKETS};
 use lictor_engine::{Options, PolicyRevision, PolicySet};
 use lictor_wire::topology::{Bucket, Stream};
 use lictor_wire::{PolicyChange, PolicyDocument, PolicyLogKey};
@@ -13,56 +14,62 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::judge::Loaded;
-use lictor_detection::views::{VIEWED, Views};
-
-/// How long a judgement waits for a view to be brought up to date before it gives its message back. A feed that is
+/// How long a judgement waits for the state to be brought up to date before it gives its message back. A feed that is
 /// set up again takes a second or two.
 const BRING_UP_WITHIN: Duration = Duration::from_secs(20);
 
 /// Documents that come this close together are compiled together.
 const TOGETHER_WITHIN: Duration = Duration::from_millis(5);
 
+/// The policies in force, compiled, and how far the policy log was read for them.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) set: PolicySet,
+    /// The last sequence of the policy log that was read.
+    pub(crate) revision: u64,
+    /// Whether everything that was there at the start was read.
+    complete: bool,
+}
+
 /// Everything an evaluator knows, kept up to date by tasks of its own.
 #[derive(Debug)]
-pub struct Knowledge {
-    /// The cluster.
-    pub views: Arc<Views>,
+pub(crate) struct Knowledge {
+    pub(crate) state: Arc<ClusterState>,
     policies: watch::Receiver<Arc<Loaded>>,
     read: HashMap<Bucket, watch::Receiver<Option<u64>>>,
     _tasks: JoinSet<()>,
 }
 
-/// A view did not come up to date in time; the message is delivered again.
+/// The state did not come up to date in time; the message is delivered again.
 #[derive(Debug, thiserror::Error)]
-pub enum NotUpToDate {
+pub(crate) enum NotUpToDate {
     /// The bus did not say how far there is to go.
     #[error(transparent)]
     Bus(#[from] BusError),
     /// A feed is behind.
-    #[error("the view of {0} is behind")]
+    #[error("the state of {0} is behind")]
     Behind(String),
 }
 
 impl Knowledge {
     /// Starts following. Nothing is known until [`Knowledge::complete`].
     #[must_use]
-    pub fn follow(bus: &Bus) -> Self {
-        let views = Arc::new(Views::default());
+    pub(crate) fn follow(bus: &Bus) -> Self {
+        let state = Arc::new(ClusterState::default());
         let mut tasks = JoinSet::new();
         let mut read = HashMap::new();
-        for bucket in VIEWED {
+        for bucket in STATE_BUCKETS {
             let (sender, receiver) = watch::channel(None);
             read.insert(bucket, receiver);
-            tasks.spawn(follow_bucket(bus.watch_bucket(bucket), bucket, views.clone(), sender));
+            tasks.spawn(follow_bucket(bus.watch_bucket(bucket), bucket, state.clone(), sender));
         }
         let (sender, policies) = watch::channel(Arc::default());
         tasks.spawn(follow_policies(bus.clone(), sender));
-        Self { views, policies, read, _tasks: tasks }
+        Self { state, policies, read, _tasks: tasks }
     }
 
     /// Waits until everything that was there at the start is known.
-    pub async fn complete(&self) {
+    pub(crate) async fn complete(&self) {
         for read in self.read.values() {
             let _ = read.clone().wait_for(Option::is_some).await;
         }
@@ -71,7 +78,7 @@ impl Knowledge {
 
     /// The policies in force.
     #[must_use]
-    pub fn policies(&self) -> Arc<Loaded> {
+    pub(crate) fn policies(&self) -> Arc<Loaded> {
         self.policies.borrow().clone()
     }
 
@@ -80,8 +87,8 @@ impl Knowledge {
     ///
     /// # Errors
     /// When a feed is too far behind; the caller gives its message back.
-    pub async fn bring_up(&self, bus: &Bus) -> Result<(), NotUpToDate> {
-        let views = self.read.iter().map(async |(bucket, read)| {
+    pub(crate) async fn bring_up(&self, bus: &Bus) -> Result<(), NotUpToDate> {
+        let buckets = self.read.iter().map(async |(bucket, read)| {
             let last = bus.last_revision(*bucket).await?;
             reached(read, |read| read.is_some_and(|read| read >= last), || format!("{bucket:?}")).await
         });
@@ -90,7 +97,7 @@ impl Knowledge {
             reached(&self.policies, |loaded| loaded.revision >= last, || "policies".to_owned()).await
         };
         // All at once: each is a question and an answer, and what waits for them is a delivery.
-        tokio::try_join!(try_join_all(views), policies)?;
+        tokio::try_join!(try_join_all(buckets), policies)?;
         Ok(())
     }
 }
@@ -106,18 +113,25 @@ async fn reached<T>(
     }
 }
 
-async fn follow_bucket(mut feed: Feed, bucket: Bucket, views: Arc<Views>, read: watch::Sender<Option<u64>>) {
+async fn follow_bucket(
+    mut feed: Feed,
+    bucket: Bucket,
+    state: Arc<ClusterState>,
+    read: watch::Sender<Option<u64>>,
+) {
+    let mut reader = FactReader::default();
     let mut complete = false;
     while let Some(item) = feed.next().await {
         let revision = match item {
             FeedItem::Put { key, revision, value, .. } => {
-                if let Err(error) = views.put(bucket, &key, revision, &value) {
-                    tracing::warn!(%error, "a value is not understood");
+                match reader.read(bucket, &key, &value) {
+                    Ok(fact) => fact.into_iter().for_each(|fact| state.put(revision, fact)),
+                    Err(error) => tracing::warn!(%error, "a value is not understood"),
                 }
                 revision
             }
             FeedItem::Removed { key, revision } => {
-                views.remove(bucket, &key);
+                state.remove(bucket, &key);
                 revision
             }
             FeedItem::Complete { revision } => {
@@ -125,7 +139,7 @@ async fn follow_bucket(mut feed: Feed, bucket: Bucket, views: Arc<Views>, read: 
                 revision
             }
             FeedItem::Reset => {
-                views.clear(bucket);
+                state.clear(bucket);
                 complete = false;
                 continue;
             }

@@ -12,17 +12,18 @@ use jiff::Timestamp;
 use lictor_bus::{
     BadLine, Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, LineText, introduce,
 };
+use lictor_detection::{Judge, JudgeContext, Judgement};
 use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
-    Cause, Command, CommandAction, Deployment, Event, EventId, Fingerprint, Glance, Kind, Presence, Verdict,
+    Cause, Command, CommandAction, Deployment, Event, EventId, EventRef, Fingerprint, Glance, Kind, Presence,
+    Verdict,
 };
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::follow::{Knowledge, NotUpToDate};
-use crate::judge::{Judge, Loaded, Occasion, change_ref};
+use crate::follow::{Knowledge, Loaded, NotUpToDate};
 
 /// Deliveries judged and not yet settled, per puller. Settling is one round trip; at 64 events a delivery this keeps
 /// a connection busy without holding much that another evaluator could do.
@@ -230,12 +231,12 @@ impl Evaluator {
 
     /// Reads a line; no more than a look for an event that concerns nobody, which leaves nothing to judge.
     fn read(&self, line: &LineText, consumer: Consumer, policies: &Loaded) -> Result<Option<Line>, BadLine> {
-        let judge = Judge { views: &self.knowledge.views, policies };
+        let judge = self.judge_with(policies);
         if matches!(consumer, Consumer::Judge(Kind::Process | Kind::Network | Kind::File | Kind::Audit))
             && let Some(glance) = Glance::of(line.text()?)
         {
             self.abort_if_told(&glance.id);
-            if judge.concerns_nobody(&glance, Timestamp::now()) {
+            if !judge.passes_prefilter(&glance, Timestamp::now()) {
                 return Ok(None);
             }
         }
@@ -244,11 +245,10 @@ impl Evaluator {
 
     fn judge(&self, event: &Event, delivery: &Delivery, policies: &Loaded) -> LineOutcome {
         self.abort_if_told(&event.id);
-        let judge = Judge { views: &self.knowledge.views, policies };
         let now = Timestamp::now();
         let waited = delivery.message.consumer == Consumer::Retry;
         let (stream, sequence) = delivery.message.origin();
-        let occasion = Occasion {
+        let context = JudgeContext {
             stream,
             sequence,
             cause: if waited { Cause::Parked } else { Cause::Observed },
@@ -256,7 +256,11 @@ impl Evaluator {
             now,
             traceparent: event.traceparent.as_deref(),
         };
-        judge.event(event, occasion)
+        outcome(self.judge_with(policies).event(event, context))
+    }
+
+    fn judge_with<'a>(&'a self, policies: &'a Loaded) -> Judge<'a> {
+        Judge { state: &self.knowledge.state, policies: &policies.set, policies_revision: policies.revision }
     }
 
     fn abort_if_told(&self, event: &EventId) {
@@ -299,10 +303,16 @@ impl Evaluator {
         wanted: impl Fn(&Deployment) -> bool,
     ) -> Vec<Verdict> {
         let policies = self.knowledge.policies();
-        let judge = Judge { views: &self.knowledge.views, policies: &policies };
-        let event =
-            change_ref(id, delivery.message.published, &delivery.message.stream, delivery.message.sequence);
-        let occasion = Occasion {
+        let judge = self.judge_with(&policies);
+        // What is judged again was not seen itself: the change of a policy, or the command, stands for it.
+        let event = EventRef {
+            id,
+            kind: Kind::Deployment,
+            time: delivery.message.published,
+            stream: delivery.message.stream.clone(),
+            sequence: delivery.message.sequence,
+        };
+        let context = JudgeContext {
             stream: &delivery.message.stream,
             sequence: delivery.message.sequence,
             cause,
@@ -310,11 +320,11 @@ impl Evaluator {
             now: Timestamp::now(),
             traceparent: None,
         };
-        let ids = self.knowledge.views.deployment_ids();
-        let known = ids.iter().filter_map(|id| self.knowledge.views.deployment(id));
+        let ids = judge.state.deployment_ids();
+        let known = ids.iter().filter_map(|id| judge.state.deployment(id));
         known
             .filter(|known| wanted(&known.value))
-            .map(|known| judge.workload(&known, &event, occasion))
+            .map(|known| judge.workload(&known, &event, context))
             .collect()
     }
 
@@ -323,7 +333,7 @@ impl Evaluator {
         let refresh = |who: &mut Presence| {
             let summary = self.counts.summary();
             who.policies = self.knowledge.policies().revision;
-            who.counts = self.knowledge.views.counts();
+            who.counts = self.knowledge.state.counts();
             who.counts.extend(
                 [("judged", summary.judged), ("parked", summary.parked), ("dead", summary.dead)]
                     .map(|(name, count)| (name.to_owned(), count)),
@@ -331,6 +341,15 @@ impl Evaluator {
         };
         self.bus.present(who, refresh, stop.cancelled()).await;
     }
+}
+
+/// What becomes of the line of a judged event.
+fn outcome(Judgement { verdicts, fate }: Judgement) -> LineOutcome {
+    let fate = match fate {
+        lictor_detection::Fate::Judged => Fate::Judged,
+        lictor_detection::Fate::Parked { missing } => Fate::Parked { missing },
+    };
+    LineOutcome { verdicts, fate }
 }
 
 impl Counts {

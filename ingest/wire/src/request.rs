@@ -64,6 +64,14 @@ pub enum RequestOperation {
     PortForward,
 }
 
+impl RequestOperation {
+    /// Whether it is a command to a running pod.
+    #[must_use]
+    pub const fn is_command(self) -> bool {
+        matches!(self, Self::Exec | Self::Attach | Self::PortForward)
+    }
+}
+
 /// How a request that was judged where it was asked was answered. It travels with the verdict, so that an alert can
 /// say who asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,9 +12,8 @@
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
-use lictor_detection::views::Views;
+use lictor_detection::{ClusterState, Judge, JudgeContext, Target};
 use lictor_engine::{Options, PolicyRevision, PolicySet};
-use lictor_evaluator::judge::{Judge, Loaded, Occasion};
 use lictor_normalize::manifest::{self, Text};
 use lictor_normalize::{Batch, Format, Origin};
 use lictor_policies::{Set, to_custom_resource};
@@ -74,7 +73,7 @@ fn events(once: &[Event], again: &[Event]) {
         assert_eq!(written.lines().count(), 1, "an event is one line");
         let read = Event::parse(&written).expect("an event that was written is read");
         assert_eq!(read.to_line().expect("again"), written);
-        judge(event, &Views::default());
+        judge(event, &ClusterState::default());
     }
 }
 
@@ -98,25 +97,24 @@ pub fn manifest(bytes: &[u8]) {
         };
         let written = event.to_line().expect("a workload that was read can be written");
         assert_eq!(Event::parse(&written).expect("what was written is read"), event);
-        judge(&event, &Views::default());
+        judge(&event, &ClusterState::default());
     }
 }
 
 /// Judges with everything that ships, in both modes.
-fn judge(event: &Event, views: &Views) {
-    static LOADED: LazyLock<[Loaded; 2]> = LazyLock::new(|| {
+fn judge(event: &Event, state: &ClusterState) {
+    static SETS: LazyLock<[PolicySet; 2]> = LazyLock::new(|| {
         [false, true].map(|parity| {
             let read = lictor_policies::read_all(Set::ALL.into_iter().flat_map(Set::files));
             let revisions = read.policies.into_iter().map(|file| PolicyRevision {
                 policy: Arc::new(Policy { disabled: false, ..file.policy }),
                 revision: 1,
             });
-            let set = PolicySet::compile(revisions, Options { parity }).set;
-            Loaded { set, revision: 1, complete: true }
+            PolicySet::compile(revisions, Options { parity }).set
         })
     });
-    for policies in &*LOADED {
-        let occasion = Occasion {
+    for policies in &*SETS {
+        let context = JudgeContext {
             stream: "",
             sequence: 0,
             cause: Cause::Observed,
@@ -124,11 +122,12 @@ fn judge(event: &Event, views: &Views) {
             now: now(),
             traceparent: None,
         };
-        let judge = Judge { views, policies };
-        let _verdicts = judge.event(event, occasion);
-        judge.subjects(event, &mut |subject, _| {
-            let fast = policies.set.judge(subject, now());
-            assert_eq!(fast, policies.set.judge_unfiltered(subject, now()), "fast and naive agree");
+        let judge = Judge { state, policies, policies_revision: 1 };
+        let _judgement = judge.event(event, context);
+        let Some(target) = Target::of(&event.data) else { continue };
+        state.join(&event.cluster, target, &mut |subject, _| {
+            let fast = policies.judge(subject, now());
+            assert_eq!(fast, policies.judge_unfiltered(subject, now()), "fast and naive agree");
         });
     }
 }

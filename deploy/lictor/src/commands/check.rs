@@ -13,7 +13,7 @@ use super::policy::load;
 use crate::cli::{Check, CheckDeployment, FailOn};
 use crate::exit::{Exit, Failure};
 use crate::files;
-use crate::offline::{World, compile, findings, seen};
+use crate::offline::{World, compile, seen};
 use crate::report::{EntityResult, Open, Place, Report, Violated};
 use crate::text;
 
@@ -78,7 +78,7 @@ fn judge(
     let mut results = Vec::new();
     let event = seen(model.clone(), now);
     world.subjects(&event, &mut |subject, entity| {
-        let findings = findings(set, subject, now);
+        let findings = set.judge(subject, now);
         let violations = findings.violations.iter().map(|found| {
             Violated::of(&found.policy, &found.sections, &found.enforcement, findings.stage, rules)
         });

@@ -2,21 +2,20 @@
 //!
 //! Memory grows with what is violated, not with what is read: a line is judged and let go.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
-use lictor_evaluator::judge::{Judge, Loaded, Occasion};
+use lictor_detection::{EntityTally, Tally, ViolationTally};
+use lictor_engine::PolicySet;
 use lictor_normalize::manifest::{self, Text};
 use lictor_normalize::{Batch, FormatError, Origin};
 use lictor_wire::policy::{LifecycleStage, Policy};
-use lictor_wire::{Cause, Entity, Event, EventData, PolicyRef, Undecided};
 
 use super::check::rules;
 use crate::cli::Replay;
 use crate::exit::{Exit, Failure};
-use crate::offline::{Contents, Recording, World, compile, findings, learn};
+use crate::offline::{Contents, Recording, World, compile};
 use crate::report::{EntityResult, Open, Report, Times, Violated};
 use crate::text;
 
@@ -29,7 +28,7 @@ const KEPT_OPEN: usize = 256;
 
 pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     let rules = rules(&options.judging.policies)?;
-    let loaded = Loaded { set: compile(rules.clone(), options.judging.parity), revision: 0, complete: true };
+    let policies = compile(rules.clone(), options.judging.parity);
     let mut world = World::new(&options.judging.cluster);
     let bar = progress(&options.files);
     let (mut recordings, mut manifests) = (Vec::new(), Vec::new());
@@ -49,7 +48,7 @@ pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     let broken = know_manifests(&mut world, &manifests, &bar);
     let mut replayed = Replayed { unreadable: broken, ..Replayed::default() };
     for recording in recordings {
-        replay(recording, &mut world, &loaded, &rules, &bar, &mut replayed)?;
+        replay(recording, &world, &policies, &bar, &mut replayed)?;
     }
     bar.finish_and_clear();
     let report = replayed.report(rules);
@@ -94,9 +93,8 @@ fn progress(files: &[PathBuf]) -> ProgressBar {
 
 fn replay(
     recording: Recording,
-    world: &mut World,
-    loaded: &Loaded,
-    rules: &[Policy],
+    world: &World,
+    policies: &PolicySet,
     bar: &ProgressBar,
     replayed: &mut Replayed,
 ) -> Result<(), Failure> {
@@ -122,7 +120,7 @@ fn replay(
         for item in batch.rejected.drain(..) {
             unreadable(&format!("item {}: {}", item.index, item.error), &item.error);
         }
-        batch.events.drain(..).for_each(|event| replayed.judge(&event, world, loaded, rules));
+        batch.events.drain(..).for_each(|event| replayed.tally.replay(&event, world.state(), policies));
     }
     Ok(())
 }
@@ -130,93 +128,21 @@ fn replay(
 /// What came of everything so far.
 #[derive(Debug, Default)]
 struct Replayed {
-    /// By the entity's key.
-    entities: BTreeMap<String, Concerned>,
-    events: BTreeMap<&'static str, u64>,
+    tally: Tally,
     unreadable: u64,
 }
 
-/// An entity that something was found about, and what; by policy id.
-#[derive(Debug)]
-struct Concerned {
-    entity: Entity,
-    violations: BTreeMap<String, Violated>,
-    undecided: BTreeMap<String, Open>,
-}
-
 impl Replayed {
-    fn judge(&mut self, event: &Event, world: &mut World, loaded: &Loaded, rules: &[Policy]) {
-        *self.events.entry(event.kind().as_str()).or_default() += 1;
-        learn(world, event);
-        // Ages and expiries count from when it happened.
-        let now = event.time;
-        if let EventData::Request(_) = &event.data {
-            world.subjects(event, &mut |subject, entity| {
-                let found = findings(&loaded.set, subject, now);
-                for of in &found.violations {
-                    let violated =
-                        Violated::of(&of.policy, &of.sections, &of.enforcement, found.stage, rules);
-                    self.violated(&entity, violated, now);
-                }
-                found.undecided.iter().for_each(|undecided| self.open(&entity, undecided));
-            });
-            return;
-        }
-        let occasion = Occasion {
-            stream: "",
-            sequence: 0,
-            cause: Cause::Replay,
-            may_wait: false,
-            now,
-            traceparent: None,
-        };
-        let judge: Judge<'_> = world.judge(loaded);
-        for verdict in judge.event(event, occasion).verdicts {
-            for of in &verdict.violations {
-                let violated = Violated::of(&of.policy, &of.sections, &of.enforcement, verdict.stage, rules);
-                self.violated(&verdict.entity, violated, now);
-            }
-            // What hangs on facts about images hangs on them at every event; it is said once for each workload.
-            verdict.undecided.iter().for_each(|undecided| self.open(&verdict.entity, undecided));
-        }
-    }
-
-    fn of(&mut self, entity: &Entity) -> &mut Concerned {
-        self.entities.entry(entity.key()).or_insert_with(|| Concerned {
-            entity: entity.clone(),
-            violations: BTreeMap::new(),
-            undecided: BTreeMap::new(),
-        })
-    }
-
-    fn violated(&mut self, entity: &Entity, violated: Violated, at: Timestamp) {
-        let known = &mut self.of(entity).violations;
-        let violated = known.entry(violated.id.clone()).or_insert(violated);
-        let times = violated.times.get_or_insert(Times { count: 0, first: at, last: at });
-        times.count += 1;
-        times.first = times.first.min(at);
-        times.last = times.last.max(at);
-    }
-
-    fn open(&mut self, entity: &Entity, undecided: &Undecided) {
-        let PolicyRef { id, .. } = &undecided.policy;
-        self.of(entity).undecided.entry(id.to_string()).or_insert_with(|| Open::undecided(undecided));
-    }
-
     fn report(self, rules: Vec<Policy>) -> Report {
-        let results: Vec<EntityResult> = self
-            .entities
+        let Tally { entities, events } = self.tally;
+        let results: Vec<EntityResult> = entities
             .into_values()
-            .map(|Concerned { entity, violations, undecided }| EntityResult {
+            .map(|EntityTally { entity, violations, undecided }| EntityResult {
                 name: entity.display_name(),
                 entity,
                 place: None,
-                // A policy that held once is no longer open.
-                undecided: undecided
-                    .into_values()
-                    .filter(|open| !violations.contains_key(&open.id))
-                    .collect(),
-                violations: violations.into_values().collect(),
+                violations: violations.into_values().map(|tally| violated(&tally, &rules)).collect(),
+                undecided: undecided.values().map(Open::undecided).collect(),
                 failures: Vec::new(),
             })
             .collect();
@@ -225,8 +151,16 @@ impl Replayed {
         });
         let entities = results.len();
         let mut report = Report::new(results, asked.collect(), entities);
-        report.summary.events = self.events;
+        report.summary.events = events;
         report.summary.unreadable = self.unreadable;
         report
     }
+}
+
+fn violated(tally: &ViolationTally, rules: &[Policy]) -> Violated {
+    let ViolationTally { violation, stage, count, first, last } = tally;
+    let times = Times { count: *count, first: *first, last: *last };
+    let violated =
+        Violated::of(&violation.policy, &violation.sections, &violation.enforcement, *stage, rules);
+    Violated { times: Some(times), ..violated }
 }

@@ -1,6 +1,7 @@
 //! A document of a test case or of `--event`: something that is known, or something that happened.
 
 use jiff::Timestamp;
+use lictor_detection::Fact;
 use lictor_normalize::{Batch, Format, Origin, manifest};
 use lictor_wire::{
     AuditEvent, Baseline, ClusterId, ClusterRecord, ConnectionBaseline, Deployment, Event, EventData,
@@ -106,11 +107,11 @@ impl Document {
         for document in documents {
             match document {
                 Self::Manifest(text) => manifests.push(text.as_str()),
-                Self::Deployment(model) => world.know_deployment(model),
-                Self::Image(facts) => world.know_image(facts),
-                Self::Namespace(record) => world.know_namespace(record),
-                Self::Cluster(record) => world.know_cluster(record),
-                Self::Event(event, _) => super::learn(world, event),
+                Self::Deployment(model) => world.know(Fact::deployment((**model).clone())),
+                Self::Image(facts) => world.know(Fact::image((**facts).clone())),
+                Self::Namespace(record) => world.know(Fact::namespace(world.cluster(), record.clone())),
+                Self::Cluster(record) => world.know(Fact::cluster(world.cluster(), record.clone())),
+                Self::Event(event, _) => world.state().learn(event),
             }
         }
         let found = read_manifests(manifests, world.cluster())?;

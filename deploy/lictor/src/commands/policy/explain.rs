@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use jiff::Timestamp;
+use lictor_detection::Target;
 use lictor_engine::{CriterionExplanation, Explanation, Outcome, PolicySet, SectionExplanation};
 use lictor_wire::{Entity, Policy, PolicyId};
 use serde_json::{Value, json};
@@ -61,7 +62,7 @@ fn explain(
     all: &mut Vec<(Entity, Explanation)>,
 ) -> Result<(), crate::offline::DocumentError> {
     if let Document::Image(facts) = document {
-        world.image_subject(facts, &mut |subject, entity| {
+        world.state().join(world.cluster(), Target::Image(facts), &mut |subject, entity| {
             all.extend(set.explain(id, subject, now).map(|told| (entity, told)));
         });
     }

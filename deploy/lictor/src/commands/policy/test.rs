@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use lictor_detection::{Fact, Target};
 use lictor_engine::{Findings, PolicySet, Problem};
 use lictor_wire::policy::read::read_policy;
 use lictor_wire::policy::{LifecycleStage, POLICY_VERSION, Policy, Severity};
@@ -15,7 +16,7 @@ use super::load;
 use crate::cli::{Output, PolicyTest};
 use crate::exit::{Exit, Failure};
 use crate::files;
-use crate::offline::{Document, World, compile, findings};
+use crate::offline::{Document, World, compile};
 use crate::text;
 
 /// The cluster of every case.
@@ -185,7 +186,8 @@ fn judge(case: &Case, set: &PolicySet, now: Timestamp) -> Result<Vec<Findings>, 
     Document::know(&given, &mut world).map_err(|error| error.to_string())?;
     let mut all = Vec::new();
     if let Document::Image(facts) = &when {
-        world.image_subject(facts, &mut |subject, _| all.push(findings(set, subject, now)));
+        let target = Target::Image(facts);
+        world.state().join(&cluster, target, &mut |subject, _| all.push(set.judge(subject, now)));
     }
     let events = when.events(&given, &cluster, now).map_err(|error| error.to_string())?;
     for event in &events {
@@ -195,9 +197,9 @@ fn judge(case: &Case, set: &PolicySet, now: Timestamp) -> Result<Vec<Findings>, 
                 baseline = subject.deployment.and_then(|model| Document::baseline(event, deviates, model));
             });
             let baseline = baseline.ok_or("`deviates` needs the workload among what is given")?;
-            world.know_baseline(&baseline);
+            world.know(Fact::baseline(baseline));
         }
-        world.subjects(event, &mut |subject, _| all.push(findings(set, subject, now)));
+        world.subjects(event, &mut |subject, _| all.push(set.judge(subject, now)));
     }
     if all.is_empty() {
         return Err("nothing in `when` can be judged".to_owned());

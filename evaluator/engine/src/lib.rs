@@ -74,4 +74,4 @@ pub use explain::{CriterionExplanation, Explanation, Found, Outcome, SectionExpl
 pub use findings::{Finding, Findings};
 pub use input::{Input, Occurrence};
 pub use problem::{Problem, ProblemCode, nearest};
-pub use set::{Compiled, Options, PolicyRevision, PolicySet, Refused, validate};
+pub use set::{Compiled, Options, PolicyRevision, PolicySet, Refused, ValidPolicy, validate};

@@ -20,7 +20,7 @@ use crate::{audit, compile};
 #[derive(Debug, Default)]
 pub struct PolicySet {
     /// The policies of each target, sorted by id.
-    targets: BTreeMap<Target, Vec<CompiledPolicy>>,
+    targets: BTreeMap<Target, Vec<Arc<CompiledPolicy>>>,
     /// The same policies, filed by what an event must have for them to match.
     indexes: BTreeMap<Target, Index>,
     policies: usize,
@@ -41,6 +41,14 @@ pub struct PolicyRevision {
     pub policy: Arc<Policy>,
     /// The sequence of its document in the log; 0 for one that is in no log.
     pub revision: u64,
+}
+
+/// A policy that [`validate`] finds nothing wrong with, and what it compiled to find that out. A set is assembled from
+/// these without compiling anything again. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ValidPolicy {
+    policy: PolicyRevision,
+    compiled: Vec<Arc<CompiledPolicy>>,
 }
 
 /// The outcome of compiling: the policies that can be evaluated, and those that cannot.
@@ -76,13 +84,7 @@ impl PolicySet {
         let mut refused = Vec::new();
         for PolicyRevision { policy, revision } in policies {
             match compile::compile(&policy, revision, options.parity) {
-                Ok(_) if policy.disabled => {}
-                Ok(compiled) => {
-                    set.policies += 1;
-                    for compiled in compiled {
-                        set.targets.entry(compiled.target).or_default().push(compiled);
-                    }
-                }
+                Ok(compiled) => set.add(&policy, compiled.into_iter().map(Arc::new)),
                 Err(problems) => refused.push(Refused {
                     id: policy.id.clone(),
                     name: policy.name.clone(),
@@ -91,11 +93,36 @@ impl PolicySet {
                 }),
             }
         }
-        for (target, policies) in &mut set.targets {
-            policies.sort_by(|a, b| a.reference.id.cmp(&b.reference.id));
-            set.indexes.extend(Index::new(*target, policies).map(|index| (*target, index)));
-        }
+        set.index();
         Compiled { set, refused }
+    }
+
+    /// Assembles the set of valid policies. Disabled ones are left out.
+    #[must_use]
+    pub fn assemble<'p>(policies: impl IntoIterator<Item = &'p ValidPolicy>) -> Self {
+        let mut set = Self::default();
+        for ValidPolicy { policy, compiled } in policies {
+            set.add(&policy.policy, compiled.iter().cloned());
+        }
+        set.index();
+        set
+    }
+
+    fn add(&mut self, policy: &Policy, compiled: impl Iterator<Item = Arc<CompiledPolicy>>) {
+        if policy.disabled {
+            return;
+        }
+        self.policies += 1;
+        for compiled in compiled {
+            self.targets.entry(compiled.target).or_default().push(compiled);
+        }
+    }
+
+    fn index(&mut self) {
+        for (target, policies) in &mut self.targets {
+            policies.sort_by(|a, b| a.reference.id.cmp(&b.reference.id));
+            self.indexes.extend(Index::new(*target, policies).map(|index| (*target, index)));
+        }
     }
 
     /// A set that never matches.
@@ -133,7 +160,7 @@ impl PolicySet {
             return self.judge_unfiltered(input, now);
         }
         let candidates = index.candidates(input, now);
-        let candidates = candidates.iter().filter_map(|candidate| policies.get(candidate));
+        let candidates = candidates.iter().filter_map(|candidate| policies.get(candidate).map(Arc::as_ref));
         self.evaluate(candidates, input, now)
     }
 
@@ -172,7 +199,7 @@ impl PolicySet {
 
     /// The policies of the input's target.
     fn concerned(&self, input: &Input<'_>) -> impl Iterator<Item = &CompiledPolicy> {
-        target(input).and_then(|target| self.targets.get(&target)).into_iter().flatten()
+        target(input).and_then(|target| self.targets.get(&target)).into_iter().flatten().map(Arc::as_ref)
     }
 
     fn evaluate<'p>(
@@ -235,11 +262,28 @@ fn stage(input: &Input<'_>) -> LifecycleStage {
     }
 }
 
+impl ValidPolicy {
+    /// Checks and compiles a policy; see [`validate`].
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn new(policy: PolicyRevision) -> Result<Self, Vec<Problem>> {
+        let compiled = compile::validate(&policy.policy, policy.revision)?;
+        Ok(Self { policy, compiled: compiled.into_iter().map(Arc::new).collect() })
+    }
+
+    /// The policy and its revision.
+    #[must_use]
+    pub const fn revision(&self) -> &PolicyRevision {
+        &self.policy
+    }
+}
+
 /// Checks a policy as people must write it: everything that [`PolicySet::compile`] checks, and its texts,
 /// categories, severity and version.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn validate(policy: &Policy) -> Result<(), Vec<Problem>> {
-    compile::check(policy)
+    compile::validate(policy, 0).map(|_| ())
 }

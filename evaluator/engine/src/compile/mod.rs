@@ -29,12 +29,12 @@ pub(crate) fn compile(
     problems.into_result().map(|()| compiled)
 }
 
-/// Checks a policy: what [`compile`] needs and what people must fill in.
-pub(crate) fn check(policy: &Policy) -> Result<(), Vec<Problem>> {
+/// As [`compile`], and checks what people must fill in, too.
+pub(crate) fn validate(policy: &Policy, revision: u64) -> Result<Vec<CompiledPolicy>, Vec<Problem>> {
     let mut problems = Problems::default();
     fields::check(policy, &mut problems);
-    compile_into(policy, 0, false, &mut problems);
-    problems.into_result()
+    let compiled = compile_into(policy, revision, false, &mut problems);
+    problems.into_result().map(|()| compiled)
 }
 
 fn compile_into(

@@ -27,6 +27,7 @@ mod predicates;
 mod projection;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -54,7 +55,7 @@ pub(crate) struct Index {
 
 impl Index {
     /// Files the policies of a target; `None` for one whose policies are evaluated one by one.
-    pub(crate) fn new(target: Target, policies: &[CompiledPolicy]) -> Option<Self> {
+    pub(crate) fn new(target: Target, policies: &[Arc<CompiledPolicy>]) -> Option<Self> {
         let about_workloads = target == Target::Deploy;
         // StackRox's linking, leaks included, is nothing to reason about.
         if about_workloads && policies.iter().any(|compiled| compiled.parity) {

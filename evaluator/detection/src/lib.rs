@@ -37,12 +37,14 @@ mod join;
 mod judge;
 mod packed;
 mod packed_map;
+mod policies;
 mod state;
 mod tally;
 mod target;
 
 pub use fact::{Fact, FactReader, Unreadable};
 pub use judge::{Fate, Judge, JudgeContext, Judgement};
+pub use policies::{Policies, PoliciesInForce, PolicyStatus};
 pub use state::{ClusterState, STATE_BUCKETS, Versioned};
 pub use tally::{EntityTally, Tally, ViolationTally};
 pub use target::Target;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lictor_wire::topology::Bucket;
-use lictor_wire::{Fingerprint, Presence};
+use lictor_wire::{Fingerprint, PolicyProblems, Presence};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::Bus;
@@ -35,6 +35,7 @@ pub fn introduce(role: &str) -> Presence {
         started,
         seen: started,
         policies: 0,
+        policy_problems: PolicyProblems::default(),
         counts: BTreeMap::new(),
         settings: BTreeMap::new(),
     }

@@ -71,8 +71,10 @@ pub use json::RawJson;
 pub use network::{Direction, NetworkEntity, NetworkEvent, NetworkProtocol};
 pub use pod::{ContainerRef, PodContainer, PodRecord, PodRef, WorkloadRef};
 pub use policy::{Policy, PolicyChange, PolicyDocument};
-pub use policy_log::{PolicyLogKey, SubjectToken};
-pub use presence::{ClusterRecord, NamespaceRecord, Presence, SourceCheckpoint};
+pub use policy_log::{PolicyLogKey, PolicyLogReader, SubjectToken};
+pub use presence::{
+    ClusterRecord, NamespaceRecord, NotCompiled, PolicyProblems, Presence, RefusedRevision, SourceCheckpoint,
+};
 pub use process::{Ancestor, ProcessAction, ProcessEvent};
 pub use receipt::{Decision, Outcome, Receipt, ReceiptStep, Refusal};
 pub use request::{Asked, RequestAnswer, RequestEvent, RequestOperation};

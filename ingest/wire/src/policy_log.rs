@@ -1,4 +1,4 @@
-//! The policy log as its readers see it: what its documents are about.
+//! The policy log as its readers see it: what its documents are about, and what a reader is handed of them.
 
 use std::fmt;
 
@@ -25,6 +25,45 @@ pub enum PolicyLogKey {
 /// One token of a subject as it stands there: not empty, and without dots, wildcards and white space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubjectToken(String);
+
+/// Who follows the policy log, and keeps what is in force. `lictor-bus` reads the log for it; see
+/// `Bus::follow_policies`.
+///
+/// A reader is first handed the last document of each key, then each document as it is written. It holds on to the
+/// last good revision of each policy. After a start it may not have seen that one: it then says where to look for it
+/// ([`PolicyLogReader::history_needed`]) and is handed what the log holds there.
+///
+/// Every method may take as long as compiling policies takes, and none may panic: a reader that panics is lost, and
+/// nobody follows the log any more.
+pub trait PolicyLogReader: Send + 'static {
+    /// What the reader makes of the log, shared with everybody who judges by it.
+    type Snapshot: Send + Sync + 'static;
+
+    /// Takes the latest document of a key: its text, or why it has none.
+    ///
+    /// # Errors
+    /// Why the document cannot be used, for the log file. The last good revision stays in force.
+    fn take(&mut self, key: &str, sequence: u64, document: Result<&[u8], &str>) -> Result<(), String>;
+
+    /// Notes that every document up to a sequence was handed over.
+    fn read_up_to(&mut self, sequence: u64);
+
+    /// A key whose last good revision is to be looked for among its documents before a sequence.
+    fn history_needed(&self) -> Option<(PolicyLogKey, u64)>;
+
+    /// Takes all documents of a key before the sequence it asked for, oldest first, with their sequences.
+    fn take_history<B: AsRef<[u8]>>(&mut self, key: &PolicyLogKey, documents: &[(u64, B)]);
+
+    /// Forgets what was handed over: reading begins, or begins anew in another log. What the last snapshot put in
+    /// force stays so until the next one.
+    fn start_over(&mut self);
+
+    /// What is in force. Called once everything that was there at the start was handed over, and after each change.
+    ///
+    /// # Errors
+    /// Beside the snapshot, why it does not follow the newest documents, for the log file.
+    fn snapshot(&mut self) -> (Self::Snapshot, Result<(), String>);
+}
 
 impl PolicyLogKey {
     /// The key of a policy's documents. An id that is not a lower-case UUID is hashed: ids are free text, subjects

@@ -21,15 +21,71 @@ pub struct Presence {
     pub started: Timestamp,
     /// When it last said so.
     pub seen: Timestamp,
-    /// The last sequence of the policy log it has loaded; 0 where it loads none.
+    /// The sequence of the policy log up to which its policies are in force; 0 where it has none.
     #[serde(default)]
     pub policies: u64,
+    /// What it read of the policy log and cannot put in force.
+    #[serde(default, skip_serializing_if = "PolicyProblems::is_empty")]
+    pub policy_problems: PolicyProblems,
     /// What it counts, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
     pub counts: BTreeMap<String, u64>,
     /// What it was told to leave alone and the like, by name: for people who ask why nothing happened.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
     pub settings: BTreeMap<String, Vec<String>>,
+}
+
+/// What a role read of the policy log and cannot put in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PolicyProblems {
+    /// Revisions that cannot be used, the first [`PolicyProblems::AT_MOST`] by key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedRevision>,
+    /// How many revisions are refused beside those.
+    pub more_refused: u64,
+    /// Why the newest policies are not in force at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_compiled: Option<NotCompiled>,
+}
+
+/// The last revision of a policy, when it cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedRevision {
+    /// The policy's key in the log.
+    pub key: String,
+    /// The policy's name, where it can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The sequence of the document.
+    pub revision: u64,
+    /// What is wrong with it, with the places; cut where it is long.
+    pub reason: String,
+    /// The sequence of the last good revision, which is in force instead, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<u64>,
+}
+
+/// Policies that are valid one by one and could not be compiled into a set. The set before them stays in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotCompiled {
+    /// The sequence up to which the log was read for them.
+    pub revision: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl PolicyProblems {
+    /// How many refused revisions are listed: what a person reads at once, in a message of some kilobytes.
+    pub const AT_MOST: usize = 20;
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.refused.is_empty() && self.more_refused == 0 && self.not_compiled.is_none()
+    }
 }
 
 /// How far a source was read: in `lictor-presence` under `source.<name>`, written after the stream's

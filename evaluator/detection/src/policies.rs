@@ -1,0 +1,510 @@
+//! The policies in force: the last good revision of each, compiled.
+//!
+//! [`PoliciesInForce`] is handed the documents of the policy log and says what is in force by them. A revision that
+//! cannot be used never replaces one that can; a set that cannot be compiled never replaces one that was. Each policy
+//! is compiled once, when its document is checked; a change of one assembles the set from what is there. What readers
+//! share is the [`PolicyStatus`]: what is in force, how far the log was read, and what of it is not in force.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use lictor_engine::{PolicyRevision, PolicySet, Problem, ValidPolicy};
+use lictor_wire::{
+    NotCompiled, Policy, PolicyChange, PolicyDocument, PolicyId, PolicyLogKey, PolicyLogReader,
+    PolicyProblems, Presence, RefusedRevision,
+};
+use serde::{Deserialize, Serialize};
+
+/// The longest reason for a refusal that is passed on, in bytes: some ten problems.
+const REASON_AT_MOST: usize = 1_000;
+
+/// The version of the copy's form; one of another version is passed over.
+const COPY_VERSION: u32 = 1;
+
+/// The policies in force. Immutable; readers share it.
+#[derive(Debug, Default)]
+pub struct Policies {
+    /// Compiled.
+    pub set: PolicySet,
+    /// The sequence of the policy log up to which they are in force; 0 for policies of no log.
+    pub revision: u64,
+    good: BTreeMap<PolicyLogKey, ValidPolicy>,
+    texts: HashMap<PolicyId, Arc<Policy>>,
+}
+
+/// What is known of the policy log at a moment. The default is nothing.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyStatus {
+    /// What is in force. `None` until the log was read, and compiled, for the first time: nothing can be judged then,
+    /// which is another thing than a log without policies.
+    pub in_force: Option<Arc<Policies>>,
+    /// The sequence up to which the log was read. Beyond the revision in force while the newest do not compile.
+    pub read: u64,
+    /// What was read and is not in force.
+    pub problems: Arc<PolicyProblems>,
+}
+
+/// The reader of the policy log that keeps what is in force. The default has read nothing.
+#[derive(Debug, Default)]
+pub struct PoliciesInForce {
+    good: BTreeMap<PolicyLogKey, ValidPolicy>,
+    refused: BTreeMap<PolicyLogKey, Refused>,
+    /// Refused keys whose last good revision, before a sequence, was not looked for yet.
+    history: BTreeMap<PolicyLogKey, u64>,
+    read: u64,
+    /// The last set that compiled.
+    in_force: Option<Arc<Policies>>,
+}
+
+/// A document that cannot be used.
+#[derive(Debug)]
+struct Refused {
+    revision: u64,
+    refusal: Refusal,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    name: Option<String>,
+    reason: String,
+}
+
+/// What a usable document says.
+enum Change {
+    Put(ValidPolicy),
+    Deleted,
+}
+
+/// The copy that admission keeps for a start without the bus.
+#[derive(Serialize, Deserialize)]
+struct Copy {
+    version: u32,
+    revision: u64,
+    policies: Vec<CopiedPolicy>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CopiedPolicy {
+    key: String,
+    revision: u64,
+    policy: Arc<Policy>,
+}
+
+// === impl Policies ===
+
+impl Policies {
+    /// Policies that were not read from the log, such as those of files: their texts are not kept.
+    #[must_use]
+    pub fn of(set: PolicySet, revision: u64) -> Self {
+        Self { set, revision, ..Self::default() }
+    }
+
+    /// A policy as it is written; disabled ones, too.
+    #[must_use]
+    pub fn text(&self, id: &PolicyId) -> Option<&Policy> {
+        self.texts.get(id).map(|policy| &**policy)
+    }
+
+    /// Everything in force as JSON, to be kept for a start without the bus; [`PoliciesInForce::from_copy`] reads it.
+    ///
+    /// # Errors
+    /// Never for policies that were read from JSON.
+    pub fn to_copy(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let policies = self.good.iter().map(|(key, valid)| {
+            let PolicyRevision { policy, revision } = valid.revision();
+            CopiedPolicy { key: key.to_string(), revision: *revision, policy: policy.clone() }
+        });
+        let copy = Copy { version: COPY_VERSION, revision: self.revision, policies: policies.collect() };
+        serde_json::to_vec(&copy)
+    }
+}
+
+// === impl PolicyStatus ===
+
+impl PolicyStatus {
+    /// Whether the log was read to its end, whatever came of it.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.in_force.is_some() || self.problems.not_compiled.is_some()
+    }
+
+    /// Says in a role's presence which policies are in force, and what is not.
+    pub fn report(&self, who: &mut Presence) {
+        who.policies = self.in_force.as_ref().map_or(0, |policies| policies.revision);
+        who.policy_problems = (*self.problems).clone();
+    }
+}
+
+// === impl PoliciesInForce ===
+
+impl PoliciesInForce {
+    /// A reader that has read what is in a copy. Its snapshot puts that in force, and it stays so while the log is
+    /// read. `None` for a copy of another version.
+    ///
+    /// # Errors
+    /// When it is not a copy.
+    pub fn from_copy(copy: &[u8]) -> Result<Option<Self>, serde_json::Error> {
+        let copy: Copy = serde_json::from_slice(copy)?;
+        if copy.version != COPY_VERSION {
+            return Ok(None);
+        }
+        let mut reader = Self { read: copy.revision, ..Self::default() };
+        for CopiedPolicy { key, revision, policy } in copy.policies {
+            let Some(key) = PolicyLogKey::parse(&key) else { continue };
+            let policy = PolicyRevision { policy, revision };
+            match compiled(policy, ValidPolicy::new) {
+                Ok(valid) => drop(reader.good.insert(key, valid)),
+                Err(refusal) => drop(reader.refused.insert(key, Refused { revision, refusal })),
+            }
+        }
+        Ok(Some(reader))
+    }
+
+    fn take_with(
+        &mut self,
+        key: &str,
+        revision: u64,
+        document: Result<&[u8], &str>,
+        validate: impl FnOnce(PolicyRevision) -> Result<ValidPolicy, Vec<Problem>>,
+    ) -> Result<(), String> {
+        self.read_up_to(revision);
+        let Some(key @ PolicyLogKey::Policy(_)) = PolicyLogKey::parse(key) else { return Ok(()) };
+        self.history.remove(&key);
+        self.refused.remove(&key);
+        match read(document, revision, validate) {
+            Ok(Change::Put(policy)) => drop(self.good.insert(key, policy)),
+            Ok(Change::Deleted) => drop(self.good.remove(&key)),
+            Err(refusal) => {
+                let reason = refusal.reason.clone();
+                if !self.good.contains_key(&key) {
+                    self.history.insert(key.clone(), revision);
+                }
+                self.refused.insert(key, Refused { revision, refusal });
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`PolicyLogReader::snapshot`], with the set assembled as the caller likes. While that panics, the last set
+    /// that did not stays in force.
+    ///
+    /// # Errors
+    /// Beside the snapshot, what the panic said.
+    pub fn snapshot_with(
+        &mut self,
+        assemble: impl FnOnce(Vec<&ValidPolicy>) -> PolicySet,
+    ) -> (PolicyStatus, Result<(), String>) {
+        let outcome = caught(|| assemble(self.good.values().collect())).map(|set| {
+            let texts = self.good.values().map(|valid| {
+                let policy = &valid.revision().policy;
+                (policy.id.clone(), policy.clone())
+            });
+            let texts = texts.collect();
+            self.in_force =
+                Some(Arc::new(Policies { set, revision: self.read, good: self.good.clone(), texts }));
+        });
+        let not_compiled = outcome
+            .as_ref()
+            .err()
+            .map(|reason| NotCompiled { revision: self.read, reason: shortened(reason.clone()) });
+        let problems = Arc::new(self.problems(not_compiled));
+        (PolicyStatus { in_force: self.in_force.clone(), read: self.read, problems }, outcome)
+    }
+
+    fn problems(&self, not_compiled: Option<NotCompiled>) -> PolicyProblems {
+        let refused = self.refused.iter().map(|(key, Refused { revision, refusal })| RefusedRevision {
+            key: key.to_string(),
+            name: refusal.name.clone(),
+            revision: *revision,
+            reason: shortened(refusal.reason.clone()),
+            in_force: self.good.get(key).map(|valid| valid.revision().revision),
+        });
+        let more_refused = self.refused.len().saturating_sub(PolicyProblems::AT_MOST);
+        PolicyProblems {
+            refused: refused.take(PolicyProblems::AT_MOST).collect(),
+            more_refused: more_refused as u64,
+            not_compiled,
+        }
+    }
+}
+
+impl PolicyLogReader for PoliciesInForce {
+    type Snapshot = PolicyStatus;
+
+    fn take(&mut self, key: &str, sequence: u64, document: Result<&[u8], &str>) -> Result<(), String> {
+        self.take_with(key, sequence, document, ValidPolicy::new)
+    }
+
+    fn read_up_to(&mut self, sequence: u64) {
+        self.read = self.read.max(sequence);
+    }
+
+    fn history_needed(&self) -> Option<(PolicyLogKey, u64)> {
+        self.history.first_key_value().map(|(key, before)| (key.clone(), *before))
+    }
+
+    fn take_history<B: AsRef<[u8]>>(&mut self, key: &PolicyLogKey, documents: &[(u64, B)]) {
+        self.history.remove(key);
+        let usable = documents
+            .iter()
+            .rev()
+            .find_map(|(revision, document)| read(Ok(document.as_ref()), *revision, ValidPolicy::new).ok());
+        if let Some(Change::Put(policy)) = usable {
+            self.good.insert(key.clone(), policy);
+        }
+    }
+
+    fn start_over(&mut self) {
+        *self = Self { in_force: self.in_force.take(), ..Self::default() };
+    }
+
+    fn snapshot(&mut self) -> (PolicyStatus, Result<(), String>) {
+        self.snapshot_with(|policies| PolicySet::assemble(policies))
+    }
+}
+
+// --- reading -----------------------------------------------------------------------------------------------------
+
+fn read(
+    document: Result<&[u8], &str>,
+    revision: u64,
+    validate: impl FnOnce(PolicyRevision) -> Result<ValidPolicy, Vec<Problem>>,
+) -> Result<Change, Refusal> {
+    let unreadable = |reason: String| Refusal { name: None, reason };
+    let document = document.map_err(|reason| unreadable(reason.to_owned()))?;
+    let document: PolicyDocument =
+        serde_json::from_slice(document).map_err(|error| unreadable(error.to_string()))?;
+    match document.change {
+        PolicyChange::Delete { .. } => Ok(Change::Deleted),
+        PolicyChange::Put { policy } => {
+            compiled(PolicyRevision { policy: Arc::new(*policy), revision }, validate).map(Change::Put)
+        }
+    }
+}
+
+fn compiled(
+    policy: PolicyRevision,
+    validate: impl FnOnce(PolicyRevision) -> Result<ValidPolicy, Vec<Problem>>,
+) -> Result<ValidPolicy, Refusal> {
+    let name = Some(policy.policy.name.clone());
+    let reason = match caught(|| validate(policy)) {
+        Ok(Ok(valid)) => return Ok(valid),
+        Ok(Err(problems)) => problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        Err(panic) => format!("compiling it panicked: {panic}"),
+    };
+    Err(Refusal { name, reason })
+}
+
+/// Runs what compiles. A policy that stops its own compilation must not stop that of the others, nor take out of
+/// force what was compiled before.
+fn caught<T>(compile: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(compile)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+    })
+}
+
+fn shortened(mut reason: String) -> String {
+    if reason.len() > REASON_AT_MOST {
+        reason.truncate(reason.floor_char_boundary(REASON_AT_MOST));
+        reason.push('…');
+    }
+    reason
+}
+
+#[cfg(test)]
+mod tests {
+    use lictor_wire::TransactionId;
+
+    use super::*;
+
+    const POLICY: &str = r#"{"id":"p-1","name":"Latest tag","severity":"LOW_SEVERITY","categories":["x"],
+        "lifecycleStages":["DEPLOY"],"policyVersion":"1.1","enforcementActions":["SCALE_TO_ZERO_ENFORCEMENT"],
+        "policySections":[{"policyGroups":[{"fieldName":"Image Tag","values":[{"value":"latest"}]}]}]}"#;
+
+    fn document(change: PolicyChange) -> Vec<u8> {
+        let document = PolicyDocument {
+            transaction: TransactionId::new("t"),
+            by: "alice".to_owned(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            change,
+        };
+        serde_json::to_vec(&document).unwrap()
+    }
+
+    fn put(policy: &str) -> Vec<u8> {
+        let policies = lictor_wire::policy::read::read_policies(policy).unwrap().policies;
+        document(PolicyChange::Put { policy: Box::new(policies.into_iter().next().unwrap()) })
+    }
+
+    fn good() -> Vec<u8> {
+        put(POLICY)
+    }
+
+    fn bad() -> Vec<u8> {
+        put(&POLICY.replace("Image Tag", "Image Tagg"))
+    }
+
+    fn deleted() -> Vec<u8> {
+        document(PolicyChange::Delete { id: PolicyId::new("p-1") })
+    }
+
+    fn key() -> PolicyLogKey {
+        PolicyLogKey::parse("p-1").unwrap()
+    }
+
+    fn status(reader: &mut PoliciesInForce) -> PolicyStatus {
+        let (status, compiled) = reader.snapshot();
+        assert_eq!(compiled, Ok(()));
+        status
+    }
+
+    /// The policies in force, and up to which revision.
+    fn in_force(reader: &mut PoliciesInForce) -> (usize, u64) {
+        let policies = status(reader).in_force.unwrap();
+        (policies.set.len(), policies.revision)
+    }
+
+    #[test]
+    fn a_bad_revision_never_replaces_a_good_one() {
+        let mut reader = PoliciesInForce::default();
+        reader.take("p-1", 1, Ok(&good())).unwrap();
+        let problem = reader.take("p-1", 2, Ok(&bad())).unwrap_err();
+        assert!(problem.contains("there is no criterion `Image Tagg`"), "{problem}");
+        assert_eq!(in_force(&mut reader), (1, 2));
+        assert_eq!(reader.history_needed(), None);
+        let refused = &status(&mut reader).problems.refused;
+        let [RefusedRevision { key, name, revision: 2, reason, in_force: Some(1) }] = refused.as_slice()
+        else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((key.as_str(), name.as_deref(), reason), ("p-1", Some("Latest tag"), &problem));
+        reader.take("p-1", 3, Ok(b"{")).unwrap_err();
+        reader.take("p-1", 4, Err("damaged")).unwrap_err();
+        assert_eq!(in_force(&mut reader), (1, 4));
+        let id = PolicyId::new("p-1");
+        assert_eq!(status(&mut reader).in_force.unwrap().text(&id).unwrap().name, "Latest tag");
+        reader.take("p-1", 5, Ok(&good())).unwrap();
+        assert!(status(&mut reader).problems.is_empty());
+        reader.take("p-1", 6, Ok(&deleted())).unwrap();
+        assert_eq!(in_force(&mut reader), (0, 6));
+    }
+
+    #[test]
+    fn categories_are_no_policies_whatever_they_hold() {
+        let mut reader = PoliciesInForce::default();
+        for (sequence, document) in [(1, good()), (2, b"{}".to_vec()), (3, deleted())] {
+            reader.take("category.x", sequence, Ok(&document)).unwrap();
+        }
+        assert_eq!(in_force(&mut reader), (0, 3));
+        assert!(status(&mut reader).problems.is_empty());
+    }
+
+    #[test]
+    fn the_last_good_revision_is_looked_for_after_a_start() {
+        let unusable = |documents: &[(u64, Vec<u8>)]| {
+            let mut reader = PoliciesInForce::default();
+            reader.take("p-1", 9, Ok(&bad())).unwrap_err();
+            assert_eq!(reader.history_needed(), Some((key(), 9)));
+            reader.take_history(&key(), documents);
+            assert_eq!(reader.history_needed(), None);
+            let status = status(&mut reader);
+            let policies = status.in_force.unwrap();
+            assert_eq!(policies.revision, 9);
+            assert_eq!(status.problems.refused[0].in_force.is_some(), policies.set.len() == 1);
+            status.problems.refused[0].in_force
+        };
+        assert_eq!(unusable(&[(1, good()), (2, good()), (3, bad()), (4, b"{".to_vec())]), Some(2));
+        assert_eq!(unusable(&[(1, good()), (2, deleted()), (3, bad())]), None);
+        assert_eq!(unusable(&[(1, bad())]), None);
+        assert_eq!(unusable(&[]), None);
+        // A usable one that comes first makes the search needless.
+        let mut reader = PoliciesInForce::default();
+        reader.take("p-1", 9, Ok(&bad())).unwrap_err();
+        reader.take("p-1", 10, Ok(&deleted())).unwrap();
+        assert_eq!(reader.history_needed(), None);
+    }
+
+    #[test]
+    fn a_set_that_does_not_compile_leaves_the_one_before_in_force() {
+        let mut reader = PoliciesInForce::default();
+        // Nothing was in force: then nothing is, which is not the same as no policies.
+        reader.take("p-1", 1, Ok(&good())).unwrap();
+        let (status, compiled) = reader.snapshot_with(|_| panic!("too many"));
+        assert_eq!(compiled, Err("too many".to_owned()));
+        assert!(status.in_force.is_none() && status.is_read());
+        assert_eq!(in_force(&mut reader), (1, 1));
+        reader.take("p-2", 2, Ok(&good())).unwrap();
+        let (status, _) = reader.snapshot_with(|_| panic!("too {}", "many"));
+        let policies = status.in_force.as_ref().unwrap();
+        assert_eq!((policies.set.len(), policies.revision, status.read), (1, 1, 2));
+        let not_compiled = NotCompiled { revision: 2, reason: "too many".to_owned() };
+        assert_eq!(status.problems.not_compiled, Some(not_compiled));
+        let mut who = Presence {
+            role: String::new(),
+            instance: String::new(),
+            version: String::new(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            seen: jiff::Timestamp::UNIX_EPOCH,
+            policies: 9,
+            policy_problems: PolicyProblems::default(),
+            counts: BTreeMap::new(),
+            settings: BTreeMap::new(),
+        };
+        status.report(&mut who);
+        assert_eq!((who.policies, &who.policy_problems), (1, &*status.problems));
+        // It stays so while another log is read, and ends with the next set that compiles.
+        reader.start_over();
+        let (status, _) = reader.snapshot_with(|_| panic!("again"));
+        assert_eq!(status.in_force.unwrap().set.len(), 1);
+        assert_eq!(in_force(&mut reader), (0, 0));
+    }
+
+    #[test]
+    fn a_policy_whose_compilation_panics_is_refused_alone() {
+        let mut reader = PoliciesInForce::default();
+        reader.take("p-1", 1, Ok(&good())).unwrap();
+        reader.take_with("p-1", 2, Ok(&good()), |_| panic!("stack")).unwrap_err();
+        reader.take("p-2", 3, Ok(&good())).unwrap();
+        assert_eq!(in_force(&mut reader), (2, 3));
+        assert_eq!(status(&mut reader).problems.refused[0].reason, "compiling it panicked: stack");
+    }
+
+    #[test]
+    fn problems_have_a_bound() {
+        let mut reader = PoliciesInForce::default();
+        let long = "ä".repeat(REASON_AT_MOST);
+        for i in 0..PolicyProblems::AT_MOST as u64 + 2 {
+            reader.take(&format!("p-{i}"), i + 1, Err(&long)).unwrap_err();
+        }
+        let problems = &status(&mut reader).problems;
+        assert_eq!((problems.refused.len(), problems.more_refused), (PolicyProblems::AT_MOST, 2));
+        assert!(problems.refused.iter().all(|refused| refused.reason.len() < REASON_AT_MOST + 4));
+    }
+
+    #[test]
+    fn the_copy_holds_what_is_in_force() {
+        let mut reader = PoliciesInForce::default();
+        reader.take("p-1", 7, Ok(&good())).unwrap();
+        reader.take("p-1", 8, Ok(&bad())).unwrap_err();
+        let copy = status(&mut reader).in_force.unwrap().to_copy().unwrap();
+        let mut copied = PoliciesInForce::from_copy(&copy).unwrap().unwrap();
+        assert_eq!(in_force(&mut copied), (1, 8));
+        assert_eq!(status(&mut copied).in_force.unwrap().to_copy().unwrap(), copy);
+        assert!(PoliciesInForce::from_copy(b"{").is_err());
+        let newer = String::from_utf8(copy).unwrap().replace(r#""version":1"#, r#""version":2"#);
+        assert!(PoliciesInForce::from_copy(newer.as_bytes()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_copy_of_an_earlier_release_is_read_and_written_alike() {
+        let copy = include_str!("../tests/policy-copy.v1.json").trim_end();
+        let mut copied = PoliciesInForce::from_copy(copy.as_bytes()).unwrap().unwrap();
+        assert_eq!(in_force(&mut copied), (1, 7));
+        let policies = status(&mut copied).in_force.unwrap();
+        assert!(policies.text(&PolicyId::new("p-1")).is_some());
+        assert_eq!(String::from_utf8(policies.to_copy().unwrap()).unwrap(), copy);
+    }
+}

@@ -150,7 +150,9 @@ impl Enforcer {
                         Err(error) => tracing::warn!(%error, "a policy document cannot be read"),
                     }
                 }
-                FeedItem::Removed { revision, .. } => self.state().policies_revision = revision,
+                FeedItem::Removed { revision, .. } | FeedItem::Unreadable { revision, .. } => {
+                    self.state().policies_revision = revision
+                }
                 FeedItem::Complete { revision } => {
                     self.state().policies_revision = revision;
                     drop(unread.take());

@@ -134,6 +134,7 @@ async fn follow_bucket(
                 state.remove(bucket, &key);
                 revision
             }
+            FeedItem::Unreadable { revision, .. } => revision,
             FeedItem::Complete { revision } => {
                 complete = true;
                 revision
@@ -179,6 +180,7 @@ async fn follow_policies(bus: Bus, loaded: watch::Sender<Arc<Loaded>>) {
                     in_force.good.remove(&key);
                     revision = revision.max(at);
                 }
+                FeedItem::Unreadable { revision: at, .. } => revision = revision.max(at),
                 FeedItem::Complete { revision: at } => {
                     complete = true;
                     revision = revision.max(at);

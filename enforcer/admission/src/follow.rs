@@ -71,6 +71,7 @@ pub(crate) async fn policies(
             match item {
                 FeedItem::Put { key, revision, value, .. } => read.take(&key, revision, &value),
                 FeedItem::Removed { key, revision } => read.remove(&key, revision),
+                FeedItem::Unreadable { revision, .. } => read.reached(revision),
                 FeedItem::Complete { revision } => {
                     read.reached(revision);
                     complete = true;

@@ -38,6 +38,15 @@ pub enum FeedItem {
         /// The sequence of the write.
         revision: u64,
     },
+    /// A key has a value that cannot be read: its payload is damaged. Whoever knows the value before it may keep it.
+    Unreadable {
+        /// The key.
+        key: String,
+        /// The sequence of the write.
+        revision: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Everything up to this revision has been delivered. Comes once after the start and once after every
     /// [`FeedItem::Reset`]; on an empty bucket at once.
     Complete {
@@ -156,12 +165,12 @@ impl Feed {
         if is_removal(&headers) {
             return Some(FeedItem::Removed { key, revision });
         }
-        match decode_payload(&headers, &read.payload) {
-            Ok(value) => Some(FeedItem::Put { key, revision, value, time: read.time }),
+        Some(match decode_payload(&headers, &read.payload) {
+            Ok(value) => FeedItem::Put { key, revision, value, time: read.time },
             Err(error) => {
-                tracing::error!(key, revision, %error, "a value cannot be read; the one before it stays in force");
-                None
+                tracing::error!(key, revision, %error, "a value cannot be read");
+                FeedItem::Unreadable { key, revision, reason: error.to_string() }
             }
-        }
+        })
     }
 }

@@ -7,6 +7,7 @@
 //! - [`Intake`] hands out [`Delivery`]s of a shared consumer; [`Delivery::settle`] is the one place that
 //!   acknowledges, after what became of each line ([`Fate`]) is itself safe.
 //! - [`Feed`] is a bucket, or the policies in force, as a stream of changes that tells when it is complete.
+//! - [`Bus::follow_policies`] keeps a reader of the policy log up to date.
 //! - [`LogReader`] reads a stream in order, from wherever the reader likes, without touching anybody's progress.
 //! - [`PolicyLog`] and [`GuardedLog`] write to a log only what is valid at the very sequence it is written at.
 //! - [`Bus::watch_continuity`] finds messages that were acknowledged and are not there.
@@ -65,6 +66,7 @@ mod log;
 mod message;
 mod offload;
 mod pack;
+mod policies;
 mod policy_log;
 mod presence;
 mod pressure;

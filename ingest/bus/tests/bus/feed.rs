@@ -14,6 +14,7 @@ fn brief(item: &FeedItem) -> String {
     match item {
         FeedItem::Put { key, value, .. } => format!("{key}={}", String::from_utf8_lossy(value)),
         FeedItem::Removed { key, .. } => format!("{key} removed"),
+        FeedItem::Unreadable { key, .. } => format!("{key} unreadable"),
         FeedItem::Complete { revision } => format!("complete at {revision}"),
         FeedItem::Reset => "reset".to_owned(),
     }

@@ -16,6 +16,7 @@ mod feed;
 mod intake;
 mod isolation;
 mod log;
+mod policies;
 mod presence;
 mod pressure;
 mod publisher;

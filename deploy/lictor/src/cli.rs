@@ -83,7 +83,7 @@ pub(crate) enum Command {
     /// Receipts as they pass.
     #[command(subcommand)]
     Receipts(Receipts),
-    /// What is there, who runs, what lags, and what is wrong.
+    /// What is there, who runs, what lags, and what is wrong. Exits with 1 when a role cannot put a policy in force.
     Doctor {
         #[command(flatten)]
         nats: Nats,

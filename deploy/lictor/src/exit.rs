@@ -7,7 +7,7 @@ use std::process::{ExitCode, Termination};
 pub enum Exit {
     /// Everything went well: 0.
     Fine,
-    /// A policy was violated, where the command's job is to say so: 1.
+    /// A policy was violated, or has something wrong with it, where the command's job is to say so: 1.
     Violated,
     /// The command line was wrong: 2.
     Usage,

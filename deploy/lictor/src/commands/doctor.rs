@@ -3,8 +3,8 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::{SignedDuration, Timestamp};
 use lictor_bus::{Bus, Feed, FeedItem, TopologyReport};
-use lictor_wire::Presence;
 use lictor_wire::topology::{Bucket, Stream};
+use lictor_wire::{NotCompiled, PolicyProblems, Presence, RefusedRevision};
 use serde::Serialize;
 
 use crate::cli::{Nats, Output};
@@ -33,7 +33,13 @@ pub(super) async fn run(nats: Nats, output: Output) -> Result<Exit, Failure> {
         }
         Output::Table => show(&diagnosis),
     }
-    Ok(Exit::Fine)
+    let now = Timestamp::now();
+    let in_order = diagnosis.presence.iter().all(|who| !is_alive(who, now) || who.policy_problems.is_empty());
+    Ok(if in_order { Exit::Fine } else { Exit::Violated })
+}
+
+fn is_alive(who: &Presence, now: Timestamp) -> bool {
+    now.duration_since(who.seen) < SILENT_AFTER
 }
 
 async fn diagnose(bus: &Bus) -> Result<Diagnosis, Failure> {
@@ -69,18 +75,23 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
             format!("{what} has {field} `{found}`, the table says `{wanted}`")
         })
         .collect();
-    let alive: Vec<&Presence> =
-        presence.iter().filter(|who| now.duration_since(who.seen) < SILENT_AFTER).collect();
+    let alive: Vec<&Presence> = presence.iter().filter(|who| is_alive(who, now)).collect();
     if !alive.iter().any(|who| who.role == "evaluator") {
         findings.push("no evaluator runs: events are kept and not judged".to_owned());
     }
-    for who in alive.iter().filter(|who| who.role == "evaluator" && who.policies < policies) {
+    for who in &alive {
+        findings.extend(policy_findings(who));
+    }
+    let behind = |who: &&&Presence| {
+        who.role == "evaluator" && who.policies < policies && who.policy_problems.not_compiled.is_none()
+    };
+    for who in alive.iter().filter(behind) {
         findings.push(format!(
             "evaluator {} has policies up to {}, the log is at {policies}",
             who.instance, who.policies
         ));
     }
-    for who in presence.iter().filter(|who| now.duration_since(who.seen) >= SILENT_AFTER) {
+    for who in presence.iter().filter(|who| !is_alive(who, now)) {
         findings.push(format!("{} {} has been silent since {}", who.role, who.instance, who.seen));
     }
     for consumer in &topology.consumers {
@@ -90,6 +101,38 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
                 consumer.pending, consumer.stream, consumer.name
             ));
         }
+    }
+    findings
+}
+
+/// What a role read of the policy log and cannot put in force.
+fn policy_findings(who: &Presence) -> Vec<String> {
+    let Presence { role, instance, policies, policy_problems, .. } = who;
+    let PolicyProblems { refused, more_refused, not_compiled } = policy_problems;
+    let mut findings = Vec::new();
+    if let Some(NotCompiled { revision, reason }) = not_compiled {
+        let in_force = match policies {
+            0 => "no policies are in force, and nothing is judged".to_owned(),
+            policies => format!("those up to revision {policies} stay in force"),
+        };
+        findings.push(format!(
+            "{role} {instance}: the policies up to revision {revision} do not compile ({reason}); {in_force} \
+             (undo the last change with `lictor policy apply` or `lictor policy delete`, and report the policy)"
+        ));
+    }
+    for RefusedRevision { key, name, revision, reason, in_force } in refused {
+        let policy = name.as_ref().map_or_else(|| key.clone(), |name| format!("`{name}` ({key})"));
+        let in_force = match in_force {
+            Some(good) => format!("its revision {good} stays in force"),
+            None => "it is not in force".to_owned(),
+        };
+        findings.push(format!(
+            "{role} {instance}: revision {revision} of policy {policy} cannot be used: {reason}; {in_force} \
+             (correct it, and `lictor policy apply` it)"
+        ));
+    }
+    if *more_refused > 0 {
+        findings.push(format!("{role} {instance}: {more_refused} more policy revisions cannot be used"));
     }
     findings
 }
@@ -156,4 +199,58 @@ fn table<const N: usize>(head: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head);
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluator(policies: u64, policy_problems: PolicyProblems) -> Presence {
+        Presence { policies, policy_problems, ..lictor_bus::introduce("evaluator") }
+    }
+
+    fn found(who: Presence) -> Vec<String> {
+        let instance = who.instance.clone();
+        let findings = findings(&TopologyReport::default(), &[who], 7, Timestamp::now());
+        findings.into_iter().map(|finding| finding.replace(&instance, "E")).collect()
+    }
+
+    #[test]
+    fn says_that_the_newest_policies_do_not_compile() {
+        let not_compiled = Some(NotCompiled { revision: 7, reason: "too many".to_owned() });
+        let problems = PolicyProblems { not_compiled, ..PolicyProblems::default() };
+        let [finding] = &found(evaluator(5, problems.clone()))[..] else { panic!() };
+        let said = "evaluator E: the policies up to revision 7 do not compile (too many); those up to revision 5 \
+                    stay in force (undo";
+        assert!(finding.starts_with(said), "{finding}");
+        let [finding] = &found(evaluator(0, problems))[..] else { panic!() };
+        assert!(finding.contains("no policies are in force"), "{finding}");
+    }
+
+    #[test]
+    fn says_which_revisions_are_refused_and_what_is_in_force_instead() {
+        let refused = |name: Option<&str>, in_force| RefusedRevision {
+            key: "p-1".to_owned(),
+            name: name.map(ToOwned::to_owned),
+            revision: 7,
+            reason: "name: the name has 2 characters (5 to 128 characters)".to_owned(),
+            in_force,
+        };
+        let refused = vec![refused(Some("ab"), Some(3)), refused(None, None)];
+        let problems = PolicyProblems { refused, more_refused: 4, ..PolicyProblems::default() };
+        let [first, second, more] = &found(evaluator(7, problems))[..] else { panic!() };
+        let reason = "cannot be used: name: the name has 2 characters (5 to 128 characters)";
+        let said =
+            format!("evaluator E: revision 7 of policy `ab` (p-1) {reason}; its revision 3 stays in force (");
+        assert!(first.starts_with(&said), "{first}");
+        assert!(second.contains(&format!("policy p-1 {reason}; it is not in force (")), "{second}");
+        assert!(more.contains("4 more"), "{more}");
+    }
+
+    #[test]
+    fn says_that_an_evaluator_is_behind() {
+        let [finding] = &found(evaluator(5, PolicyProblems::default()))[..] else { panic!() };
+        assert_eq!(finding, "evaluator E has policies up to 5, the log is at 7");
+        assert_eq!(found(evaluator(7, PolicyProblems::default())), Vec::<String>::new());
+    }
 }

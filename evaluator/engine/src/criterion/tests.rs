@@ -41,7 +41,7 @@ fn every_row_says_what_it_found() {
         let event = criterion.family.is_runtime();
         match criterion.sentence {
             Sentence::Event => {
-                assert!(event, "{name} is not about what happened and needs a sentence of its own")
+                assert!(event, "{name} is not about what happened and needs a sentence of its own");
             }
             Sentence::Element | Sentence::ElementWith(_) => {
                 assert!(!event && !whole, "{name} is about nothing that has a sentence and needs its own");

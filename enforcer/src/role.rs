@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use lictor_bus::{
     Bus, BusError, Delivery, Feed, FeedItem, IntakeOptions, Line, LineOutcome, LogEntry, LogReader, ReadFrom,
-    introduce,
+    new_presence,
 };
 use lictor_cluster::Protected;
 use lictor_serve::Handle;
@@ -99,7 +99,7 @@ pub async fn run(config: Config, bus: Bus, shutdown: impl Future<Output = ()>) -
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
     let limits = config.limits();
-    let who = Presence { settings: settings(&limits), ..introduce("enforcer") };
+    let who = Presence { settings: settings(&limits), ..new_presence("enforcer") };
     let enforcer = Arc::new(Enforcer { limits, name: who.instance.clone(), state: Mutex::default(), bus });
     let (ready, handles) = lictor_serve::readiness();
     let mut tasks = tokio::task::JoinSet::new();
@@ -253,7 +253,7 @@ impl Enforcer {
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect();
         };
-        self.bus.present(who, refresh, stop.cancelled()).await;
+        self.bus.heartbeat(who, refresh, stop.cancelled()).await;
     }
 
     /// Processes one message: it is acknowledged once its receipts are published.

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use lictor_bus::{CONTENT_ENCODING, CONTENT_TYPE, Headers, unpack};
 use lictor_detection::{ClusterState, Judge};
 use lictor_engine::{Options, PolicyRevision, PolicySet};
-use lictor_wire::{Event, Glance, Kind};
+use lictor_wire::{Event, Kind, Projection};
 use world::World;
 
 const SEED: u64 = 0x11c7;
@@ -49,7 +49,8 @@ fn steps(criterion: &mut Criterion) {
         let of_kind = world.events(60_000).filter(|line| line.kind == kind).map(|line| line.line);
         let lines: Vec<String> = of_kind.take(PACK * PACKS).collect();
         let packs = compressed(&lines);
-        let glances: Vec<Glance> = lines.iter().map(|line| Glance::of(line).expect("an event")).collect();
+        let projections: Vec<Projection> =
+            lines.iter().map(|line| Projection::of(line).expect("an event")).collect();
 
         let mut group = criterion.benchmark_group(kind.as_str());
         group.throughput(Throughput::Elements(lines.len() as u64));
@@ -63,14 +64,14 @@ fn steps(criterion: &mut Criterion) {
         group.bench_function("look", |bencher| {
             bencher.iter(|| {
                 for line in &lines {
-                    black_box(Glance::of(line));
+                    black_box(Projection::of(line));
                 }
             });
         });
         group.bench_function("pass over", |bencher| {
             bencher.iter(|| {
-                for glance in &glances {
-                    black_box(judge.passes_prefilter(glance, Timestamp::UNIX_EPOCH));
+                for projection in &projections {
+                    black_box(judge.passes_prefilter(projection, Timestamp::UNIX_EPOCH));
                 }
             });
         });

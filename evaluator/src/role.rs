@@ -10,13 +10,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use lictor_bus::{
-    BadLine, Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, LineText, introduce,
+    BadLine, Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, LineText, new_presence,
 };
 use lictor_detection::{Judge, JudgeContext, Judgement};
 use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
-    Cause, Command, CommandAction, Deployment, Event, EventId, EventRef, Fingerprint, Glance, Kind, Presence,
-    Verdict,
+    Cause, Command, CommandAction, Deployment, Event, EventId, EventRef, Fingerprint, Kind, Presence,
+    Projection, Verdict,
 };
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -113,7 +113,7 @@ pub async fn run(
         () = knowledge.complete() => {}
         () = &mut shutdown => return Ok(Summary::default()),
     }
-    let who = introduce("evaluator");
+    let who = new_presence("evaluator");
     let evaluator =
         Arc::new(Evaluator { bus, knowledge, counts: Counts::default(), abort_on: config.abort_on });
     tracing::info!(policies = evaluator.knowledge.policies().set.len(), "evaluator is ready");
@@ -233,10 +233,10 @@ impl Evaluator {
     fn read(&self, line: &LineText, consumer: Consumer, policies: &Loaded) -> Result<Option<Line>, BadLine> {
         let judge = self.judge_with(policies);
         if matches!(consumer, Consumer::Judge(Kind::Process | Kind::Network | Kind::File | Kind::Audit))
-            && let Some(glance) = Glance::of(line.text()?)
+            && let Some(projection) = Projection::of(line.text()?)
         {
-            self.abort_if_told(&glance.id);
-            if !judge.passes_prefilter(&glance, Timestamp::now()) {
+            self.abort_if_told(&projection.id);
+            if !judge.passes_prefilter(&projection, Timestamp::now()) {
                 return Ok(None);
             }
         }
@@ -339,7 +339,7 @@ impl Evaluator {
                     .map(|(name, count)| (name.to_owned(), count)),
             );
         };
-        self.bus.present(who, refresh, stop.cancelled()).await;
+        self.bus.heartbeat(who, refresh, stop.cancelled()).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lictor_bus::{Bus, Publisher, introduce};
+use lictor_bus::{Bus, Publisher, new_presence};
 use lictor_normalize::Format;
 use lictor_serve::Handles;
 use lictor_wire::Presence;
@@ -46,7 +46,8 @@ pub async fn run(
         ended.cancel();
         summary
     };
-    let (summary, ()) = tokio::join!(reading, bus.present(introduce("ingest"), refresh, ended.cancelled()));
+    let (summary, ()) =
+        tokio::join!(reading, bus.heartbeat(new_presence("ingest"), refresh, ended.cancelled()));
     publisher.close().await;
     summary
 }

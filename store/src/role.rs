@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lictor_bus::{Bus, introduce};
+use lictor_bus::{Bus, new_presence};
 use lictor_serve::{DRAIN, Drained, readiness};
 use lictor_wire::Presence;
 use tokio::net::TcpListener;
@@ -88,7 +88,7 @@ async fn present(
         let logs = health.report().logs.into_iter();
         who.counts = logs.map(|(log, of)| (log.as_str().to_owned(), of.checkpoint)).collect();
     };
-    bus.present(introduce("store"), refresh, stop.cancelled()).await;
+    bus.heartbeat(new_presence("store"), refresh, stop.cancelled()).await;
     Ok(None)
 }
 

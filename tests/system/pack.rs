@@ -43,7 +43,7 @@ async fn trouble_in_one_line_is_that_lines_alone() {
     let mut crashes = 0;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(90);
     while bus.last_sequence(Stream::DeadLetters).await.unwrap() < 2 {
-        assert!(tokio::time::Instant::now() < deadline, "the line is not blamed; {}", cluster.logs());
+        assert!(tokio::time::Instant::now() < deadline, "the line is not a dead letter; {}", cluster.logs());
         if !evaluator.runs() {
             crashes += 1;
             evaluator = cluster.role("evaluator", &args);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config as KubeConfig};
-use lictor_bus::{Bus, BusOptions, introduce};
+use lictor_bus::{Bus, BusOptions, new_presence};
 use lictor_serve::tls::{Certificates, ClientTrust, TlsOptions, run_tls};
 use lictor_serve::{BindError, Handle, bind, probes, readiness};
 use lictor_wire::{ClusterId, Presence};
@@ -137,7 +137,7 @@ pub async fn run(
     let (connected, bus_ready) = watch::channel(None);
     let (in_force, mut policies) = watch::channel(None);
     let (labels, cluster_labels) = watch::channel(None);
-    let who = Presence { settings: config.settings(), ..introduce("admission") };
+    let who = Presence { settings: config.settings(), ..new_presence("admission") };
     let (recorder, recording) = recorder(cluster.clone(), &who.instance);
     let reviewer = Arc::new(Reviewer {
         rules: config.rules(),
@@ -289,5 +289,5 @@ async fn present(
         who.counts =
             BTreeMap::from([("reviews".to_owned(), summary.reviews), ("denied".to_owned(), summary.denied)]);
     };
-    bus.present(who, refresh, stop.cancelled()).await;
+    bus.heartbeat(who, refresh, stop.cancelled()).await;
 }

@@ -135,7 +135,7 @@ impl FactReader {
             Bucket::Namespaces => Value::Namespace { key: key.into(), record: shared(value)? },
             Bucket::Clusters => Value::Cluster { key: key.into(), record: shared(value)? },
             Bucket::Baselines => Value::Baseline { key: key.into(), baseline: shared(value)? },
-            Bucket::Presence | Bucket::Jobs | Bucket::Blame => return Ok(None),
+            Bucket::Presence | Bucket::Jobs | Bucket::Isolation => return Ok(None),
         }))
     }
 }

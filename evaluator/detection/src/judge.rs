@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use lictor_engine::{Findings, Input, Occurrence, PolicySet};
 use lictor_wire::policy::LifecycleStage;
 use lictor_wire::{
-    Cause, Deployment, DeploymentChange, DeploymentEvent, Entity, Event, EventRef, Glance, Revisions, Verdict,
+    Cause, Deployment, DeploymentChange, DeploymentEvent, Entity, Event, EventRef, Projection, Revisions,
+    Verdict,
 };
 
 use crate::join::Joined;
@@ -124,7 +125,7 @@ impl Judge<'_> {
     /// none may, judging all of it would end without a verdict. Most events are so, and nothing more is read or looked
     /// up for them.
     #[must_use]
-    pub fn passes_prefilter(&self, projection: &Glance, now: Timestamp) -> bool {
+    pub fn passes_prefilter(&self, projection: &Projection, now: Timestamp) -> bool {
         let Some(occurrence) = Occurrence::of(&projection.data) else { return true };
         let input = Input {
             cluster: &projection.cluster,

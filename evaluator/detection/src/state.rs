@@ -157,7 +157,7 @@ impl ClusterState {
             Bucket::Baselines => {
                 tables.baselines.remove(key);
             }
-            Bucket::Presence | Bucket::Jobs | Bucket::Blame => {}
+            Bucket::Presence | Bucket::Jobs | Bucket::Isolation => {}
         }
     }
 
@@ -179,7 +179,7 @@ impl ClusterState {
             Bucket::Namespaces => tables.namespaces.clear(),
             Bucket::Clusters => tables.clusters.clear(),
             Bucket::Baselines => tables.baselines.clear(),
-            Bucket::Presence | Bucket::Jobs | Bucket::Blame => {}
+            Bucket::Presence | Bucket::Jobs | Bucket::Isolation => {}
         }
     }
 

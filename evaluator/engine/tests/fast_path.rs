@@ -14,8 +14,8 @@ use lictor_wire::policy::{
 };
 use lictor_wire::{
     Ancestor, AuditEvent, AuditStage, ClusterId, Container, ContainerRef, Deployment, EnvSource, EnvVar,
-    Event, EventData, EventId, FileEvent, FileOperation, FilePaths, Glance, ObjectReference, PodRef,
-    PolicyId, Port, ProcessEvent, UserInfo, Volume,
+    Event, EventData, EventId, FileEvent, FileOperation, FilePaths, ObjectReference, PodRef, PolicyId, Port,
+    ProcessEvent, Projection, UserInfo, Volume,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -409,7 +409,7 @@ fn deployment() -> Deployment {
 }
 
 /// The event on its way: written as a line, and looked at.
-fn glance(occurrence: Occurrence<'_>) -> Option<Glance> {
+fn projection(occurrence: Occurrence<'_>) -> Option<Projection> {
     let data = match occurrence {
         Occurrence::Process(body) => EventData::Process(Box::new(body.clone())),
         Occurrence::File(body) => EventData::File(Box::new(body.clone())),
@@ -425,7 +425,7 @@ fn glance(occurrence: Occurrence<'_>) -> Option<Glance> {
         extensions: BTreeMap::new(),
         data,
     };
-    Some(Glance::of(&event.to_line().unwrap()).expect("an event that is looked at"))
+    Some(Projection::of(&event.to_line().unwrap()).expect("an event that is looked at"))
 }
 
 /// Judges both ways, and says how often something was found.
@@ -446,8 +446,8 @@ fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&D
     let alone = Input { deployment: None, ..input };
     let may_concern = set.may_concern(&alone, now());
     // A first look at the event sees as much of it as reading all of it.
-    if let Some(glance) = glance(occurrence) {
-        let occurrence = Occurrence::of(&glance.data).unwrap();
+    if let Some(projection) = projection(occurrence) {
+        let occurrence = Occurrence::of(&projection.data).unwrap();
         assert_eq!(set.may_concern(&Input { occurrence, ..alone }, now()), may_concern);
     }
     // What concerns no policy by itself concerns none with its workload either.

@@ -170,7 +170,7 @@ impl Isolation {
     /// state is what it was.
     async fn step(&mut self, bus: &Bus, message: &MessageInfo, ack: &AckHandle) -> Result<(), BusError> {
         self.state = match self.state {
-            State::Arrived => match bus.get::<Marker>(Bucket::Blame, &key(message)).await? {
+            State::Arrived => match bus.get::<Marker>(Bucket::Isolation, &key(message)).await? {
                 None => State::Together,
                 Some((_, Marker { line, attempts })) => {
                     self.rest.drain(..line.min(self.rest.len()));
@@ -206,7 +206,7 @@ impl Isolation {
                 State::Single { line: next.line, attempts: 0 }
             }
             State::Finished => {
-                bus.delete(Bucket::Blame, &key(message)).await?;
+                bus.delete(Bucket::Isolation, &key(message)).await?;
                 ack.answer(AckKind::Ack).await?;
                 State::Acknowledged
             }
@@ -233,7 +233,7 @@ impl Isolation {
     pub(crate) async fn give_back(&mut self, bus: &Bus, message: &MessageInfo) {
         let State::Begun(marker) = self.state else { return };
         let given_back = match marker.attempts.checked_sub(1) {
-            None => bus.delete(Bucket::Blame, &key(message)).await,
+            None => bus.delete(Bucket::Isolation, &key(message)).await,
             Some(attempts) => mark(bus, message, Marker { attempts, ..marker }).await,
         };
         if let Err(error) = given_back {
@@ -248,5 +248,5 @@ fn key(message: &MessageInfo) -> String {
 }
 
 async fn mark(bus: &Bus, message: &MessageInfo, marker: Marker) -> Result<(), BusError> {
-    bus.put(Bucket::Blame, &key(message), &marker).await.map(|_| ())
+    bus.put(Bucket::Isolation, &key(message), &marker).await.map(|_| ())
 }

@@ -11,7 +11,7 @@
 //! - [`LogReader`] reads a stream in order, from wherever the reader likes, without touching anybody's progress.
 //! - [`PolicyLog`] and [`GuardedLog`] write to a log only what is valid at the very sequence it is written at.
 //! - [`Bus::watch_continuity`] finds messages that were acknowledged and are not there.
-//! - [`Bus::present`] says who runs, for as long as it runs.
+//! - [`Bus::heartbeat`] says who runs, for as long as it runs.
 //!
 //! # Why nothing is lost
 //!
@@ -90,7 +90,7 @@ pub use log::{LogEntry, LogReader, ReadFrom};
 pub use message::{MessageInfo, ParkedLine};
 pub use pack::{UnpackError, unpack};
 pub use policy_log::{PolicyLog, PolicyState, PolicyWrite, Revision};
-pub use presence::introduce;
+pub use presence::new_presence;
 pub use pressure::Pressure;
 pub use publisher::{PreparedLine, PublishError, Publishable, Published, Publisher};
 pub use topology::{ConsumerReport, Difference, StreamReport, TopologyReport};

@@ -22,7 +22,7 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// The presence of a role that starts now: an instance of its own, and nothing loaded or counted yet.
 #[must_use]
-pub fn introduce(role: &str) -> Presence {
+pub fn new_presence(role: &str) -> Presence {
     let started = Timestamp::now();
     let instance = Fingerprint::new("instance")
         .number(u64::from(std::process::id()))

@@ -57,7 +57,7 @@ pub use deployment::{
     Probe, Resources, SeccompProfile, SeccompProfileType, SecurityContext, SelinuxOptions, Toleration,
     Volume,
 };
-pub use event::{Envelope, Event, EventData, EventError, Glance, Kind, UnknownKind};
+pub use event::{Envelope, Event, EventData, EventError, Kind, Projection, UnknownKind};
 pub use file::{FileEvent, FileOperation, FilePaths};
 pub use id::{
     ActionKey, AlertId, ClusterId, CommandId, DeploymentId, EventId, Fingerprint, PodId, PolicyId, ReceiptId,

@@ -92,8 +92,8 @@ pub enum Bucket {
     Presence,
     /// Progress of commands.
     Jobs,
-    /// Which line of a message that keeps crashing evaluators is being tried.
-    Blame,
+    /// Which line of a message that keeps crashing evaluators is being judged.
+    Isolation,
 }
 
 /// One row of the table of buckets.
@@ -338,8 +338,8 @@ impl Topology {
     /// Every bucket.
     #[must_use]
     pub fn buckets(&self) -> Vec<BucketSpec> {
-        use Bucket::{Baselines, Blame, Clusters, Deployments, Images, Jobs, Namespaces, Pods, Presence};
-        [Deployments, Pods, Namespaces, Clusters, Images, Baselines, Presence, Jobs, Blame]
+        use Bucket::{Baselines, Clusters, Deployments, Images, Isolation, Jobs, Namespaces, Pods, Presence};
+        [Deployments, Pods, Namespaces, Clusters, Images, Baselines, Presence, Jobs, Isolation]
             .map(|bucket| self.bucket(bucket))
             .to_vec()
     }
@@ -356,8 +356,8 @@ impl Topology {
             Bucket::Baselines => ("baselines", None, "what workloads usually do"),
             Bucket::Presence => ("presence", Some(30 * DAY), "who runs, and how far sources were read"),
             Bucket::Jobs => ("jobs", Some(7 * DAY), "progress of commands"),
-            // A message is blamed within minutes; a day leaves room to look.
-            Bucket::Blame => ("blame", Some(DAY), "which line of a crashing message is being tried"),
+            // A message is isolated for minutes; a day leaves time to look at it.
+            Bucket::Isolation => ("isolation", Some(DAY), "which line of a poison message is being judged"),
         };
         BucketSpec { bucket, name: format!("{}-{name}", self.prefix), max_age, purpose }
     }

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     fn evaluator(policies: u64, policy_problems: PolicyProblems) -> Presence {
-        Presence { policies, policy_problems, ..lictor_bus::introduce("evaluator") }
+        Presence { policies, policy_problems, ..lictor_bus::new_presence("evaluator") }
     }
 
     fn found(who: Presence) -> Vec<String> {

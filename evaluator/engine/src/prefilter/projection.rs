@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use lictor_wire::{
     Ancestor, AuditEvent, AuditStage, ClusterId, ContainerRef, DeploymentId, Direction, Event, EventData,
-    EventId, FileEvent, FileOperation, FilePaths, Glance, NetworkEntity, NetworkEvent, NetworkProtocol,
-    ObjectReference, PodId, PodRef, ProcessAction, ProcessEvent, RawJson, UserInfo, WorkloadRef,
+    EventId, FileEvent, FileOperation, FilePaths, NetworkEntity, NetworkEvent, NetworkProtocol,
+    ObjectReference, PodId, PodRef, ProcessAction, ProcessEvent, Projection, RawJson, UserInfo, WorkloadRef,
 };
 
 use super::of_event;
@@ -193,7 +193,7 @@ fn the_projection_has_everything_that_criteria_read_of_an_event() {
             extensions: BTreeMap::new(),
             data,
         };
-        let projection = Glance::of(&event.to_line().unwrap()).unwrap();
+        let projection = Projection::of(&event.to_line().unwrap()).unwrap();
         for criterion in runtime() {
             let whole = taken(criterion, &event.cluster, &event.data);
             assert_eq!(

@@ -43,7 +43,7 @@ async fn the_line_that_crashes_is_found_and_the_others_are_judged() {
     assert!(letter.reason.starts_with("crashed the evaluator"), "{}", letter.reason);
     assert!(letter.original.contains("\"e2\""));
     // Nothing is left of it.
-    let left = bus.get::<serde_json::Value>(Bucket::Blame, "LICTOR_EVENTS_PROCESS.1").await.unwrap();
+    let left = bus.get::<serde_json::Value>(Bucket::Isolation, "LICTOR_EVENTS_PROCESS.1").await.unwrap();
     assert_eq!(left, None);
 }
 
@@ -61,7 +61,7 @@ async fn a_third_delivery_that_is_settled_is_done() {
     let delivery = next(&mut intake).await;
     assert_eq!((delivery.message.delivered, delivery.lines.len()), (3, 2));
     within(delivery.settle(judged(2))).await.unwrap();
-    let left = bus.get::<serde_json::Value>(Bucket::Blame, "LICTOR_EVENTS_PROCESS.1").await.unwrap();
+    let left = bus.get::<serde_json::Value>(Bucket::Isolation, "LICTOR_EVENTS_PROCESS.1").await.unwrap();
     assert_eq!(left, None);
     assert!(all(&bus, Stream::DeadLetters).await.is_empty());
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use lictor_bus::{Bucket, introduce};
+use lictor_bus::{Bucket, new_presence};
 use lictor_tests::NatsServer;
 use lictor_wire::Presence;
 use tokio::sync::oneshot;
@@ -11,7 +11,7 @@ use crate::{connect, within};
 async fn a_role_is_present_until_it_stops() {
     let server = NatsServer::start().await;
     let bus = connect(&server).await;
-    let (who, other) = (introduce("store"), introduce("store"));
+    let (who, other) = (new_presence("store"), new_presence("store"));
     assert_ne!(who.instance, other.instance);
     let key = format!("role.store.{}", who.instance);
     let (stop, stopped) = oneshot::channel::<()>();
@@ -22,7 +22,7 @@ async fn a_role_is_present_until_it_stops() {
             let stopped = async {
                 let _ = stopped.await;
             };
-            bus.present(who, refresh, stopped).await;
+            bus.heartbeat(who, refresh, stopped).await;
         }
     });
     let found = async || bus.get::<Presence>(Bucket::Presence, &key).await.unwrap();

@@ -1,8 +1,8 @@
 //! The event: a CloudEvents 1.0 JSON object on one line.
 
 mod envelope;
-mod glance;
 mod kind;
+mod projection;
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 
 pub use envelope::Envelope;
 use envelope::{ReadBody, Written};
-pub use glance::Glance;
 pub use kind::{Kind, UnknownKind};
+pub use projection::Projection;
 
 use crate::{
     AuditEvent, ClusterId, CoverageEvent, DeploymentEvent, EventId, FileEvent, ImageEvent, NetworkEvent,

@@ -20,7 +20,7 @@ use crate::{
 
 /// What an event is, and what criteria can read of it without its workload.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Glance {
+pub struct Projection {
     /// See [`crate::Event::id`].
     pub id: EventId,
     /// See [`crate::Event::cluster`].
@@ -29,7 +29,7 @@ pub struct Glance {
     pub data: EventData,
 }
 
-impl Glance {
+impl Projection {
     /// Reads an event that is judged for what happened: a process, network, file or audit event.
     ///
     /// `None` for all others, for a line that is not an event, and where the body comes before its type: such a line is

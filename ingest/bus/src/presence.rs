@@ -46,7 +46,7 @@ impl Bus {
     ///
     /// `refresh` brings up to date what changes meanwhile, policies and counts. What cannot be written is written the
     /// next time; what cannot be deleted expires.
-    pub async fn present(
+    pub async fn heartbeat(
         &self,
         mut who: Presence,
         mut refresh: impl FnMut(&mut Presence),

@@ -35,6 +35,7 @@ pub mod manifest;
 mod origin;
 mod path;
 mod tetragon;
+pub mod yaml;
 
 pub use format::{Batch, Format, FormatError, Rejected};
 pub use origin::Origin;

@@ -118,12 +118,18 @@ pub enum Problem {
         /// The field every object has.
         missing: &'static str,
     },
+    /// An object has a key twice; which of the two counts depends on who reads it.
+    #[error("the key `{key}` is there twice")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+    },
     /// A field does not fit the object's kind.
     #[error("{kind} cannot be read: {message}")]
     Field {
         /// The object's kind.
         kind: String,
-        /// What does not fit.
+        /// Which field, and what does not fit.
         message: String,
     },
     /// Lists nest deeper than anybody writes them.
@@ -139,6 +145,7 @@ impl ManifestError {
             Problem::Syntax(_) => {
                 "templates must be rendered first, with `helm template` or `kubectl kustomize`"
             }
+            Problem::DuplicateKey { .. } => "keep one of the two",
             Problem::NoObject { .. } => "expected Kubernetes objects, each with `apiVersion` and `kind`",
             Problem::Field { .. } => "`kubectl apply --dry-run=server` shows what the API server says of it",
             Problem::TooDeep(_) => "write the objects as documents of their own",
@@ -151,12 +158,11 @@ pub fn read<'a>(texts: impl IntoIterator<Item = Text<'a>>, cluster: &ClusterId) 
     let mut manifests = Manifests::default();
     let mut objects = Objects::default();
     for text in texts {
-        for document in document::split(text) {
-            match document {
-                Ok(document) => objects.take(&document, &mut manifests),
-                Err(error) => manifests.errors.push(error),
+        document::each(text, &mut |found| {
+            if let Err(error) = found.and_then(|document| objects.take(&document, &mut manifests)) {
+                manifests.errors.push(error);
             }
-        }
+        });
     }
     objects.link(cluster, &mut manifests);
     manifests

@@ -1,11 +1,10 @@
 //! Documents with the places of their parts: JSON and YAML, one or several in a text.
 
 use std::collections::HashMap;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
+use lictor_normalize::json;
+use lictor_normalize::yaml::{self, Item, YamlErrorKind};
+use serde_json::Value;
 
 use crate::finding::Position;
 
@@ -23,54 +22,53 @@ struct Places(HashMap<String, Position>);
 /// Why a text is no document.
 #[derive(Debug)]
 pub(crate) struct SyntaxError {
+    /// The rule that it breaks.
+    pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) position: Option<Position>,
 }
 
 /// Reads a text. JSON is told from YAML by its first character; YAML may hold several documents.
 pub(crate) fn read(text: &str) -> Result<Vec<Document>, SyntaxError> {
-    let json = text.trim_start().starts_with(['{', '[']);
-    if json {
+    let is_json = text.trim_start().starts_with(['{', '[']);
+    if is_json {
         // Read as JSON, which YAML is a superset of in all but a few escapes; those cost the places only.
-        let value = serde_json::from_str(text).map_err(|error| SyntaxError {
-            message: plain(&error.to_string()),
-            position: Some(Position { line: error.line() as u64, column: error.column() as u64 }),
+        let value = serde_json::from_str(text).map_err(|error| {
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or_default();
+            let position = Position { line: error.line() as u64, column: error.column() as u64 };
+            not_understood(message, Some(position))
         })?;
-        let places = serde_saphyr::from_str_with_options::<Spanned<Node>>(text, options())
-            .map(|node| Places::of(&node))
-            .unwrap_or_default();
-        return Ok(vec![Document { value, places }]);
+        if let Some(at) = json::duplicate_key(text) {
+            return Err(duplicate_key(&at.key, Some(Position { line: at.line, column: at.column })));
+        }
+        let places = yaml::read(text).ok().and_then(|documents| documents.first().map(Places::of));
+        return Ok(vec![Document { value, places: places.unwrap_or_default() }]);
     }
-    let nodes: Vec<Spanned<Node>> =
-        serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| SyntaxError {
-            position: error.location().map(|place| Position { line: place.line(), column: place.column() }),
-            message: plain(&error.to_string()),
-        })?;
-    let documents = nodes.into_iter().map(|node| {
-        let places = Places::of(&node);
-        Document { value: node.value.into_value(), places }
+    let documents = yaml::read(text).map_err(|error| {
+        let position = error.position.map(position);
+        match &error.kind {
+            YamlErrorKind::DuplicateKey(key) => duplicate_key(key, position),
+            YamlErrorKind::Syntax(message) => not_understood(message, position),
+        }
+    })?;
+    let documents = documents.into_iter().map(|document| {
+        let places = Places::of(&document);
+        Document { value: document.into_json(), places }
     });
     Ok(documents.collect())
 }
 
-/// The first line of an error, without the place it repeats.
-fn plain(message: &str) -> String {
-    let line = message.lines().next().unwrap_or(message);
-    let line = line.strip_prefix("error: ").unwrap_or(line);
-    line.split(" at line ").next().unwrap_or(line).to_owned()
+fn not_understood(message: &str, position: Option<Position>) -> SyntaxError {
+    SyntaxError { code: "syntax", message: format!("neither JSON nor YAML: {message}"), position }
 }
 
-fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_reader_input_bytes: None,
-            // A set of a thousand policies with long texts and hundreds of exclusions each is far below.
-            max_events: 20_000_000,
-            max_nodes: 10_000_000,
-            max_total_scalar_bytes: 1 << 30,
-        },
-    }
+fn duplicate_key(key: &str, position: Option<Position>) -> SyntaxError {
+    SyntaxError { code: "duplicate-key", message: format!("the key `{key}` is there twice"), position }
+}
+
+const fn position(position: yaml::Position) -> Position {
+    Position { line: position.line, column: position.column }
 }
 
 impl Document {
@@ -90,29 +88,21 @@ impl Document {
 }
 
 impl Places {
-    fn of(root: &Spanned<Node>) -> Self {
+    fn of(document: &yaml::Document<'_>) -> Self {
         let mut places = Self::default();
-        places.add(String::new(), root);
+        places.add(String::new(), document.root());
         places
     }
 
-    fn add(&mut self, path: String, node: &Spanned<Node>) {
-        match &node.value {
-            Node::Scalar(_) => {}
-            Node::List(items) => {
-                for (i, item) in items.iter().enumerate() {
-                    self.add(format!("{path}[{i}]"), item);
-                }
-            }
-            Node::Map(entries) => {
-                for (key, value) in entries {
-                    let key = lower_camel_case(&key.value);
-                    self.add(if path.is_empty() { key } else { format!("{path}.{key}") }, value);
-                }
-            }
+    fn add(&mut self, path: String, item: Item<'_>) {
+        for (i, item) in item.items().into_iter().flatten().enumerate() {
+            self.add(format!("{path}[{i}]"), item);
         }
-        let place = node.referenced;
-        self.0.insert(path, Position { line: place.line(), column: place.column() });
+        for (key, value) in item.entries().into_iter().flatten() {
+            let key = lower_camel_case(key);
+            self.add(if path.is_empty() { key } else { format!("{path}.{key}") }, value);
+        }
+        self.0.insert(path, position(item.position()));
     }
 }
 
@@ -131,91 +121,6 @@ fn lower_camel_case(name: &str) -> String {
         }
     }
     camel
-}
-
-/// A value that knows where its parts are.
-#[derive(Debug)]
-enum Node {
-    Scalar(Value),
-    List(Vec<Spanned<Node>>),
-    Map(Vec<(Spanned<String>, Spanned<Node>)>),
-}
-
-impl Node {
-    fn into_value(self) -> Value {
-        match self {
-            Self::Scalar(value) => value,
-            Self::List(items) => items.into_iter().map(|item| item.value.into_value()).collect(),
-            Self::Map(entries) => {
-                let entries = entries.into_iter().map(|(key, value)| (key.value, value.value.into_value()));
-                Value::Object(entries.collect::<Map<String, Value>>())
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a policy or a list of policies")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::Null))
-    }
-
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::Null))
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        Node::deserialize(deserializer)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Node::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Node::Map(entries))
-    }
 }
 
 #[cfg(test)]
@@ -246,7 +151,8 @@ mod tests {
     #[test]
     fn errors_have_places() {
         let error = read("{\"a\": }").unwrap_err();
-        assert_eq!((error.message.as_str(), error.position.unwrap().column), ("expected value", 7));
+        let message = "neither JSON nor YAML: expected value";
+        assert_eq!((error.message.as_str(), error.position.unwrap().column), (message, 7));
         let error = read("a: [1\nb: 2\n").unwrap_err();
         assert!(error.position.is_some(), "{error:?}");
     }

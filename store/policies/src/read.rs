@@ -44,12 +44,12 @@ pub fn read(name: &str, text: &str) -> Read {
         Err(error) => {
             read.findings.push(Finding {
                 level: Level::Error,
-                code: "syntax",
+                code: error.code,
                 file: name.to_owned(),
                 position: error.position,
                 path: String::new(),
                 policy: String::new(),
-                message: format!("neither JSON nor YAML: {}", error.message),
+                message: error.message,
                 hint: "a file holds an export {\"policies\": […]}, a list of policies, one policy, or \
                        SecurityPolicy resources"
                     .to_owned(),

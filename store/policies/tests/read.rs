@@ -89,6 +89,8 @@ fn what_cannot_be_read_is_refused_with_its_own_code() {
     let cases = [
         ("{", "syntax"),
         ("a: [", "syntax"),
+        (r#"{"name": "a", "severity": "LOW_SEVERITY", "name": "b"}"#, "duplicate-key"),
+        ("name: a\nname: b\n", "duplicate-key"),
         (r#"{"fields": {}, "name": "Version one"}"#, "old-form"),
         (r#"{"policies": [{"whitelists": []}]}"#, "old-form"),
         (r#"{"disabled": "yes"}"#, "type"),

@@ -44,26 +44,12 @@ struct Namespace {
 }
 
 impl Objects {
-    /// Takes a document, or the items of a list. What cannot be read spoils only itself.
-    pub(super) fn take(&mut self, document: &Document<'_>, manifests: &mut Manifests) {
-        let Some(items) = &document.items else {
-            if let Err(error) = self.take_one(document, manifests) {
-                manifests.errors.push(error);
-            }
-            return;
-        };
-        for item in items {
-            match item {
-                Ok(item) => self.take(item, manifests),
-                Err(error) => {
-                    let (place, problem) = (error.place.clone(), error.problem.clone());
-                    manifests.errors.push(ManifestError { place, problem });
-                }
-            }
-        }
-    }
-
-    fn take_one(&mut self, document: &Document<'_>, manifests: &mut Manifests) -> Result<(), ManifestError> {
+    /// Takes an object. One that cannot be read is an error and changes nothing.
+    pub(super) fn take(
+        &mut self,
+        document: &Document<'_>,
+        manifests: &mut Manifests,
+    ) -> Result<(), ManifestError> {
         let (version, kind) = (document.api_version.as_str(), document.kind.as_str());
         if workload::is_workload(version, kind) {
             self.workloads.push(match kind {

@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use lictor_detection::Target;
 use lictor_engine::{CriterionExplanation, Explanation, Outcome, PolicySet, SectionExplanation};
+use lictor_normalize::yaml;
 use lictor_wire::{Entity, Policy, PolicyId};
 use serde_json::{Value, json};
 
@@ -108,7 +109,11 @@ fn documents(path: &Path, world: &World, now: Timestamp) -> Result<Vec<Document>
         let values = serde_json::Deserializer::from_str(&content).into_iter();
         values.collect::<Result<_, _>>().map_err(|error| named(&error))?
     } else {
-        serde_saphyr::from_multiple(&content).map_err(|error| named(&error))?
+        let documents = yaml::read(&content).map_err(|error| {
+            let line = error.position.map(|at| format!("line {}: ", at.line)).unwrap_or_default();
+            named(&format!("{line}{error}"))
+        })?;
+        documents.into_iter().map(yaml::Document::into_json).collect()
     };
     values
         .iter()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use lictor_detection::{Fact, Target};
 use lictor_engine::{Findings, PolicySet, Problem};
+use lictor_normalize::yaml::{self, Position};
 use lictor_wire::policy::read::read_policy;
 use lictor_wire::policy::{LifecycleStage, POLICY_VERSION, Policy, Severity};
 use lictor_wire::{Fingerprint, SectionMatch};
@@ -134,9 +135,16 @@ fn read(path: &Path) -> Result<CaseFile, Failure> {
     let named =
         |error: &dyn std::fmt::Display| Failure::not_understood(format!("{}: {error}", path.display()));
     let content = std::fs::read_to_string(path).map_err(|error| named(&error))?;
-    serde_saphyr::from_str(&content).map_err(|error| {
-        named(&error).hint("a file holds `cases:`, each with `name`, `policy`, `given`, `when` and `expect`")
-    })
+    let at = |position: Option<Position>, error: &dyn std::fmt::Display| {
+        let line = position.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
+        let failure = Failure::not_understood(format!("{}{line}: {error}", path.display()));
+        failure.hint("a file holds `cases:`, each with `name`, `policy`, `given`, `when` and `expect`")
+    };
+    let documents = yaml::read(&content).map_err(|error| at(error.position, &error))?;
+    match documents.as_slice() {
+        [document] => CaseFile::deserialize(document.root()).map_err(|error| at(error.position, &error)),
+        others => Err(at(None, &format!("expected one document, found {}", others.len()))),
+    }
 }
 
 fn run_case(case: &Case, file: &CaseFile, named: &[Policy], parity: bool) -> Result<(), String> {

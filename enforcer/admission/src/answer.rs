@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use lictor_detection::Policies;
 use lictor_normalize::admission::API_VERSION;
 use lictor_wire::policy::Severity;
 use lictor_wire::{Evidence, Verdict, Violation};
@@ -10,7 +11,6 @@ use serde::Serialize;
 
 use crate::break_glass;
 use crate::decide::Assessment;
-use crate::policies::Policies;
 
 /// Evidence shown per policy. The rest is in the verdict, whose id the response gives.
 const EVIDENCE_SHOWN: usize = 5;

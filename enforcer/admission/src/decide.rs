@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use clap::ValueEnum;
+use lictor_detection::Policies;
 use lictor_wire::{PolicyFailure, Undecided, Verdict, Violation};
 
-use crate::policies::Policies;
+use crate::policies::denies;
 
 /// What the webhook answers when a fact that an enforced policy needs is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -36,8 +37,8 @@ impl<'a> Assessment<'a> {
     pub(crate) fn of(verdict: &'a Verdict, policies: &Policies) -> Self {
         let (enforced, unenforced) =
             verdict.violations.iter().partition(|violation| !violation.enforcement.is_empty());
-        let undecided = verdict.undecided.iter().filter(|undecided| policies.denies(&undecided.policy.id));
-        let failed = verdict.failures.iter().filter(|failure| policies.denies(&failure.policy.id));
+        let undecided = verdict.undecided.iter().filter(|undecided| denies(policies, &undecided.policy.id));
+        let failed = verdict.failures.iter().filter(|failure| denies(policies, &failure.policy.id));
         Self { enforced, unenforced, undecided: undecided.collect(), failed: failed.collect() }
     }
 

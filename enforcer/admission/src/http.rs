@@ -79,8 +79,7 @@ mod tests {
     use crate::exempt::Exclusions;
     use crate::images::Images;
     use crate::lookup::Lookup;
-    use crate::policies::InForce;
-    use crate::policies::tests::document;
+    use crate::policies::tests::with_policy;
     use crate::recorder::recorder;
     use crate::reviewer::{Counts, Rules};
 
@@ -90,9 +89,7 @@ mod tests {
 
     /// A webhook with one policy, whose API server and bus are unreachable.
     fn webhook(when_unknown: WhenUnknown) -> Router {
-        let mut in_force = InForce::default();
-        in_force.take("p-1", 1, &document(POLICY));
-        let policies = watch::Sender::new(Some(Arc::new(in_force.compile()))).subscribe();
+        let policies = watch::Sender::new(with_policy(POLICY)).subscribe();
         let cluster = ClusterId::new("c1");
         let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
         router(Arc::new(Reviewer {

@@ -1,36 +1,22 @@
-//! The policies in force: compiled, with their texts, and a copy on disk for a start without the bus.
+//! The policies that reviews are judged by: from the policy log while the bus is there, and from a copy on disk when
+//! admission starts without it.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lictor_engine::{Options, PolicyRevision, PolicySet, validate};
+use lictor_bus::Bus;
+use lictor_detection::{Policies, PoliciesInForce, PolicyStatus};
 use lictor_wire::policy::EnforcementAction;
-use lictor_wire::{Policy, PolicyChange, PolicyDocument, PolicyId};
-use serde::{Deserialize, Serialize};
+use lictor_wire::{PolicyId, PolicyLogReader};
+use tokio::sync::watch;
 
-/// The policies in force.
-#[derive(Debug, Default)]
-pub(crate) struct Policies {
-    /// Compiled.
-    pub(crate) set: PolicySet,
-    /// The last sequence of the policy log that was read.
-    pub(crate) revision: u64,
-    texts: HashMap<PolicyId, Arc<Policy>>,
-}
-
-/// The policies as they are read: the last good revision of each.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct InForce {
-    good: HashMap<String, PolicyRevision>,
-    revision: u64,
-}
+use crate::follow::ready;
 
 /// A copy that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CacheError {
-    /// The file system does not let it.
+pub(crate) enum CopyError {
+    /// The file system refused it.
     #[error("the copy of the policies `{}`: {source}", path.display())]
     File {
         /// The file.
@@ -38,7 +24,7 @@ pub(crate) enum CacheError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file holds something else.
+    /// The file is not a copy.
     #[error("the copy of the policies `{}` cannot be read: {source}", path.display())]
     Content {
         /// The file.
@@ -48,192 +34,177 @@ pub(crate) enum CacheError {
     },
 }
 
-/// What lies on disk.
-#[derive(Serialize, Deserialize)]
-struct Copy {
-    version: u32,
-    revision: u64,
-    policies: Vec<Held>,
+/// Whether a policy wants requests that violate it to be denied: workloads at the deploy stage, commands to pods at
+/// runtime.
+pub(crate) fn denies(policies: &Policies, id: &PolicyId) -> bool {
+    use EnforcementAction::{FailKubeRequest, ScaleToZero, UnsatisfiableNodeConstraint};
+    let denies = |action: &EnforcementAction| {
+        matches!(action, FailKubeRequest | ScaleToZero | UnsatisfiableNodeConstraint)
+    };
+    policies.text(id).is_some_and(|policy| policy.enforcement_actions.iter().any(denies))
 }
 
-#[derive(Serialize, Deserialize)]
-struct Held {
-    key: String,
-    revision: u64,
-    policy: Arc<Policy>,
-}
-
-/// The version of the copy's form; another is passed over.
-const COPY_VERSION: u32 = 1;
-
-// === impl InForce ===
-
-impl InForce {
-    /// Takes a document of the policy log. One that cannot be asked leaves the last good revision in force.
-    pub(crate) fn take(&mut self, key: &str, revision: u64, value: &[u8]) {
-        self.reached(revision);
-        let document: PolicyDocument = match serde_json::from_slice(value) {
-            Ok(document) => document,
-            // Categories stand in the same log.
-            Err(_) if key.contains('.') => return,
-            Err(error) => {
-                tracing::error!(key, revision, %error, "a policy cannot be read; the last good one stays in force");
-                return;
-            }
-        };
-        match document.change {
-            PolicyChange::Delete { .. } => {
-                self.good.remove(key);
-            }
-            PolicyChange::Put { policy } => match validate(&policy) {
-                Ok(()) => {
-                    let policy = PolicyRevision { policy: Arc::new(*policy), revision };
-                    self.good.insert(key.to_owned(), policy);
+/// Follows the policy log. `copy` is the file that keeps what is in force for a start without the bus.
+pub(crate) async fn follow(
+    mut bus: watch::Receiver<Option<Bus>>,
+    copy: Option<PathBuf>,
+    status: watch::Sender<PolicyStatus>,
+) {
+    let mut reader = PoliciesInForce::default();
+    if let Some(path) = &copy {
+        match load(path) {
+            Ok(Some(copied)) => {
+                reader = copied;
+                let (copied, compiled) = reader.snapshot();
+                if let Err(error) = compiled {
+                    tracing::error!(error, "the copy of the policies does not compile");
                 }
-                Err(problems) => {
-                    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                    let problems = problems.join("; ");
-                    tracing::error!(
-                        key,
-                        revision,
-                        problems,
-                        "a policy cannot be used; the last good one stays"
-                    );
-                }
-            },
+                status.send_replace(copied);
+                tracing::info!("the copy of the policies is in force");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "starting without policies until the bus is there"),
         }
     }
+    let keeping = keep(copy, status.subscribe());
+    let Some(bus) = ready(&mut bus).await else { return };
+    tokio::join!(bus.follow_policies(reader, status), keeping);
+}
 
-    /// Takes a policy out of force.
-    pub(crate) fn remove(&mut self, key: &str, revision: u64) {
-        self.good.remove(key);
-        self.reached(revision);
-    }
-
-    /// Notes how far the log was read.
-    pub(crate) fn reached(&mut self, revision: u64) {
-        self.revision = self.revision.max(revision);
-    }
-
-    /// Compiles what is in force.
-    #[must_use]
-    pub(crate) fn compile(&self) -> Policies {
-        let compiled = PolicySet::compile(self.good.values().cloned(), Options::default());
-        for refused in &compiled.refused {
-            tracing::error!(policy = refused.name, problems = ?refused.problems, "a policy is not asked");
+/// Keeps the copy as what is in force. What cannot be used never comes to be in force, so a good copy stays good.
+async fn keep(copy: Option<PathBuf>, mut status: watch::Receiver<PolicyStatus>) {
+    while status.changed().await.is_ok() {
+        let Some(policies) = status.borrow_and_update().in_force.clone() else { continue };
+        tracing::info!(policies = policies.set.len(), revision = policies.revision, "policies are in force");
+        let Some(path) = copy.clone() else { continue };
+        let saved = tokio::task::spawn_blocking(move || save(&path, &policies)).await;
+        if let Ok(Err(error)) = saved {
+            tracing::error!(%error, "a start without the bus will find older policies");
         }
-        let texts = self.good.values().map(|held| (held.policy.id.clone(), held.policy.clone())).collect();
-        Policies { set: compiled.set, revision: self.revision, texts }
-    }
-
-    /// Reads the copy; `None` when there is none.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be read.
-    pub(crate) fn load(path: &Path) -> Result<Option<Self>, CacheError> {
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(CacheError::File { path: path.to_owned(), source }),
-        };
-        let copy: Copy = serde_json::from_slice(&bytes)
-            .map_err(|source| CacheError::Content { path: path.to_owned(), source })?;
-        if copy.version != COPY_VERSION {
-            return Ok(None);
-        }
-        let good = copy
-            .policies
-            .into_iter()
-            .map(|held| (held.key, PolicyRevision { policy: held.policy, revision: held.revision }));
-        Ok(Some(Self { good: good.collect(), revision: copy.revision }))
-    }
-
-    /// Writes the copy: wholly or not at all.
-    ///
-    /// # Errors
-    /// When the file cannot be written; the one before stays.
-    pub(crate) fn save(&self, path: &Path) -> Result<(), CacheError> {
-        let fail = |source| CacheError::File { path: path.to_owned(), source };
-        let policies = self.good.iter().map(|(key, held)| Held {
-            key: key.clone(),
-            revision: held.revision,
-            policy: held.policy.clone(),
-        });
-        let mut policies: Vec<Held> = policies.collect();
-        policies.sort_by(|a, b| a.key.cmp(&b.key));
-        let copy = Copy { version: COPY_VERSION, revision: self.revision, policies };
-        let bytes = serde_json::to_vec(&copy)
-            .map_err(|source| CacheError::Content { path: path.to_owned(), source })?;
-        let beside = path.with_extension("new");
-        let mut file = std::fs::File::create(&beside).map_err(fail)?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(fail)?;
-        std::fs::rename(&beside, path).map_err(fail)
     }
 }
 
-// === impl Policies ===
+/// Reads the copy; `None` when there is none.
+fn load(path: &Path) -> Result<Option<PoliciesInForce>, CopyError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(CopyError::File { path: path.to_owned(), source }),
+    };
+    PoliciesInForce::from_copy(&bytes).map_err(|source| CopyError::Content { path: path.to_owned(), source })
+}
 
-impl Policies {
-    /// A policy's text.
-    #[must_use]
-    pub(crate) fn text(&self, id: &PolicyId) -> Option<&Policy> {
-        self.texts.get(id).map(|policy| &**policy)
-    }
-
-    /// Whether a policy asks for requests that violate it to be denied: workloads at the deploy stage, commands to
-    /// pods at runtime.
-    #[must_use]
-    pub(crate) fn denies(&self, id: &PolicyId) -> bool {
-        use EnforcementAction::{FailKubeRequest, ScaleToZero, UnsatisfiableNodeConstraint};
-        let asks = |action: &EnforcementAction| {
-            matches!(action, FailKubeRequest | ScaleToZero | UnsatisfiableNodeConstraint)
-        };
-        self.text(id).is_some_and(|policy| policy.enforcement_actions.iter().any(asks))
-    }
+/// Writes the copy: wholly or not at all.
+fn save(path: &Path, policies: &Arc<Policies>) -> Result<(), CopyError> {
+    let fail = |source| CopyError::File { path: path.to_owned(), source };
+    let bytes = policies.to_copy().map_err(|source| CopyError::Content { path: path.to_owned(), source })?;
+    let beside = path.with_extension("new");
+    let mut file = std::fs::File::create(&beside).map_err(fail)?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(fail)?;
+    std::fs::rename(&beside, path).map_err(fail)
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use lictor_bus::{BusOptions, PolicyState, PolicyWrite};
+    use lictor_tests::NatsServer;
+    use lictor_wire::topology::Topology;
+    use lictor_wire::{PolicyChange, PolicyDocument, TransactionId};
+    use tokio::time::{sleep, timeout};
+
     use super::*;
 
     const POLICY: &str = r#"{"id":"p-1","name":"Latest tag","severity":"LOW_SEVERITY","categories":["x"],
         "lifecycleStages":["DEPLOY"],"policyVersion":"1.1","enforcementActions":["SCALE_TO_ZERO_ENFORCEMENT"],
         "policySections":[{"policyGroups":[{"fieldName":"Image Tag","values":[{"value":"latest"}]}]}]}"#;
 
-    pub(crate) fn document(policy: &str) -> Vec<u8> {
+    fn put(policy: &str) -> PolicyChange {
         let policies = lictor_wire::policy::read::read_policies(policy).unwrap().policies;
-        let policy = Box::new(policies.into_iter().next().unwrap());
-        serde_json::to_vec(&PolicyDocument {
-            transaction: lictor_wire::TransactionId::new("t"),
-            by: "alice".to_owned(),
-            at: jiff::Timestamp::UNIX_EPOCH,
-            change: PolicyChange::Put { policy },
-        })
-        .unwrap()
+        PolicyChange::Put { policy: Box::new(policies.into_iter().next().unwrap()) }
     }
 
-    #[test]
-    fn a_bad_revision_never_replaces_a_good_one() {
-        let mut in_force = InForce::default();
-        in_force.take("p-1", 1, &document(POLICY));
-        in_force.take("p-1", 2, &document(&POLICY.replace("Image Tag", "Image Tagg")));
-        in_force.take("p-1", 3, b"{");
-        let policies = in_force.compile();
-        assert_eq!((policies.set.len(), policies.revision), (1, 3));
-        assert!(policies.denies(&PolicyId::new("p-1")));
+    /// A change that may follow any state of the log.
+    struct Unchecked([PolicyChange; 1]);
+
+    impl PolicyWrite for Unchecked {
+        type Refusal = String;
+
+        fn changes(&self) -> &[PolicyChange] {
+            &self.0
+        }
+
+        fn check(&self, _: &PolicyState) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    /// The status when the log holds one policy.
+    pub(crate) fn with_policy(policy: &str) -> PolicyStatus {
+        let document = PolicyDocument {
+            transaction: TransactionId::new("t"),
+            by: "alice".to_owned(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            change: put(policy),
+        };
+        let mut reader = PoliciesInForce::default();
+        reader.take("p-1", 7, Ok(&serde_json::to_vec(&document).unwrap())).unwrap();
+        reader.snapshot().0
+    }
+
+    /// The number of policies in the copy, and the revision it was written at.
+    fn kept(path: &Path) -> Option<(usize, u64)> {
+        let (status, _) = load(path).unwrap()?.snapshot();
+        let policies = status.in_force.unwrap();
+        Some((policies.set.len(), policies.revision))
     }
 
     #[test]
     fn the_copy_holds_what_is_in_force() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policies.json");
-        assert!(InForce::load(&path).unwrap().is_none());
-        let mut in_force = InForce::default();
-        in_force.take("p-1", 7, &document(POLICY));
-        in_force.save(&path).unwrap();
-        let read = InForce::load(&path).unwrap().unwrap().compile();
-        assert_eq!((read.set.len(), read.revision), (1, 7));
+        assert!(load(&path).unwrap().is_none());
+        let policies = with_policy(POLICY).in_force.unwrap();
+        assert!(denies(&policies, &PolicyId::new("p-1")));
+        save(&path, &policies).unwrap();
+        assert_eq!(kept(&path), Some((1, 7)));
         std::fs::write(&path, "{").unwrap();
-        assert!(matches!(InForce::load(&path), Err(CacheError::Content { .. })));
+        assert!(matches!(load(&path), Err(CopyError::Content { .. })));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_restart_finds_the_last_good_revision_and_keeps_it_in_the_copy() {
+        let server = NatsServer::start().await;
+        let options = BusOptions::new(&server.url(), Topology::default(), "test");
+        let bus = Bus::connect(options).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policies.json");
+        // What the n-th start has in force, and has kept, once it has read the log up to its n-th document.
+        let start = async |document: &str, revision: u64| {
+            let transaction = TransactionId::new(revision.to_string());
+            let change = Unchecked([put(document)]);
+            bus.policy_log().write(&change, "test", &transaction).await.unwrap();
+            let (sender, mut status) = watch::channel(PolicyStatus::default());
+            let there = watch::Sender::new(Some(bus.clone())).subscribe();
+            let following = tokio::spawn(follow(there, Some(path.clone()), sender));
+            let read = timeout(Duration::from_secs(30), async {
+                let read = status.wait_for(|status| status.read == revision).await.unwrap().clone();
+                while kept(&path).is_none_or(|(_, kept)| kept < revision) {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                read
+            });
+            let read = read.await.unwrap();
+            following.abort();
+            let policies = read.in_force.unwrap();
+            assert_eq!(denies(&policies, &PolicyId::new("p-1")), policies.set.len() == 1);
+            (policies.set.len(), kept(&path).unwrap().0)
+        };
+        assert_eq!(start(POLICY, 1).await, (1, 1));
+        let unusable = POLICY.replace("Image Tag", "Image Tagg");
+        assert_eq!(start(&unusable, 2).await, (1, 1), "with a copy of the good revision");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(start(&unusable, 3).await, (1, 1), "without a copy");
     }
 }

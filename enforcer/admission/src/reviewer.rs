@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lictor_detection::{Policies, PolicyStatus};
 use lictor_engine::{Findings, Input, Occurrence};
 use lictor_normalize::Origin;
 use lictor_normalize::admission::{self, Review, ReviewError, Scale};
@@ -27,7 +28,6 @@ use crate::harmless::{Harmless, harmless};
 use crate::images::Images;
 use crate::lookup::{Lookup, LookupError};
 use crate::owner::covers;
-use crate::policies::Policies;
 use crate::recorder::{Record, Recorder};
 
 /// How requests are answered in this installation.
@@ -45,8 +45,8 @@ pub(crate) struct Rules {
 pub(crate) struct Reviewer {
     /// How requests are answered.
     pub(crate) rules: Rules,
-    /// The policies in force; `None` until they are read.
-    pub(crate) policies: watch::Receiver<Option<Arc<Policies>>>,
+    /// The policies in force.
+    pub(crate) policies: watch::Receiver<PolicyStatus>,
     /// Reads from the cluster.
     pub(crate) lookup: Lookup,
     /// Facts about images.
@@ -133,7 +133,7 @@ impl Reviewer {
         if !command && let Some(reason) = harmless(&review) {
             return Answer::allow(&reason.to_string());
         }
-        let Some(policies) = self.policies.borrow().clone() else {
+        let Some(policies) = self.policies.borrow().in_force.clone() else {
             return self.not_judged("no policies have been read yet");
         };
         if policies.set.is_empty() {

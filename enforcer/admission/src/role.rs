@@ -10,6 +10,7 @@ use clap::Args;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config as KubeConfig};
 use lictor_bus::{Bus, BusOptions, new_presence};
+use lictor_detection::PolicyStatus;
 use lictor_serve::tls::{Certificates, ClientTrust, TlsOptions, run_tls};
 use lictor_serve::{BindError, Handle, bind, probes, readiness};
 use lictor_wire::{ClusterId, Presence};
@@ -26,7 +27,7 @@ use crate::lookup::{Lookup, cluster_id};
 use crate::recorder::recorder;
 use crate::reviewer::{Counts, Reviewer, Rules, Summary};
 use crate::settings::RegistrationConfig;
-use crate::{follow, http};
+use crate::{follow, http, policies};
 use lictor_cluster::Cluster;
 
 /// How long queued requests are still published after the last response.
@@ -135,7 +136,7 @@ pub async fn run(
     };
 
     let (connected, bus_ready) = watch::channel(None);
-    let (in_force, mut policies) = watch::channel(None);
+    let (read, mut policies) = watch::channel(PolicyStatus::default());
     let (labels, cluster_labels) = watch::channel(None);
     let who = Presence { settings: config.settings(), ..new_presence("admission") };
     let (recorder, recording) = recorder(cluster.clone(), &who.instance);
@@ -153,10 +154,10 @@ pub async fn run(
 
     let mut tasks = JoinSet::new();
     tasks.spawn(follow::connect(bus, connected));
-    tasks.spawn(follow::policies(bus_ready.clone(), config.policy_copy.clone(), in_force));
+    tasks.spawn(policies::follow(bus_ready.clone(), config.policy_copy.clone(), read));
     tasks.spawn(follow::cluster_labels(bus_ready.clone(), cluster, labels));
     tasks.spawn(release_after(handles.handle("policies"), async move {
-        let _ = policies.wait_for(Option::is_some).await;
+        let _ = policies.wait_for(|status| status.in_force.is_some()).await;
     }));
     tasks.spawn(release_after(handles.handle("certificate"), {
         let certificates = certificates.clone();
@@ -285,7 +286,7 @@ async fn present(
     let Some(bus) = stop.run_until_cancelled(follow::ready(&mut bus)).await.flatten() else { return };
     let refresh = |who: &mut Presence| {
         let summary = reviewer.counts.summary();
-        who.policies = reviewer.policies.borrow().as_ref().map_or(0, |policies| policies.revision);
+        reviewer.policies.borrow().report(who);
         who.counts =
             BTreeMap::from([("reviews".to_owned(), summary.reviews), ("denied".to_owned(), summary.denied)]);
     };

@@ -1,6 +1,6 @@
 //! The role: takes verdicts, plans, guards, and writes receipts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,16 +8,14 @@ use std::time::Duration;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use lictor_bus::{
-    Bus, BusError, Delivery, Feed, FeedItem, IntakeOptions, Line, LineOutcome, LogEntry, LogReader, ReadFrom,
-    new_presence,
+    Bus, BusError, Delivery, IntakeOptions, Line, LineOutcome, LogEntry, LogReader, ReadFrom, new_presence,
 };
 use lictor_cluster::Protected;
+use lictor_detection::{PoliciesInForce, PolicyStatus};
 use lictor_serve::Handle;
 use lictor_wire::topology::{Consumer, Stream};
-use lictor_wire::{
-    Decision, Outcome, Policy, PolicyChange, PolicyDocument, PolicyId, Presence, Receipt, ReceiptStep,
-    Verdict,
-};
+use lictor_wire::{Decision, Outcome, Presence, Receipt, ReceiptStep, Verdict};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -69,15 +67,13 @@ struct Enforcer {
     bus: Bus,
     limits: Limits,
     name: String,
+    policies: watch::Receiver<PolicyStatus>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     history: History,
-    policies: HashMap<PolicyId, Policy>,
-    /// The last sequence of the policy log that was read.
-    policies_revision: u64,
     summary: Summary,
 }
 
@@ -100,20 +96,25 @@ pub async fn run(config: Config, bus: Bus, shutdown: impl Future<Output = ()>) -
     let _stopped = stop.clone().drop_guard();
     let limits = config.limits();
     let who = Presence { settings: settings(&limits), ..new_presence("enforcer") };
-    let enforcer = Arc::new(Enforcer { limits, name: who.instance.clone(), state: Mutex::default(), bus });
+    let (read, policies) = watch::channel(PolicyStatus::default());
+    let (name, state) = (who.instance.clone(), Mutex::default());
+    let enforcer = Arc::new(Enforcer { bus, limits, name, policies, state });
     let (ready, handles) = lictor_serve::readiness();
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(enforcer.clone().follow_policies(enforcer.bus.watch_policies(), handles.handle("policies")));
+    tasks.spawn(enforcer.bus.clone().follow_policies(PoliciesInForce::default(), read));
+    tasks.spawn(enforcer.clone().wait_for_policies(handles.handle("policies")));
     tasks.spawn(enforcer.clone().follow_receipts(handles.handle("receipts")));
     drop(handles);
-    let mut shutdown = std::pin::pin!(shutdown);
-    tokio::select! {
-        () = ready.wait() => {}
-        () = &mut shutdown => return Summary::default(),
-    }
-    tracing::info!("enforcer is ready");
-    let pulling = tokio::spawn(enforcer.clone().pull(stop.clone()));
     let presenting = tokio::spawn(enforcer.clone().present(who, stop.clone()));
+    let pulling = tokio::spawn({
+        let (enforcer, stop) = (enforcer.clone(), stop.clone());
+        async move {
+            if stop.run_until_cancelled(ready.wait()).await.is_some() {
+                tracing::info!("enforcer is ready");
+                enforcer.pull(stop).await;
+            }
+        }
+    });
     shutdown.await;
     stop.cancel();
     let _ = tokio::join!(pulling, presenting);
@@ -132,38 +133,10 @@ impl Enforcer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn follow_policies(self: Arc<Self>, mut feed: Feed, unread: Handle) {
-        let mut unread = Some(unread);
-        while let Some(item) = feed.next().await {
-            match item {
-                FeedItem::Put { value, revision, .. } => {
-                    let mut state = self.state();
-                    state.policies_revision = revision;
-                    match serde_json::from_slice::<PolicyDocument>(&value).map(|document| document.change) {
-                        Ok(PolicyChange::Put { policy }) => {
-                            state.policies.insert(policy.id.clone(), *policy);
-                        }
-                        Ok(PolicyChange::Delete { id }) => {
-                            state.policies.remove(&id);
-                        }
-                        // The last good one goes on counting, as it does for evaluators.
-                        Err(error) => tracing::warn!(%error, "a policy document cannot be read"),
-                    }
-                }
-                FeedItem::Removed { revision, .. } | FeedItem::Unreadable { revision, .. } => {
-                    self.state().policies_revision = revision
-                }
-                FeedItem::Complete { revision } => {
-                    self.state().policies_revision = revision;
-                    drop(unread.take());
-                }
-                FeedItem::Reset => {
-                    let mut state = self.state();
-                    state.policies.clear();
-                    state.policies_revision = 0;
-                }
-            }
-        }
+    /// Holds the handle until the policies in force are known.
+    async fn wait_for_policies(self: Arc<Self>, unread: Handle) {
+        let _ = self.policies.clone().wait_for(|status| status.in_force.is_some()).await;
+        drop(unread);
     }
 
     /// Reads what all enforcers decided within the window, and keeps reading. The handle is dropped when everything
@@ -244,10 +217,13 @@ impl Enforcer {
 
     /// Publishes heartbeats with the policies in force and the counts.
     async fn present(self: Arc<Self>, who: Presence, stop: CancellationToken) {
+        let mut policies = self.policies.clone();
+        if stop.run_until_cancelled(policies.wait_for(PolicyStatus::is_read)).await.is_none() {
+            return;
+        }
         let refresh = |who: &mut Presence| {
-            let state = self.state();
-            let Summary { verdicts, decided, refused } = state.summary;
-            who.policies = state.policies_revision;
+            let Summary { verdicts, decided, refused } = self.state().summary;
+            self.policies.borrow().report(who);
             who.counts = [("verdicts", verdicts), ("decided", decided), ("refused", refused)]
                 .into_iter()
                 .map(|(name, count)| (name.to_owned(), count))
@@ -284,6 +260,7 @@ impl Enforcer {
     /// The receipts that are still to be published about a verdict: none when it is a repeat, the outcome alone when an
     /// enforcer stopped between decision and outcome.
     fn receipts(&self, verdict: &Verdict, now: Timestamp) -> Vec<Receipt> {
+        let policies = self.policies.borrow().in_force.clone().unwrap_or_default();
         let mut state = self.state();
         let mut receipts = Vec::new();
         let mut beside = 0;
@@ -292,7 +269,7 @@ impl Enforcer {
                 Some(Progress::Finished) => continue,
                 Some(Progress::Decided) => {}
                 None => {
-                    let policy = state.policies.get(&intent.violation.policy.id);
+                    let policy = policies.text(&intent.violation.policy.id);
                     let decision = decide(&intent, &self.limits, &state.history, beside, policy, now);
                     let refused = matches!(decision, Decision::Refuse { .. });
                     receipts.push(self.receipt(&intent, ReceiptStep::Decision(decision), now));

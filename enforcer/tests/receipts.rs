@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::unreachable,
     reason = "all of this is test code, helpers included, and stops at the first surprise"
 )]
 
@@ -12,13 +13,11 @@ use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches};
 use jiff::{SignedDuration, Timestamp};
-use lictor_bus::{Bus, BusOptions, PolicyState, PolicyWrite, ReadFrom};
+use lictor_bus::{Bus, BusOptions, LogReader, PolicyState, PolicyWrite, ReadFrom};
 use lictor_enforcer::{Config, run};
 use lictor_tests::NatsServer;
 use lictor_wire::topology::{Stream, Topology};
-use lictor_wire::{
-    Decision, Policy, PolicyChange, PolicyId, Receipt, ReceiptStep, Refusal, TransactionId, Verdict,
-};
+use lictor_wire::{Decision, Policy, PolicyChange, Receipt, ReceiptStep, Refusal, TransactionId, Verdict};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -103,6 +102,45 @@ impl PolicyWrite for Unchecked {
     }
 }
 
+/// The policy that the verdict is about.
+fn kill() -> Policy {
+    let kill = json!({
+        "id": "p-1", "name": "No shells", "severity": "HIGH_SEVERITY", "categories": ["x"],
+        "lifecycleStages": ["RUNTIME"], "eventSource": "DEPLOYMENT_EVENT",
+        "enforcementActions": ["KILL_POD_ENFORCEMENT"],
+        "policySections": [{"policyGroups": [{"fieldName": "Process Name", "values": [{"value": "sh"}]}]}],
+    });
+    serde_json::from_value(kill).unwrap()
+}
+
+async fn write(bus: &Bus, policy: Policy) {
+    let transaction = TransactionId::new(format!("{} {:?}", policy.name, policy.enforcement_actions));
+    let change = PolicyChange::Put { policy: Box::new(policy) };
+    bus.policy_log().write(&Unchecked([change]), "test", &transaction).await.unwrap();
+}
+
+/// The first decision that a reader of receipts finds.
+async fn decision(mut receipts: LogReader) -> Decision {
+    let entry = timeout(Duration::from_secs(60), receipts.next()).await.unwrap().unwrap().unwrap();
+    let receipt: Receipt = serde_json::from_slice(&entry.body().unwrap()).unwrap();
+    let ReceiptStep::Decision(decision) = receipt.step else { unreachable!("{receipt:?}") };
+    decision
+}
+
+/// The policy in force has the last word. A revision that cannot be used is not in force, whatever actions it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_acts_by_the_last_good_revision() {
+    let server = NatsServer::start().await;
+    let bus = connect(server.url().trim_start_matches("nats://")).await;
+    write(&bus, kill()).await;
+    write(&bus, Policy { categories: Vec::new(), enforcement_actions: Vec::new(), ..kill() }).await;
+    bus.publish_verdict(&verdict(Timestamp::now())).await.unwrap();
+    let enforcer = tokio::spawn(run(config(1), bus.clone(), std::future::pending()));
+    let decision = decision(bus.read(Stream::Receipts, ReadFrom::First, false)).await;
+    assert!(!matches!(decision, Decision::Refuse { .. }), "{decision:?}");
+    enforcer.abort();
+}
+
 /// The blast radius counts every receipt of the window, however long it takes to read them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_counts_every_receipt_of_the_window() {
@@ -110,13 +148,7 @@ async fn a_restart_counts_every_receipt_of_the_window() {
     let address = server.url().trim_start_matches("nats://").to_owned();
     let bus = connect(&address).await;
     let now = Timestamp::now();
-    let kill = Policy {
-        id: PolicyId::new("p-1"),
-        enforcement_actions: verdict(now).violations[0].enforcement.clone(),
-        ..Policy::default()
-    };
-    let change = PolicyChange::Put { policy: Box::new(kill) };
-    bus.policy_log().write(&Unchecked([change]), "test", &TransactionId::new("t")).await.unwrap();
+    write(&bus, kill()).await;
     for number in 0..RECEIPTS {
         let at = now - SignedDuration::from_secs(60);
         bus.publish_receipt(&receipt(number, at)).await.unwrap();
@@ -126,10 +158,7 @@ async fn a_restart_counts_every_receipt_of_the_window() {
     let slow = connect(&slow_link(address).await.to_string()).await;
     let enforcer = tokio::spawn(run(config(RECEIPTS), slow, std::future::pending()));
     let decided = ReadFrom::Sequence(RECEIPTS as u64 + 1);
-    let mut receipts = bus.read(Stream::Receipts, decided, false);
-    let entry = timeout(Duration::from_secs(60), receipts.next()).await.unwrap().unwrap().unwrap();
-    let receipt: Receipt = serde_json::from_slice(&entry.body().unwrap()).unwrap();
-    let ReceiptStep::Decision(decision) = receipt.step else { unreachable!("{receipt:?}") };
+    let decision = decision(bus.read(Stream::Receipts, decided, false)).await;
     assert!(
         matches!(decision, Decision::Refuse { refusal: Refusal::BlastRadius, .. }),
         "{RECEIPTS} actions were decided for in the window; {decision:?}"

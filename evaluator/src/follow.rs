@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use lictor_bus::{Bus, BusError, Feed, FeedItem, ReadFrom};
-use lictor_detection::{ClusterState, FactReader, STATE_BUCKETS};
-use lictor_engine::{Options, PolicyRevision, PolicySet};
+use lictor_bus::{Bus, BusError, Feed, FeedItem};
+use lictor_detection::{ClusterState, FactReader, Policies, PolicyStatus, STATE_BUCKETS};
+use lictor_wire::PolicyLogReader;
 use lictor_wire::topology::{Bucket, Stream};
-use lictor_wire::{PolicyChange, PolicyDocument, PolicyLogKey};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -18,24 +17,11 @@ use tokio::time::timeout;
 /// set up again takes a second or two.
 const BRING_UP_WITHIN: Duration = Duration::from_secs(20);
 
-/// Documents that come this close together are compiled together.
-const TOGETHER_WITHIN: Duration = Duration::from_millis(5);
-
-/// The policies in force, compiled, and how far the policy log was read for them.
-#[derive(Debug, Default)]
-pub(crate) struct Loaded {
-    pub(crate) set: PolicySet,
-    /// The last sequence of the policy log that was read.
-    pub(crate) revision: u64,
-    /// Whether everything that was there at the start was read.
-    complete: bool,
-}
-
 /// Everything an evaluator knows, kept up to date by tasks of its own.
 #[derive(Debug)]
 pub(crate) struct Knowledge {
     pub(crate) state: Arc<ClusterState>,
-    policies: watch::Receiver<Arc<Loaded>>,
+    policies: watch::Receiver<PolicyStatus>,
     read: HashMap<Bucket, watch::Receiver<Option<u64>>>,
     _tasks: JoinSet<()>,
 }
@@ -49,12 +35,15 @@ pub(crate) enum NotUpToDate {
     /// A feed is behind.
     #[error("the state of {0} is behind")]
     Behind(String),
+    /// The policy log was not read yet, or does not compile and there was nothing before it.
+    #[error("no policies are in force yet")]
+    NoPolicies,
 }
 
 impl Knowledge {
     /// Starts following. Nothing is known until [`Knowledge::complete`].
     #[must_use]
-    pub(crate) fn follow(bus: &Bus) -> Self {
+    pub(crate) fn follow(bus: &Bus, policy_log: impl PolicyLogReader<Snapshot = PolicyStatus>) -> Self {
         let state = Arc::new(ClusterState::default());
         let mut tasks = JoinSet::new();
         let mut read = HashMap::new();
@@ -63,8 +52,8 @@ impl Knowledge {
             read.insert(bucket, receiver);
             tasks.spawn(follow_bucket(bus.watch_bucket(bucket), bucket, state.clone(), sender));
         }
-        let (sender, policies) = watch::channel(Arc::default());
-        tasks.spawn(follow_policies(bus.clone(), sender));
+        let (sender, policies) = watch::channel(PolicyStatus::default());
+        tasks.spawn(bus.clone().follow_policies(policy_log, sender));
         Self { state, policies, read, _tasks: tasks }
     }
 
@@ -73,12 +62,24 @@ impl Knowledge {
         for read in self.read.values() {
             let _ = read.clone().wait_for(Option::is_some).await;
         }
-        let _ = self.policies.clone().wait_for(|loaded| loaded.complete).await;
+        let _ = self.policies.clone().wait_for(|status| status.in_force.is_some()).await;
     }
 
     /// The policies in force.
-    #[must_use]
-    pub(crate) fn policies(&self) -> Arc<Loaded> {
+    ///
+    /// # Errors
+    /// When there are none yet, which is another thing than an empty set of policies.
+    pub(crate) fn policies(&self) -> Result<Arc<Policies>, NotUpToDate> {
+        self.policies.borrow().in_force.clone().ok_or(NotUpToDate::NoPolicies)
+    }
+
+    /// Waits until the policy log was read to its end, whatever came of it.
+    pub(crate) async fn policy_log_read(&self) {
+        let _ = self.policies.clone().wait_for(PolicyStatus::is_read).await;
+    }
+
+    /// What is known of the policy log by now.
+    pub(crate) fn policy_status(&self) -> PolicyStatus {
         self.policies.borrow().clone()
     }
 
@@ -94,7 +95,7 @@ impl Knowledge {
         });
         let policies = async {
             let last = bus.last_sequence(Stream::Policies).await?;
-            reached(&self.policies, |loaded| loaded.revision >= last, || "policies".to_owned()).await
+            reached(&self.policies, |status| status.read >= last, || "policies".to_owned()).await
         };
         // All at once: each is a question and an answer, and what waits for them is a delivery.
         tokio::try_join!(try_join_all(buckets), policies)?;
@@ -154,128 +155,5 @@ async fn follow_bucket(
                 newer
             });
         }
-    }
-}
-
-/// The policies as they are read from the log: the last good revision of each.
-#[derive(Default)]
-struct InForce {
-    good: HashMap<String, PolicyRevision>,
-}
-
-async fn follow_policies(bus: Bus, loaded: watch::Sender<Arc<Loaded>>) {
-    let mut feed = bus.watch_policies();
-    let mut in_force = InForce::default();
-    let (mut complete, mut revision) = (false, 0);
-    while let Some(item) = feed.next().await {
-        let mut next = Some(item);
-        // A thousand policies written at once are compiled once, not a thousand times.
-        while let Some(item) = next {
-            match item {
-                FeedItem::Put { key, revision: at, value, .. } => {
-                    in_force.take(&bus, &key, at, &value).await;
-                    revision = revision.max(at);
-                }
-                FeedItem::Removed { key, revision: at } => {
-                    in_force.good.remove(&key);
-                    revision = revision.max(at);
-                }
-                FeedItem::Unreadable { revision: at, .. } => revision = revision.max(at),
-                FeedItem::Complete { revision: at } => {
-                    complete = true;
-                    revision = revision.max(at);
-                }
-                FeedItem::Reset => {
-                    in_force.good.clear();
-                    (complete, revision) = (false, 0);
-                }
-            }
-            next = timeout(TOGETHER_WITHIN, feed.next()).await.ok().flatten();
-        }
-        if complete {
-            loaded.send_replace(Arc::new(in_force.compile(revision).await));
-        }
-    }
-}
-
-impl InForce {
-    /// Takes a document. One that cannot be asked leaves the last good revision in force; right after a start that
-    /// one is looked for in the log.
-    async fn take(&mut self, bus: &Bus, key: &str, revision: u64, value: &[u8]) {
-        let Some(PolicyLogKey::Policy(_)) = PolicyLogKey::parse(key) else { return };
-        let problem = match read(value) {
-            Ok(Read::Policy(policy)) => {
-                self.good.insert(key.to_owned(), PolicyRevision { policy, revision });
-                return;
-            }
-            Ok(Read::Deleted) => {
-                self.good.remove(key);
-                return;
-            }
-            Err(problem) => problem,
-        };
-        tracing::error!(
-            key,
-            revision,
-            problem,
-            "a policy revision cannot be used; the last good one stays in force"
-        );
-        if !self.good.contains_key(key)
-            && let Some(good) = last_good(bus, key, revision).await
-        {
-            self.good.insert(key.to_owned(), good);
-        }
-    }
-
-    async fn compile(&self, revision: u64) -> Loaded {
-        let policies: Vec<PolicyRevision> = self.good.values().cloned().collect();
-        let compiling = tokio::task::spawn_blocking(move || PolicySet::compile(policies, Options::default()));
-        let compiled = match compiling.await {
-            Ok(compiled) => compiled,
-            Err(error) => {
-                tracing::error!(%error, "compiling the policies failed");
-                return Loaded { set: PolicySet::empty(), revision: 0, complete: false };
-            }
-        };
-        for refused in &compiled.refused {
-            tracing::error!(policy = refused.name, problems = ?refused.problems, "a policy is not asked");
-        }
-        Loaded { set: compiled.set, revision, complete: true }
-    }
-}
-
-/// The last revision of a policy before `revision` that can be asked, from the log; `None` when there is none, or
-/// the last one that can be read is its deletion.
-async fn last_good(bus: &Bus, key: &str, revision: u64) -> Option<PolicyRevision> {
-    let subject = format!("{}.policies.{key}", bus.topology().prefix());
-    let mut reader = bus.read_subject(Stream::Policies, &subject, ReadFrom::First);
-    let mut good = None;
-    // The document at `revision` is there, so this ends.
-    while let Some(Ok(entry)) = reader.next().await {
-        if entry.sequence >= revision {
-            break;
-        }
-        match entry.body().map_err(|error| error.to_string()).and_then(|body| read(&body)) {
-            Ok(Read::Policy(policy)) => good = Some(PolicyRevision { policy, revision: entry.sequence }),
-            Ok(Read::Deleted) => good = None,
-            Err(_) => {}
-        }
-    }
-    good
-}
-
-enum Read {
-    Policy(Arc<lictor_wire::Policy>),
-    Deleted,
-}
-
-fn read(value: &[u8]) -> Result<Read, String> {
-    let document: PolicyDocument = serde_json::from_slice(value).map_err(|error| error.to_string())?;
-    match document.change {
-        PolicyChange::Delete { .. } => Ok(Read::Deleted),
-        PolicyChange::Put { policy } => match lictor_engine::validate(&policy) {
-            Ok(()) => Ok(Read::Policy(Arc::new(*policy))),
-            Err(problems) => Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-        },
     }
 }

@@ -12,18 +12,18 @@ use jiff::Timestamp;
 use lictor_bus::{
     BadLine, Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, LineText, new_presence,
 };
-use lictor_detection::{Judge, JudgeContext, Judgement};
+use lictor_detection::{Judge, JudgeContext, Judgement, Policies, PoliciesInForce, PolicyStatus};
 use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
-    Cause, Command, CommandAction, Deployment, Event, EventId, EventRef, Fingerprint, Kind, Presence,
-    Projection, Verdict,
+    Cause, Command, CommandAction, Deployment, Event, EventId, EventRef, Fingerprint, Kind, PolicyLogReader,
+    Presence, Projection, Verdict,
 };
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::follow::{Knowledge, Loaded, NotUpToDate};
+use crate::follow::{Knowledge, NotUpToDate};
 
 /// Deliveries judged and not yet settled, per puller. Settling is one round trip; at 64 events a delivery this keeps
 /// a connection busy without holding much that another evaluator could do.
@@ -105,28 +105,38 @@ pub async fn run(
     bus: Bus,
     shutdown: impl Future<Output = ()>,
 ) -> Result<Summary, EvaluatorError> {
+    run_with(config, bus, shutdown, PoliciesInForce::default()).await
+}
+
+async fn run_with(
+    config: Config,
+    bus: Bus,
+    shutdown: impl Future<Output = ()>,
+    policies: impl PolicyLogReader<Snapshot = PolicyStatus>,
+) -> Result<Summary, EvaluatorError> {
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
-    let knowledge = Knowledge::follow(&bus);
-    let mut shutdown = std::pin::pin!(shutdown);
-    tokio::select! {
-        () = knowledge.complete() => {}
-        () = &mut shutdown => return Ok(Summary::default()),
-    }
+    let knowledge = Knowledge::follow(&bus, policies);
     let who = new_presence("evaluator");
     let evaluator =
         Arc::new(Evaluator { bus, knowledge, counts: Counts::default(), abort_on: config.abort_on });
-    tracing::info!(policies = evaluator.knowledge.policies().set.len(), "evaluator is ready");
-
     let mut tasks = JoinSet::new();
-    let consumers = Kind::JUDGED.map(Consumer::Judge);
-    for consumer in
-        consumers.into_iter().chain([Consumer::Retry, Consumer::PolicyChanges, Consumer::EvaluatorCommands])
-    {
-        tasks.spawn(evaluator.clone().pull(consumer, stop.clone()));
-    }
     tasks.spawn(evaluator.clone().present(who, stop.clone()));
-    shutdown.await;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let ready = tokio::select! {
+        () = evaluator.knowledge.complete() => true,
+        () = &mut shutdown => false,
+    };
+    if ready {
+        let policies = evaluator.knowledge.policies().map_or(0, |policies| policies.set.len());
+        tracing::info!(policies, "evaluator is ready");
+        let consumers = Kind::JUDGED.map(Consumer::Judge).into_iter();
+        let others = [Consumer::Retry, Consumer::PolicyChanges, Consumer::EvaluatorCommands];
+        for consumer in consumers.chain(others) {
+            tasks.spawn(evaluator.clone().pull(consumer, stop.clone()));
+        }
+        shutdown.await;
+    }
     stop.cancel();
     if timeout(DRAIN_WITHIN, tasks.join_all()).await.is_err() {
         tracing::warn!("stopping took too long; what is not settled is delivered to somebody else");
@@ -193,7 +203,7 @@ impl Evaluator {
 
     /// Judges one delivery and settles it. A failure leaves it unacknowledged: it is delivered again.
     async fn judge_and_settle(self: Arc<Self>, delivery: Delivery) -> Result<(), HandleError> {
-        let policies = self.knowledge.policies();
+        let policies = self.knowledge.policies()?;
         let lines: Vec<_> =
             delivery.lines.iter().map(|line| self.read(line, delivery.message.consumer, &policies)).collect();
         // What changes how others are judged is judged with everything there is by now, so that of two changes that
@@ -207,7 +217,7 @@ impl Evaluator {
             self.knowledge.bring_up(&self.bus).await?;
         }
         // Bringing up may have brought other policies.
-        let policies = if must_be_current { self.knowledge.policies() } else { policies };
+        let policies = if must_be_current { self.knowledge.policies()? } else { policies };
         let mut outcomes = Vec::with_capacity(lines.len());
         let mut last_policy_change = None;
         for line in lines {
@@ -218,9 +228,9 @@ impl Evaluator {
                         Some(last) => last,
                         None => *last_policy_change.insert(self.bus.last_sequence(Stream::Policies).await?),
                     };
-                    self.policy_changed(last, &delivery)
+                    self.policy_changed(last, &delivery, &policies)
                 }
-                Ok(Some(Line::Command(command))) => self.commanded(&command, &delivery),
+                Ok(Some(Line::Command(command))) => self.commanded(&command, &delivery, &policies),
                 Ok(Some(Line::Verdict(_) | Line::Document(_)) | None) => LineOutcome::judged(Vec::new()),
                 Err(bad) => bad.into(),
             });
@@ -230,7 +240,12 @@ impl Evaluator {
     }
 
     /// Reads a line; no more than a look for an event that concerns nobody, which leaves nothing to judge.
-    fn read(&self, line: &LineText, consumer: Consumer, policies: &Loaded) -> Result<Option<Line>, BadLine> {
+    fn read(
+        &self,
+        line: &LineText,
+        consumer: Consumer,
+        policies: &Policies,
+    ) -> Result<Option<Line>, BadLine> {
         let judge = self.judge_with(policies);
         if matches!(consumer, Consumer::Judge(Kind::Process | Kind::Network | Kind::File | Kind::Audit))
             && let Some(projection) = Projection::of(line.text()?)
@@ -243,7 +258,7 @@ impl Evaluator {
         line.read().map(Some)
     }
 
-    fn judge(&self, event: &Event, delivery: &Delivery, policies: &Loaded) -> LineOutcome {
+    fn judge(&self, event: &Event, delivery: &Delivery, policies: &Policies) -> LineOutcome {
         self.abort_if_told(&event.id);
         let now = Timestamp::now();
         let waited = delivery.message.consumer == Consumer::Retry;
@@ -259,7 +274,7 @@ impl Evaluator {
         outcome(self.judge_with(policies).event(event, context))
     }
 
-    fn judge_with<'a>(&'a self, policies: &'a Loaded) -> Judge<'a> {
+    fn judge_with<'a>(&'a self, policies: &'a Policies) -> Judge<'a> {
         Judge { state: &self.knowledge.state, policies: &policies.set, policies_revision: policies.revision }
     }
 
@@ -271,18 +286,25 @@ impl Evaluator {
     }
 
     /// A policy changed: every workload is judged again, by whoever got this message.
-    fn policy_changed(&self, last: u64, delivery: &Delivery) -> LineOutcome {
+    fn policy_changed(&self, last: u64, delivery: &Delivery, policies: &Policies) -> LineOutcome {
         // A later change has every workload judged with this one too; only the last of several has work to do.
         if last > delivery.message.sequence {
             return LineOutcome::judged(Vec::new());
         }
+        if policies.revision < delivery.message.sequence {
+            return LineOutcome::dead(format!(
+                "the policies up to this revision do not compile; workloads were not judged by them, those up to \
+                 revision {} are in force",
+                policies.revision
+            ));
+        }
         let id = Fingerprint::new("policy-change")
             .number(delivery.message.sequence)
             .part(delivery.message.published.to_string());
-        LineOutcome::judged(self.judge_again(id.into(), Cause::Policy, delivery, |_| true))
+        LineOutcome::judged(self.judge_again(id.into(), Cause::Policy, delivery, policies, |_| true))
     }
 
-    fn commanded(&self, command: &Command, delivery: &Delivery) -> LineOutcome {
+    fn commanded(&self, command: &Command, delivery: &Delivery, policies: &Policies) -> LineOutcome {
         let CommandAction::Reassess { scope } = &command.action else {
             return LineOutcome::dead("an evaluator does not do this");
         };
@@ -292,7 +314,7 @@ impl Evaluator {
                 && scope.deployment.as_ref().is_none_or(|id| *id == deployment.id)
         };
         let id = Fingerprint::new("command").part(&command.id).into();
-        LineOutcome::judged(self.judge_again(id, Cause::Reassess, delivery, wanted))
+        LineOutcome::judged(self.judge_again(id, Cause::Reassess, delivery, policies, wanted))
     }
 
     fn judge_again(
@@ -300,10 +322,10 @@ impl Evaluator {
         id: EventId,
         cause: Cause,
         delivery: &Delivery,
+        policies: &Policies,
         wanted: impl Fn(&Deployment) -> bool,
     ) -> Vec<Verdict> {
-        let policies = self.knowledge.policies();
-        let judge = self.judge_with(&policies);
+        let judge = self.judge_with(policies);
         // What is judged again was not seen itself: the change of a policy, or the command, stands for it.
         let event = EventRef {
             id,
@@ -330,9 +352,12 @@ impl Evaluator {
 
     /// Says that this evaluator runs, and with which policies.
     async fn present(self: Arc<Self>, who: Presence, stop: CancellationToken) {
+        if stop.run_until_cancelled(self.knowledge.policy_log_read()).await.is_none() {
+            return;
+        }
         let refresh = |who: &mut Presence| {
             let summary = self.counts.summary();
-            who.policies = self.knowledge.policies().revision;
+            self.knowledge.policy_status().report(who);
             who.counts = self.knowledge.state.counts();
             who.counts.extend(
                 [("judged", summary.judged), ("parked", summary.parked), ("dead", summary.dead)]
@@ -378,3 +403,6 @@ impl Counts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

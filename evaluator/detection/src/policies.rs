@@ -94,12 +94,6 @@ struct CopiedPolicy {
 // === impl Policies ===
 
 impl Policies {
-    /// Policies that were not read from the log, such as those of files: their texts are not kept.
-    #[must_use]
-    pub fn of(set: PolicySet, revision: u64) -> Self {
-        Self { set, revision, ..Self::default() }
-    }
-
     /// A policy as it is written; disabled ones, too.
     #[must_use]
     pub fn text(&self, id: &PolicyId) -> Option<&Policy> {

@@ -314,6 +314,35 @@ fn exit_codes_tell_violated_from_not_understood() {
     assert!(told.contains("Host PID wants true: does not hold  <- the first that fails"), "{told}");
 }
 
+/// The README's first screen shows what the program prints.
+#[test]
+fn the_readme_shows_a_real_check() {
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    let block = |language: &str| {
+        let (_, rest) = readme.split_once(&format!("```{language}\n")).unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+    let shown = block("console");
+    let (command, printed) = shown.split_once("no-latest.yaml\n").unwrap();
+    assert!(command.contains("kubectl create deployment web -n shop --image=nginx:latest"), "{command}");
+    // What kubectl writes.
+    let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  labels:\n    app: web\n  name: web\n  \
+        namespace: shop\nspec:\n  replicas: 1\n  selector:\n    matchLabels:\n      app: web\n  strategy: {}\n  \
+        template:\n    metadata:\n      labels:\n        app: web\n    spec:\n      containers:\n      - image: \
+        nginx:latest\n        name: nginx\n        resources: {}\nstatus: {}\n";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("no-latest.yaml"), block("yaml")).unwrap();
+    std::fs::write(folder.path().join("web.yaml"), manifest).unwrap();
+    let check = Command::new(lictor())
+        .current_dir(folder.path())
+        .args(["check", "deployment", "-f", "-", "--policies", "no-latest.yaml"])
+        .stdin(std::fs::File::open(folder.path().join("web.yaml")).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(check.stdout).unwrap(), printed);
+    assert_eq!(check.status.code(), Some(1));
+}
+
 /// All that ships comes back from either form, and a second conversion gives the same bytes.
 #[test]
 fn policies_are_converted_without_a_change() {

@@ -14,25 +14,38 @@ CONTROL_PLANE_KEY   := $(shell cat tests/control-plane/go.mod tests/control-plan
 CONTROL_PLANE_BUILT := $(CURDIR)/.tools/control-plane/$(CONTROL_PLANE_KEY)
 export KUBEBUILDER_ASSETS ?= $(CONTROL_PLANE_BUILT)
 
+# Checks dependencies; unoptimised, which builds in half the time and runs as long as it takes to read a line.
+DENY_VERSION := 0.20.2
+DENY         := $(CURDIR)/.tools/bin/cargo-deny
+
 CARGO := cargo
 
 .DEFAULT_GOAL := build
-.PHONY: build run test check lint docs bench-pipeline bench-admission fuzz golden clean cargo
+.PHONY: help build run quick test lint deny docs bench-pipeline bench-admission fuzz golden clean cargo
 
-build: cargo ## target/release/lictor
+build: cargo ## target/release/lictor (what `make` does)
 	$(CARGO) build --release --locked
 
 run: build $(LICTOR_NATS_SERVER) ## the demo: a shop under attack, as a live table; Ctrl-C ends it
 	target/release/lictor up --demo
 
+# What decides, apart from everything that talks to something: no servers, no clock.
+PURE := lictor-wire lictor-normalize lictor-engine lictor-detection lictor-policies
+
+quick: cargo ## tests of the pure crates, without servers: under a minute once they are built
+	$(CARGO) test --locked $(addprefix -p ,$(PURE))
+
 test: cargo $(LICTOR_NATS_SERVER) $(KUBEBUILDER_ASSETS) ## every test, real servers included
 	$(CARGO) test --workspace --locked
 
-lint: cargo
+lint: cargo ## formatting and clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-docs: cargo
+deny: cargo $(DENY) ## licences, banned crates, duplicate versions, sources: .cargo/deny.toml
+	$(DENY) --offline --locked check -D unmatched-skip -D unnecessary-skip licenses bans sources
+
+docs: cargo ## the API documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 bench-pipeline: build $(LICTOR_NATS_SERVER) ## what judging costs beside plain consuming, in one run
@@ -65,6 +78,9 @@ cargo:
 	@command -v $(CARGO) >/dev/null || { \
 	  echo "cargo is missing: install Rust 1.95 or newer (rustup, see rust-lang.org) and run make again" >&2; exit 1; }
 
+$(DENY):
+	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --debug --root $(CURDIR)/.tools
+
 $(NATS_BUILT):
 	@command -v go >/dev/null || { \
 	  echo "nats-server is missing. Do one of these and run make again:" >&2; \
@@ -84,6 +100,9 @@ $(CONTROL_PLANE_BUILT):
 	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" tool
 	@mv $@.part/server $@.part/etcd && mv $@.part $@
 
-clean:
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18
+
+clean: ## removes what was built, .tools too
 	$(CARGO) clean
 	rm -rf .tools

@@ -71,8 +71,8 @@ fuzz: cargo ## looks for bytes from outside that break something, FUZZ_SECONDS f
 	    -print_final_stats=0 -verbosity=0 -artifact_prefix=target/fuzz/found/ target/fuzz/corpus/$$name $$seeds || exit 1; \
 	done
 
-golden: build $(LICTOR_NATS_SERVER) ## writes the demo's golden file anew; review the difference
-	LICTOR_WRITE_GOLDEN=1 $(CARGO) test --locked -p lictor --test system demo
+golden: build $(LICTOR_NATS_SERVER) ## writes the golden file of the demo and the drawing in README anew; review the difference
+	LICTOR_WRITE_GOLDEN=1 $(CARGO) test --locked -p lictor --test system -- demo the_readme_draws_the_crates
 
 cargo:
 	@command -v $(CARGO) >/dev/null || { \

@@ -189,7 +189,7 @@ fn manifests_are_known_before_anything_is_judged() {
 fn a_recording_is_told_by_more_than_its_first_line() {
     let folder = tempfile::tempdir().unwrap();
     let secret = |count| [("Secret read".to_owned(), count)];
-    let rest = &SECRET_READ[SECRET_READ.len() / 2..];
+    let rest = SECRET_READ.split_at(SECRET_READ.len() / 2).1;
     let pretty = serde_json::to_string_pretty(&serde_json::from_str::<Value>(SECRET_READ).unwrap()).unwrap();
     // (the log, how many records are judged, how many are not understood)
     for (log, judged, unreadable) in [

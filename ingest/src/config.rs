@@ -11,7 +11,7 @@ use crate::IngestError;
 /// Where events come from.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// The cluster the sources tell about: the UID of its namespace `kube-system`, or a name of your own
+    /// The cluster that the sources report on: the UID of its namespace `kube-system`, or a name of your own
     #[arg(long, value_name = "ID", env = "LICTOR_CLUSTER", default_value = "local", value_parser = cluster_id)]
     pub cluster: ClusterId,
 

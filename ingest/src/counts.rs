@@ -12,9 +12,9 @@ pub struct Summary {
     pub published: BTreeMap<Kind, u64>,
     /// Events that were seen shortly before under the same id, and not published again.
     pub folded: BTreeMap<Kind, u64>,
-    /// What could not be understood, kept with its reason.
+    /// What could not be read, kept with its reason.
     pub dead_letters: u64,
-    /// Manifest objects of kinds that say nothing about workloads.
+    /// Manifest objects of kinds that do not describe workloads.
     pub ignored: u64,
     /// Facts written to buckets.
     pub facts: u64,
@@ -41,7 +41,7 @@ impl Summary {
         .collect()
     }
 
-    /// Gaps that sources told of.
+    /// Gaps that sources reported.
     #[must_use]
     pub fn coverage(&self) -> u64 {
         self.published.get(&Kind::Coverage).copied().unwrap_or_default()

@@ -27,9 +27,9 @@ use crate::IngestError;
 use crate::forward::Forward;
 use crate::lines::{Line, Lines};
 use crate::outlet::Outlet;
-use crate::reading::Read;
+use crate::reading::Parsed;
 use identity::Identity;
-use place::Now;
+use place::State;
 
 /// Read and parsed at once: some 300 audit records, a few milliseconds of work between two awaits.
 const CHUNK: usize = 256 * 1024;
@@ -37,8 +37,8 @@ const CHUNK: usize = 256 * 1024;
 /// Chunks published and not acknowledged: 2 MiB of text, enough to keep a stream busy over a 10 ms round trip.
 const IN_FLIGHT: usize = 8;
 
-/// How often a followed file is looked at. Audit batches are up to 30 s old anyway; a look costs a `stat`.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often a followed file is polled. Audit batches are up to 30 s old anyway; a poll costs a `stat`.
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// A file to read.
 #[derive(Debug, Clone)]
@@ -63,10 +63,10 @@ struct Reading {
     file: File,
     identity: Identity,
     lines: Lines,
-    /// It lies under another name by now: read to its end, then go on with the one that took its place.
+    /// It has another name by now: read to its end, then go on with the one that took its place.
     moved: bool,
-    /// Its size and time of change when it was looked at last.
-    looked: Option<(u64, Option<SystemTime>)>,
+    /// Its size and time of change at the last poll.
+    polled: Option<(u64, Option<SystemTime>)>,
 }
 
 /// Reads a file: to its end, or when it is followed until `stop`.
@@ -118,7 +118,7 @@ struct Tail<O> {
     /// The checkpoint on the bus is older than `settled`.
     unwritten: bool,
     in_flight: VecDeque<AbortOnDropHandle<Mark>>,
-    /// That sources must wait was said.
+    /// Whether the log says that reading waits.
     waited: bool,
 }
 
@@ -164,12 +164,12 @@ impl<O: Outlet> Tail<O> {
         while !self.in_flight.is_empty() {
             self.settle().await?;
         }
-        let now = if reading.moved { Now::Rewritten } else { reading.now(&self.path).await? };
-        match now {
-            Now::Same => tokio::time::sleep(LOOK_EVERY).await,
-            // What was written between the last look and the move is still to be read.
-            Now::Moved => reading.moved = true,
-            Now::Rewritten => {
+        let state = if reading.moved { State::Rewritten } else { reading.state(&self.path).await? };
+        match state {
+            State::Same => tokio::time::sleep(POLL_EVERY).await,
+            // What was written between the last poll and the move is still to be read.
+            State::Moved => reading.moved = true,
+            State::Rewritten => {
                 self.submit(reading.lines.finish().into_iter().collect(), reading);
                 *reading = self.open_when_there().await?;
                 tracing::info!(path = self.path_text, "the file was replaced, reading the new one");
@@ -193,19 +193,19 @@ impl<O: Outlet> Tail<O> {
 
     fn submit(&mut self, lines: Vec<Line>, reading: &Reading) {
         let origin = self.source.origin(&self.path_text);
-        let mut read = Read::default();
+        let mut parsed = Parsed::default();
         for line in lines {
-            read.line(self.source.format, line, &self.path_text, &origin);
+            parsed.line(self.source.format, line, &self.path_text, &origin);
         }
         let mark = Mark {
             identity: reading.identity.clone(),
             offset: reading.lines.consumed(),
-            events: read.batch.events.len() as u64,
-            last_event: read.batch.events.last().map(|event| event.time),
+            events: parsed.batch.events.len() as u64,
+            last_event: parsed.batch.events.last().map(|event| event.time),
         };
         let forward = self.forward.clone();
         let published = async move {
-            forward.until_acknowledged(read.batch.events, read.misread).await;
+            forward.until_acknowledged(parsed.batch.events, parsed.unreadable).await;
             mark
         };
         // On a task of its own, so that it goes on while the next chunk is read.

@@ -1,4 +1,4 @@
-//! The last piece of road that all sources share: fold repeats, publish, count.
+//! The last step, which all sources share: fold repeats, publish, count.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +21,9 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// What a dead letter's original is cut to when a line is longer than anybody reads.
 const LONGEST_ORIGINAL: usize = 256 * 1024;
 
-/// Something that could not be understood, and where it stood.
+/// Something that could not be read, and where it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Misread {
+pub(crate) struct Unreadable {
     pub(crate) reason: String,
     pub(crate) origin: String,
     /// Line in a file, item in a list.
@@ -32,7 +32,7 @@ pub(crate) struct Misread {
     pub(crate) lossy: bool,
 }
 
-/// The shared road.
+/// Publishes what sources read.
 #[derive(Debug)]
 pub(crate) struct Forward<O> {
     pub(crate) outlet: O,
@@ -53,7 +53,11 @@ impl<O: Outlet> Forward<O> {
 
     /// Publishes events and dead letters once; resolves when all are acknowledged. What is refused for good becomes
     /// a dead letter itself.
-    pub(crate) async fn once(&self, events: Vec<Event>, misread: Vec<Misread>) -> Result<(), OutletError> {
+    pub(crate) async fn once(
+        &self,
+        events: Vec<Event>,
+        unreadable: Vec<Unreadable>,
+    ) -> Result<(), OutletError> {
         let events = self.fold(events);
         if !events.is_empty() {
             match self.publish(events.clone()).await {
@@ -61,16 +65,16 @@ impl<O: Outlet> Forward<O> {
                 other => other?,
             }
         }
-        for misread in misread {
-            self.bury(misread).await?;
+        for unreadable in unreadable {
+            self.dead_letter(unreadable).await?;
         }
         Ok(())
     }
 
     /// As [`Forward::once`], again and again while nobody answers.
-    pub(crate) async fn until_acknowledged(&self, events: Vec<Event>, misread: Vec<Misread>) {
+    pub(crate) async fn until_acknowledged(&self, events: Vec<Event>, unreadable: Vec<Unreadable>) {
         loop {
-            match self.once(events.clone(), misread.clone()).await {
+            match self.once(events.clone(), unreadable.clone()).await {
                 Ok(()) => return,
                 Err(error) => tracing::warn!(%error, "the bus does not answer, trying again"),
             }
@@ -79,13 +83,13 @@ impl<O: Outlet> Forward<O> {
     }
 
     async fn publish(&self, events: Vec<Event>) -> Result<(), OutletError> {
-        let told: Vec<(EventId, Kind)> = events.iter().map(|e| (e.id.clone(), e.kind())).collect();
+        let sent: Vec<(EventId, Kind)> = events.iter().map(|e| (e.id.clone(), e.kind())).collect();
         self.outlet.publish(events).await?;
-        self.counts.published(&told.iter().map(|(_, kind)| *kind).collect::<Vec<_>>());
-        // Only what the stream has is remembered: folding a repeat of what is still under way would acknowledge it
+        self.counts.published(&sent.iter().map(|(_, kind)| *kind).collect::<Vec<_>>());
+        // Only what the stream has is remembered: folding a repeat of what is still in flight would acknowledge it
         // to the source too early.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, _) in told {
+        for (id, _) in sent {
             seen.put(id, ());
         }
         Ok(())
@@ -110,7 +114,14 @@ impl<O: Outlet> Forward<O> {
             let origin = event.source.clone();
             match self.publish(vec![event]).await {
                 Err(OutletError::Refused(reason)) => {
-                    self.bury(Misread { reason, origin, position: 0, original: line, lossy: false }).await?;
+                    self.dead_letter(Unreadable {
+                        reason,
+                        origin,
+                        position: 0,
+                        original: line,
+                        lossy: false,
+                    })
+                    .await?;
                 }
                 other => other?,
             }
@@ -118,8 +129,8 @@ impl<O: Outlet> Forward<O> {
         Ok(())
     }
 
-    async fn bury(&self, misread: Misread) -> Result<(), OutletError> {
-        let Misread { reason, origin, position, original, lossy } = misread;
+    async fn dead_letter(&self, unreadable: Unreadable) -> Result<(), OutletError> {
+        let Unreadable { reason, origin, position, original, lossy } = unreadable;
         tracing::debug!(origin, position, reason, "dead letter");
         let (original, cut) = shortened(original);
         let reason = if cut { format!("{reason} (only its beginning is kept)") } else { reason };

@@ -1,7 +1,7 @@
 //! From bytes to lines, wherever the bytes are cut.
 
 /// The longest line that is read. The API server cuts audit batches at 10 MiB and a Tetragon event is smaller than
-/// that; a line beyond several of those is not a line but another kind of file.
+/// that; a longer one is not a line but another kind of file.
 pub(crate) const LONGEST_LINE: usize = 64 * 1024 * 1024;
 
 /// What is kept of a longer one.
@@ -21,12 +21,12 @@ pub(crate) enum Line {
 pub(crate) struct Lines {
     longest: usize,
     open: Vec<u8>,
-    /// The line under way is too long: only its beginning is in `open`.
+    /// The current line is too long: only its beginning is in `open`.
     overflow: bool,
     number: u64,
     /// Bytes up to the end of the last line given out.
     consumed: u64,
-    /// Bytes of the line under way.
+    /// Bytes of the current line.
     pending: u64,
 }
 
@@ -56,15 +56,15 @@ impl Lines {
                 self.open.truncate(HEAD);
                 self.open.shrink_to_fit();
             }
-            let room = if self.overflow { HEAD.saturating_sub(self.open.len()) } else { usize::MAX };
-            self.open.extend(text.iter().take(room));
+            let free = if self.overflow { HEAD.saturating_sub(self.open.len()) } else { usize::MAX };
+            self.open.extend(text.iter().take(free));
             if ends {
                 out.extend(self.complete());
             }
         }
     }
 
-    /// What stands behind the last line's end: a line too, once nothing more can come.
+    /// What follows the last line's end: a line too, once nothing more can come.
     pub(crate) fn finish(&mut self) -> Option<Line> {
         self.is_within_line().then(|| self.complete()).flatten()
     }

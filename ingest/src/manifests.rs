@@ -1,4 +1,4 @@
-//! Workloads from files: their facts go to the buckets first, then each is told as an event.
+//! Workloads from files: their facts go to the buckets first, then each is published as an event.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::IngestError;
-use crate::forward::{Forward, Misread};
+use crate::forward::{Forward, Unreadable};
 use crate::outlet::{Outlet, OutletError};
 
 /// Facts written side by side: at a millisecond each, some 30,000 a second.
 const SIDE_BY_SIDE: usize = 32;
 
-/// Between attempts while nobody answers.
+/// Between attempts while the bus is unavailable.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Folders are read this deep; a circle of links ends here.
@@ -59,9 +59,9 @@ async fn publish<O: Outlet>(
     cluster: &ClusterId,
     forward: &Forward<O>,
 ) -> Result<(), IngestError> {
-    let misread = found.errors.iter().map(|error| {
+    let unreadable = found.errors.iter().map(|error| {
         tracing::warn!("{error} ({})", error.hint());
-        Misread {
+        Unreadable {
             reason: format!("{}; {}", error.problem, error.hint()),
             origin: error.place.file.clone(),
             position: error.place.line,
@@ -69,7 +69,7 @@ async fn publish<O: Outlet>(
             lossy: false,
         }
     });
-    forward.until_acknowledged(Vec::new(), misread.collect()).await;
+    forward.until_acknowledged(Vec::new(), unreadable.collect()).await;
 
     let namespaces = found
         .namespaces
@@ -176,7 +176,7 @@ fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, IngestError> {
         gather(path, 0, &mut files).map_err(|source| IngestError::Read { path: path.clone(), source })?;
     }
     let text = |path: PathBuf| match std::fs::read(&path) {
-        // What is no UTF-8 is no YAML; the reader says so with the line.
+        // What is not UTF-8 is not YAML; the reader reports it with its line.
         Ok(bytes) => Ok((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned())),
         Err(source) => Err(IngestError::Read { path, source }),
     };

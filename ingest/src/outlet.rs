@@ -1,4 +1,4 @@
-//! Where events go: what the sources need of the bus, so a test can stand in for it.
+//! Where events go: what the sources need of the bus, so a test can take its place.
 
 use lictor_bus::{Bus, BusError, Pressure, PublishError, Publisher};
 use lictor_wire::topology::Bucket;
@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 /// Why something did not get out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OutletError {
-    /// Nobody answered. It may have got out; saying it again is harmless.
+    /// The bus did not answer. It may have got out; publishing it again is harmless.
     #[error("{0}")]
-    Away(String),
+    Unavailable(String),
     /// Refused for good.
     #[error("{0}")]
     Refused(String),
@@ -63,7 +63,7 @@ impl BusOutlet {
 impl From<PublishError> for OutletError {
     fn from(error: PublishError) -> Self {
         match error {
-            PublishError::Closed => Self::Away(error.to_string()),
+            PublishError::Closed => Self::Unavailable(error.to_string()),
             _ => Self::Refused(error.to_string()),
         }
     }
@@ -71,7 +71,11 @@ impl From<PublishError> for OutletError {
 
 impl From<BusError> for OutletError {
     fn from(error: BusError) -> Self {
-        if error.is_retryable() { Self::Away(error.to_string()) } else { Self::Refused(error.to_string()) }
+        if error.is_retryable() {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Refused(error.to_string())
+        }
     }
 }
 
@@ -108,7 +112,7 @@ impl Outlet for BusOutlet {
     }
 
     async fn open(&self) {
-        // When the publisher has gone nobody says stop any more.
+        // A publisher that has ended no longer signals pressure.
         let _ = self.publisher.pressure().wait_for(|pressure| *pressure == Pressure::Flow).await;
     }
 }

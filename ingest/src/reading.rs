@@ -2,20 +2,20 @@
 
 use lictor_normalize::{Batch, Format, Origin};
 
-use crate::forward::Misread;
+use crate::forward::Unreadable;
 use crate::lines::Line;
 
-/// Events and what was not understood.
+/// Events, and what could not be read.
 #[derive(Debug, Default)]
-pub(crate) struct Read {
+pub(crate) struct Parsed {
     pub(crate) batch: Batch,
-    pub(crate) misread: Vec<Misread>,
+    pub(crate) unreadable: Vec<Unreadable>,
 }
 
-impl Read {
+impl Parsed {
     /// Takes a line of the file `path`.
     pub(crate) fn line(&mut self, format: Format, line: Line, path: &str, origin: &Origin) {
-        let misread = |reason: String, position: u64, original: String, lossy: bool| Misread {
+        let unreadable = |reason: String, position: u64, original: String, lossy: bool| Unreadable {
             reason,
             origin: path.to_owned(),
             position,
@@ -27,7 +27,7 @@ impl Read {
             Line::TooLong { number, head } => {
                 let reason = format!("the line is longer than {} bytes", crate::lines::LONGEST_LINE);
                 let head = String::from_utf8_lossy(&head).into_owned();
-                self.misread.push(misread(reason, number, head, true));
+                self.unreadable.push(unreadable(reason, number, head, true));
                 return;
             }
         };
@@ -36,17 +36,17 @@ impl Read {
             Err(error) => {
                 let reason = format!("the line is not UTF-8: {}", error.utf8_error());
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                self.misread.push(misread(reason, number, text, true));
+                self.unreadable.push(unreadable(reason, number, text, true));
                 return;
             }
         };
         if let Err(error) = format.read(&text, origin, &mut self.batch) {
             let reason = format!("{error}; {}", error.hint());
-            self.misread.push(misread(reason, number, text, false));
+            self.unreadable.push(unreadable(reason, number, text, false));
         }
         for item in self.batch.rejected.drain(..) {
             let reason = format!("item {}: {}", item.index, item.error);
-            self.misread.push(misread(reason, number, item.original, false));
+            self.unreadable.push(unreadable(reason, number, item.original, false));
         }
     }
 }

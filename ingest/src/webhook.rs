@@ -2,7 +2,7 @@
 //!
 //! The API server waits 30 s for an answer, repeats a batch for about 80 s, then drops it; meanwhile it holds 10,000
 //! events in memory. So the answer must be soon, or say plainly that it cannot be: 429 when evaluators are behind or
-//! too much is under way, 503 when the bus is away. A repeated batch has the ids of the first.
+//! too much is in flight, 503 when the bus is unavailable. A repeated batch has the ids of the first.
 
 #[cfg(test)]
 mod tests;
@@ -24,10 +24,10 @@ use lictor_normalize::{Batch, Format, Origin};
 use lictor_wire::ClusterId;
 use tokio::sync::Semaphore;
 
-use crate::forward::{Forward, Misread};
+use crate::forward::{Forward, Unreadable};
 use crate::outlet::Outlet;
 
-/// The bounds of the door.
+/// The bounds of the receiver.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// A body as it is sent. The API server cuts batches at 10 MiB where truncation is on; without it a batch of
@@ -35,8 +35,8 @@ pub(crate) struct Bounds {
     pub(crate) body: usize,
     /// A body unpacked: a smaller one that claims to be larger is a bomb.
     pub(crate) unpacked: usize,
-    /// Unpacked bytes of all requests under way. Parsed they take some three times that.
-    pub(crate) under_way: usize,
+    /// Unpacked bytes of all requests in flight. Parsed they take some three times that.
+    pub(crate) in_flight: usize,
     /// Until the stream has acknowledged: less than the 30 s the API server waits.
     pub(crate) patience: Duration,
 }
@@ -45,21 +45,21 @@ const MIB: usize = 1024 * 1024;
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { body: 32 * MIB, unpacked: 64 * MIB, under_way: 128 * MIB, patience: Duration::from_secs(20) }
+        Self { body: 32 * MIB, unpacked: 64 * MIB, in_flight: 128 * MIB, patience: Duration::from_secs(20) }
     }
 }
 
-/// When to come again, in seconds: pressure changes within seconds, and the API server's own pause is 10 s.
+/// When to try again, in seconds: pressure changes within seconds, and the API server's own pause is 10 s.
 const RETRY_AFTER: &str = "5";
 
 /// The semaphore counts in these.
 const UNIT: usize = 1024;
 
-struct Door<O> {
+struct Receiver<O> {
     forward: Forward<O>,
     cluster: ClusterId,
     bounds: Bounds,
-    room: Arc<Semaphore>,
+    free: Arc<Semaphore>,
 }
 
 /// Why a batch was not taken.
@@ -68,22 +68,27 @@ enum Refused {
     NotUnderstood(String),
     Encoding(String),
     Busy(&'static str),
-    Away(String),
+    Unavailable(String),
     CutOff(String),
 }
 
 /// The routes: a post to `/` or `/audit`.
 pub(crate) fn router<O: Outlet>(forward: Forward<O>, cluster: ClusterId, bounds: Bounds) -> Router {
-    let room = Arc::new(Semaphore::new(bounds.under_way / UNIT));
-    let door = Arc::new(Door { forward, cluster, bounds, room });
-    let routes = Router::new().route("/", post(take::<O>)).route("/audit", post(take::<O>)).with_state(door);
+    let free = Arc::new(Semaphore::new(bounds.in_flight / UNIT));
+    let receiver = Arc::new(Receiver { forward, cluster, bounds, free });
+    let routes =
+        Router::new().route("/", post(take::<O>)).route("/audit", post(take::<O>)).with_state(receiver);
     // The body and the time are bounded here, where the answer can say why; the layers are the last resort.
     let time = bounds.patience.saturating_mul(2);
     lictor_serve::limited(routes, lictor_serve::Limits { body: bounds.body, time })
 }
 
-async fn take<O: Outlet>(State(door): State<Arc<Door<O>>>, headers: HeaderMap, body: Body) -> Response {
-    match door.take(&headers, body).await {
+async fn take<O: Outlet>(
+    State(receiver): State<Arc<Receiver<O>>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match receiver.take(&headers, body).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(refused) => {
             let response = refused.into_response();
@@ -93,7 +98,7 @@ async fn take<O: Outlet>(State(door): State<Arc<Door<O>>>, headers: HeaderMap, b
     }
 }
 
-impl<O: Outlet> Door<O> {
+impl<O: Outlet> Receiver<O> {
     async fn take(&self, headers: &HeaderMap, body: Body) -> Result<(), Refused> {
         if self.forward.outlet.is_closed() {
             return Err(Refused::Busy("evaluators are behind"));
@@ -110,36 +115,36 @@ impl<O: Outlet> Door<O> {
         if announced.is_some_and(|bytes| bytes > self.bounds.body) {
             return Err(Refused::TooLarge(self.bounds.body));
         }
-        let mut room = self.reserve(announced.unwrap_or(self.bounds.body))?;
+        let mut reserved = self.reserve(announced.unwrap_or(self.bounds.body))?;
         let body = axum::body::to_bytes(body, self.bounds.body).await.map_err(|error| self.unread(&error))?;
         let body = if packed {
             let most = self.bounds.unpacked;
             let unpacked = tokio::task::spawn_blocking(move || unpack(&body, most)).await;
-            unpacked.map_err(|error| Refused::Away(error.to_string()))??
+            unpacked.map_err(|error| Refused::Unavailable(error.to_string()))??
         } else {
             body.into()
         };
-        let more = body.len().saturating_sub(room.num_permits() * UNIT);
-        room.merge(self.reserve(more)?);
+        let more = body.len().saturating_sub(reserved.num_permits() * UNIT);
+        reserved.merge(self.reserve(more)?);
         let origin = Origin {
             cluster: self.cluster.clone(),
             source: "/audit/webhook".to_owned(),
             received: Timestamp::now(),
         };
         let read = tokio::task::spawn_blocking(move || read(body, &origin)).await;
-        let (events, misread) = read.map_err(|error| Refused::Away(error.to_string()))??;
-        match tokio::time::timeout(self.bounds.patience, self.forward.once(events, misread)).await {
+        let (events, unreadable) = read.map_err(|error| Refused::Unavailable(error.to_string()))??;
+        match tokio::time::timeout(self.bounds.patience, self.forward.once(events, unreadable)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Refused::Away(error.to_string())),
-            Err(_) => Err(Refused::Away("no acknowledgement in time".to_owned())),
+            Ok(Err(error)) => Err(Refused::Unavailable(error.to_string())),
+            Err(_) => Err(Refused::Unavailable("no acknowledgement in time".to_owned())),
         }
     }
 
     fn reserve(&self, bytes: usize) -> Result<tokio::sync::OwnedSemaphorePermit, Refused> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        Arc::clone(&self.room)
+        Arc::clone(&self.free)
             .try_acquire_many_owned(units)
-            .map_err(|_| Refused::Busy("too many batches are under way"))
+            .map_err(|_| Refused::Busy("too many batches are in flight"))
     }
 
     fn unread(&self, error: &axum::Error) -> Refused {
@@ -162,21 +167,21 @@ fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, Refused> {
     if body.len() > most { Err(Refused::TooLarge(most)) } else { Ok(body) }
 }
 
-fn read(body: Vec<u8>, origin: &Origin) -> Result<(Vec<lictor_wire::Event>, Vec<Misread>), Refused> {
+fn read(body: Vec<u8>, origin: &Origin) -> Result<(Vec<lictor_wire::Event>, Vec<Unreadable>), Refused> {
     let text = String::from_utf8(body)
         .map_err(|error| Refused::NotUnderstood(format!("the body is not UTF-8: {}", error.utf8_error())))?;
     let mut batch = Batch::default();
     Format::Audit
         .read(&text, origin, &mut batch)
         .map_err(|error| Refused::NotUnderstood(format!("{error}; {}", error.hint())))?;
-    let misread = batch.rejected.into_iter().map(|item| Misread {
+    let unreadable = batch.rejected.into_iter().map(|item| Unreadable {
         reason: item.error.to_string(),
         origin: origin.source.clone(),
         position: item.index as u64,
         original: item.original,
         lossy: false,
     });
-    Ok((batch.events, misread.collect()))
+    Ok((batch.events, unreadable.collect()))
 }
 
 impl IntoResponse for Refused {
@@ -193,13 +198,14 @@ impl IntoResponse for Refused {
                 (StatusCode::BAD_REQUEST, format!("the body broke off: {message}\n")).into_response()
             }
             Self::Encoding(encoding) => {
-                let message = format!("content encoding `{encoding}` is not known here; send gzip or none\n");
+                let message = format!("content encoding `{encoding}` is not supported; send gzip or none\n");
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into_response()
             }
             Self::Busy(why) => (StatusCode::TOO_MANY_REQUESTS, retry, format!("{why}\n")).into_response(),
-            Self::Away(why) => {
+            Self::Unavailable(why) => {
                 tracing::warn!(why, "an audit batch could not be published; the API server will repeat it");
-                (StatusCode::SERVICE_UNAVAILABLE, retry, format!("the bus is away: {why}\n")).into_response()
+                (StatusCode::SERVICE_UNAVAILABLE, retry, format!("the bus is unavailable: {why}\n"))
+                    .into_response()
             }
         }
     }

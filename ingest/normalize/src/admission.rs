@@ -1,6 +1,6 @@
-//! The API server's questions: `admission.k8s.io/v1` `AdmissionReview`.
+//! Admission reviews of the API server: `admission.k8s.io/v1` `AdmissionReview`.
 //!
-//! A review's identity is its `uid`. An object of a kind that is no workload is no error: there is nothing to judge
+//! A review's identity is its `uid`. An object that is not a workload is not an error: there is nothing to judge
 //! about it.
 
 use jiff::Timestamp;
@@ -17,34 +17,34 @@ use crate::manifest::{self, Problem};
 /// The version of the review that is understood and answered in.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 
-/// What the API server asks.
+/// A review from the API server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Review {
     /// The request, with workloads as they would become and as they are.
     pub request: RequestEvent,
-    /// Present when a scale is asked about: the workload itself is not in the review.
+    /// Present for a scale subresource: the workload itself is not in the review.
     pub scale: Option<Scale>,
 }
 
-/// A wanted number of pods, and the number before.
+/// The numbers of pods in the new and the old scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scale {
-    /// Wanted.
+    /// `spec.replicas` of the new scale.
     pub replicas: i64,
-    /// Before.
+    /// `spec.replicas` of the old scale.
     pub before: i64,
 }
 
 /// Why a review cannot be judged.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
-    /// Not JSON, or a field of the wrong type: nobody knows whom to answer.
+    /// Not JSON, or a field of the wrong type: the uid, which an answer needs, is not known.
     #[error("not an admission review: {0}")]
     Json(#[source] serde_json::Error),
     /// JSON, but of something else.
     #[error("`{found}` is not an admission review of version `{API_VERSION}`")]
     SomethingElse {
-        /// What it says it is.
+        /// Its `apiVersion` and `kind`.
         found: String,
     },
     /// The review is one, and its object cannot be read.
@@ -60,7 +60,7 @@ pub enum ReviewError {
 /// Reads a review.
 ///
 /// # Errors
-/// When it is none, or its object cannot be read.
+/// When it is not one, or its object cannot be read.
 pub fn read(text: &str, cluster: &ClusterId, received: Timestamp) -> Result<Review, ReviewError> {
     let outer: Outer<'_> = serde_json::from_str(text).map_err(ReviewError::Json)?;
     let request = match outer.request {
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_says_whom_to_answer() {
+    fn an_error_names_the_review_it_belongs_to() {
         let error = review(
             r#"{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"Deployment"},
                 "resource":{"group":"apps","version":"v1","resource":"deployments"},

@@ -1,4 +1,4 @@
-//! The API server's audit records: `audit.k8s.io/v1` `Event` and `EventList`, and the coats clouds put around them.
+//! The API server's audit records: `audit.k8s.io/v1` `Event` and `EventList`, and the wrappers that clouds put around them.
 //!
 //! A record's identity is its `auditID` and its stage: the same request is recorded once per stage, and a retry of
 //! the webhook repeats records. Every stage is an event, `RequestReceived` too; which of them count is for policies.
@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 use crate::path::on_one_line;
 use crate::{Batch, Format, FormatError, Origin, Rejected};
 
-/// Reads a text that holds audit records: one record, a list of them, or either in a cloud's coat.
+/// Reads a text that holds audit records: one record, a list of them, or either in a cloud's wrapper.
 pub(crate) fn read(text: &str, origin: &Origin, batch: &mut Batch) -> Result<(), FormatError> {
-    // Most texts are bare records or lists; only what is neither is looked at for a coat.
+    // Most texts are bare records or lists; only what is neither is searched for a wrapper.
     let first = match read_bare(text, origin, batch) {
         Err(error @ FormatError::OtherKind { .. }) => error,
         read => return read,
@@ -37,7 +37,7 @@ fn other_kind(found: &str) -> FormatError {
     FormatError::OtherKind { format: Format::Audit, message: format!("{found} is not an audit record") }
 }
 
-/// What tells a record from a list from something else, without reading bodies.
+/// What distinguishes a record, a list and something else, without reading bodies.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Outline<'a> {
@@ -67,7 +67,7 @@ impl Outline<'_> {
     fn is_record(&self) -> bool {
         let marks =
             [self.audit_id.is_some(), self.stage.is_some(), self.verb.is_some(), self.request_uri.is_some()];
-        // Two marks: `stage` or `verb` alone stands in many a JSON object.
+        // Two marks: `stage` or `verb` alone is in many a JSON object.
         self.is("Event") && marks.into_iter().filter(|mark| *mark).count() >= 2
     }
 

@@ -1,4 +1,4 @@
-//! The outside formats: how each is told from the others, and how a text of it is read. Whoever takes bytes from
+//! The outside formats: how each is detected, and how a text of it is read. Whoever takes bytes from
 //! outside (a source of ingest, a replay, a test case) comes through here.
 
 use std::fmt;
@@ -69,11 +69,11 @@ pub enum FormatError {
     /// A manifest where a text by itself was to become events.
     #[error("a Kubernetes manifest is not an event")]
     Manifest,
-    /// A JSON object that none of the formats writes. Only [`Format::detect`] says so.
+    /// A JSON object that none of the formats writes. Only [`Format::detect`] returns it.
     #[error("a JSON object that is neither an event, nor a record, nor a Kubernetes object")]
     UnknownObject,
     /// Not a JSON object, and no line of it begins a Kubernetes object. It may still be YAML in a style of its own.
-    /// Only [`Format::detect`] says so.
+    /// Only [`Format::detect`] returns it.
     #[error("neither a JSON object nor a Kubernetes object in YAML")]
     UnknownText,
 }
@@ -90,8 +90,8 @@ impl Format {
         }
     }
 
-    /// Tells what a text holds: a line of a file, or all of it. A JSON object is told by its keys, the first one where
-    /// several follow each other; anything else is a manifest if a line of it begins like one.
+    /// Detects what a text holds: a line of a file, or all of it. A JSON object is recognised by its keys, the first
+    /// one where several follow each other; anything else is a manifest if a line of it begins like one.
     ///
     /// # Errors
     /// [`FormatError::UnknownObject`] or [`FormatError::UnknownText`].
@@ -180,7 +180,7 @@ fn begins_object(line: &str) -> bool {
     line.starts_with("apiVersion:") || line.starts_with("kind:")
 }
 
-/// What the keys of a JSON object say about it.
+/// What a JSON object is, by its keys.
 #[derive(Default)]
 struct Keys {
     api_version: Option<Value>,
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_says_what_it_holds() {
+    fn formats_are_detected_by_content() {
         let cases = [
             (r#"{"specversion":"1.0"}"#, Format::Events),
             (r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1"}"#, Format::Audit),

@@ -33,7 +33,7 @@ pub fn values(text: &str) -> impl Iterator<Item = Result<Part<'_>, Part<'_>>> {
     })
 }
 
-/// Counts lines up to parts of a text that are asked for in order.
+/// Counts lines up to parts of a text, which must be requested in order.
 pub(crate) struct Lines<'a> {
     text: &'a str,
     counted: usize,
@@ -45,8 +45,8 @@ impl<'a> Lines<'a> {
         Self { text, counted: 0, line: 1 }
     }
 
-    /// The line a part begins at. A part that is not of the text, or before the last one asked for, is given the
-    /// last one's line.
+    /// The line that a part begins at. A part outside the text, or before the previous one, gets the previous one's
+    /// line.
     pub(crate) fn of(&mut self, part: &str) -> u64 {
         let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         if let Some(between) = self.text.get(self.counted..offset) {

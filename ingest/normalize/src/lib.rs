@@ -1,7 +1,7 @@
 //! Turns what outside systems write into events, without any I/O.
 //!
-//! [`Format`] is the one table of outside formats: it tells them apart, and with an [`Origin`] it makes
-//! [`Event`](lictor_wire::Event)s of a text, or an error that says where, what and what to do. Manifests explain each
+//! [`Format`] is the one table of outside formats: it detects them, and with an [`Origin`] it makes
+//! [`Event`](lictor_wire::Event)s of a text, or an error with its place and a hint. Manifests explain each
 //! other and are read together, by [`manifest`]; reviews of the API server by [`admission`]. Nothing here opens a
 //! file, reads a clock or knows a queue: the same bytes give the same events, ids included, on every machine and at
 //! every repetition. That is what makes a source's retry harmless.

@@ -60,7 +60,7 @@ pub struct Manifests {
     pub pods: Vec<PodRecord>,
     /// Namespaces.
     pub namespaces: Vec<NamespaceRecord>,
-    /// Objects of kinds that say nothing about workloads.
+    /// Objects of kinds that do not describe workloads.
     pub ignored: Vec<Ignored>,
     /// Workloads that have ended and are not judged: finished pods and jobs.
     pub ended: Vec<Ignored>,

@@ -1,4 +1,4 @@
-//! What a source knows that its lines do not say.
+//! What a source knows that its lines do not contain.
 
 use jiff::Timestamp;
 use lictor_wire::{ClusterId, Event, EventData, EventId};

@@ -21,7 +21,7 @@ pub(crate) fn image_digest(image_id: &str) -> &str {
     image_id.rfind("sha256:").and_then(|start| image_id.get(start..)).unwrap_or_default()
 }
 
-/// A JSON text without line ends. In JSON they stand between values only, where a space means the same; an event is a
+/// A JSON text without line ends. In JSON they are between values only, where a space means the same; an event is a
 /// line, and carries parts of the text as they are.
 pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
     if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ").into() } else { json.into() }

@@ -5,7 +5,7 @@
 //! | `process_exec`, `process_exit` | process |
 //! | `process_kprobe`, `process_lsm` with a socket among its arguments; `process_connect`, `_accept`, `_close`, `_listen` | network |
 //! | `process_kprobe`, `process_lsm` with a file or path among its arguments | file |
-//! | `rate_limit_info`, `process_throttle` | coverage: the sensor says what it dropped |
+//! | `rate_limit_info`, `process_throttle` | coverage: what the sensor reports as dropped |
 //! | everything else that Tetragon writes | coverage, with the line kept whole |
 //!
 //! Ids come from the sensor's own: `exec_id` names a process execution by node, start and pid.

@@ -1,4 +1,4 @@
-//! What tells a file from another of its name.
+//! What distinguishes a file from another of its name.
 
 use std::fmt;
 use std::io;
@@ -11,8 +11,8 @@ use tokio::io::AsyncReadExt;
 /// How many of the first bytes count. Within them an audit record has its id and a sensor's event its time.
 const PREFIX: u64 = 256;
 
-/// Files looked at when one that was read has moved: rotation keeps a handful.
-const LOOKED_AT: usize = 256;
+/// Files compared when one that was read has moved: rotation keeps a handful.
+const COMPARED: usize = 256;
 
 /// A fingerprint of the first bytes, as many as there were when it was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,18 +33,18 @@ impl Identity {
         Ok(Self { bytes: first.len() as u64, hash: Fingerprint::new("file").part(&first).finish() })
     }
 
-    /// As a checkpoint has it; `None` when it is none of ours.
+    /// As a checkpoint has it; `None` when the text is not one.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (bytes, hash) = text.split_once(':')?;
         Some(Self { bytes: bytes.parse().ok()?, hash: hash.to_owned() })
     }
 
-    /// Whether the file under a path begins as this one did. Of an empty file nothing is known.
+    /// Whether the file under a path begins as this one did. An empty file is not distinguished.
     pub(super) async fn is_at(&self, path: &Path) -> io::Result<bool> {
         Ok(self.bytes > 0 && Self::of_first(path, self.bytes).await? == *self)
     }
 
-    /// Whether more bytes would tell more.
+    /// Whether more bytes would distinguish it better.
     pub(super) const fn can_grow(&self) -> bool {
         self.bytes < PREFIX
     }
@@ -57,7 +57,7 @@ impl Identity {
     /// The file's new name beside its old one, after a rotation.
     pub(super) async fn find_beside(&self, path: &Path) -> Option<PathBuf> {
         let mut folder = tokio::fs::read_dir(path.parent()?).await.ok()?;
-        for _ in 0..LOOKED_AT {
+        for _ in 0..COMPARED {
             let entry = folder.next_entry().await.ok()??;
             let candidate = entry.path();
             let is_file = entry.file_type().await.is_ok_and(|kind| kind.is_file());

@@ -10,12 +10,12 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 
 use super::identity::Identity;
-use super::{LOOK_EVERY, Reading, Tail};
+use super::{POLL_EVERY, Reading, Tail};
 use crate::lines::{LONGEST_LINE, Lines};
 use crate::outlet::Outlet;
 
-/// Between attempts to read the checkpoint while nobody answers.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Between attempts to read the checkpoint while the bus is unavailable.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 impl<O: Outlet> Tail<O> {
     /// Opens the file where the checkpoint says, or from its beginning.
@@ -40,7 +40,11 @@ impl<O: Outlet> Tail<O> {
             return Ok(reading);
         }
         if !identity.is_empty() {
-            tracing::warn!(path = self.path_text, offset, "the file that was read up to here is gone");
+            tracing::warn!(
+                path = self.path_text,
+                offset,
+                "the file that was read up to here no longer exists"
+            );
         }
         self.open_when_there().await
     }
@@ -55,21 +59,21 @@ impl<O: Outlet> Tail<O> {
                 }
                 Err(error) => tracing::warn!(%error, path = self.path_text, "waiting for the checkpoint"),
             }
-            tokio::time::sleep(ASK_AGAIN).await;
+            tokio::time::sleep(RETRY_EVERY).await;
         }
     }
 
     /// Opens the file at its beginning; one that is followed may yet have to come.
     pub(super) async fn open_when_there(&self) -> io::Result<Reading> {
-        let mut said = false;
+        let mut logged = false;
         loop {
             match open(&self.path, 0).await {
                 Err(error) if self.source.follow && error.kind() == io::ErrorKind::NotFound => {
-                    if !said {
+                    if !logged {
                         tracing::info!(path = self.path_text, "waiting for the file to come");
-                        said = true;
+                        logged = true;
                     }
-                    tokio::time::sleep(LOOK_EVERY).await;
+                    tokio::time::sleep(POLL_EVERY).await;
                 }
                 opened => return opened,
             }
@@ -77,8 +81,8 @@ impl<O: Outlet> Tail<O> {
     }
 }
 
-/// A file whose end was reached, at the next look.
-pub(super) enum Now {
+/// What became of a file whose end was reached, by the next poll.
+pub(super) enum State {
     /// It may grow.
     Same,
     /// It has another name by now; its end may not have been read.
@@ -90,31 +94,31 @@ pub(super) enum Now {
 impl Reading {
     /// Whether the path still leads to this file, and the file was not cut. Takes what the file has grown by into
     /// its identity.
-    pub(super) async fn now(&mut self, path: &Path) -> io::Result<Now> {
+    pub(super) async fn state(&mut self, path: &Path) -> io::Result<State> {
         let named = match tokio::fs::metadata(path).await {
             // Between the steps of a rotation there is no file of the name.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Now::Same),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::Same),
             named => named?,
         };
         let open = self.file.metadata().await?;
         if !same_file(&named, &open) {
-            return Ok(Now::Moved);
+            return Ok(State::Moved);
         }
         if open.len() < self.file.stream_position().await? {
-            return Ok(Now::Rewritten);
+            return Ok(State::Rewritten);
         }
-        let look = (open.len(), open.modified().ok());
-        if self.looked == Some(look) {
-            return Ok(Now::Same);
+        let polled = (open.len(), open.modified().ok());
+        if self.polled == Some(polled) {
+            return Ok(State::Same);
         }
-        self.looked = Some(look);
+        self.polled = Some(polled);
         if !self.identity.is_empty() && !self.identity.is_at(path).await? {
-            return Ok(Now::Rewritten);
+            return Ok(State::Rewritten);
         }
         if self.identity.can_grow() {
             self.identity = Identity::of(path).await?;
         }
-        Ok(Now::Same)
+        Ok(State::Same)
     }
 }
 
@@ -124,7 +128,7 @@ fn same_file(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// Elsewhere the first bytes alone tell.
+/// Elsewhere only the first bytes are compared.
 #[cfg(not(unix))]
 fn same_file(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
     true
@@ -158,6 +162,6 @@ async fn open(path: &Path, offset: u64) -> io::Result<Reading> {
         identity,
         lines: Lines::new(LONGEST_LINE, offset, number),
         moved: false,
-        looked: None,
+        polled: None,
     })
 }

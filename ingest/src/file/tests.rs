@@ -127,7 +127,7 @@ async fn followed_through_appending_renaming_and_cutting() {
     let text = line(0);
     let (begin, rest) = text.split_at(20);
     files.append("log", begin);
-    tokio::time::sleep(LOOK_EVERY * 2).await;
+    tokio::time::sleep(POLL_EVERY * 2).await;
     files.append("log", rest);
     files.until(0..1).await;
     // Renamed, with lines written just before, and another in its place.
@@ -176,7 +176,7 @@ async fn a_crash_repeats_only_what_was_not_acknowledged() {
     let numbers = files.numbers();
     let distinct: std::collections::BTreeSet<usize> = numbers.iter().copied().collect();
     assert_eq!(distinct, (0..ALL).collect());
-    // At most what five crashes found under way.
+    // At most what five crashes found in flight.
     let chunk = CHUNK / line(0).len() + 1;
     assert!(numbers.len() - ALL <= 5 * (IN_FLIGHT + 1) * chunk, "{} repeated", numbers.len() - ALL);
 }
@@ -190,7 +190,7 @@ async fn the_checkpoint_waits_for_the_acknowledgement() {
     files.fake.waiting(3).await;
     assert!(files.fake.keys().is_empty());
     drop(reading);
-    // What was under way ends with it, but not at once.
+    // What was in flight ends with it, but not at once.
     tokio::time::sleep(Duration::from_millis(20)).await;
     files.fake.hold(false);
     files.read().await;

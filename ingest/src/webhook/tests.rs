@@ -9,7 +9,7 @@ use super::*;
 use crate::fake::Fake;
 
 fn small() -> Bounds {
-    Bounds { body: 4 * MIB, unpacked: 8 * MIB, under_way: 8 * MIB, patience: Duration::from_millis(200) }
+    Bounds { body: 4 * MIB, unpacked: 8 * MIB, in_flight: 8 * MIB, patience: Duration::from_millis(200) }
 }
 
 fn list(ids: &[&str]) -> String {
@@ -70,7 +70,7 @@ async fn a_repeated_batch_is_folded_once_it_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_repeat_of_what_is_under_way_is_not_answered_early() {
+async fn a_repeat_of_what_is_in_flight_is_not_answered_early() {
     let fake = Fake::default();
     fake.hold(true);
     let client = Client::of(&fake, small());
@@ -94,7 +94,7 @@ async fn pressure_and_fullness_are_said() {
     // One large batch that waits takes the room of the next.
     fake.hold(true);
     let large = |id: &str| format!("{}{}", list(&[id]), " ".repeat(3 * MIB));
-    let bounds = Bounds { under_way: 4 * MIB, patience: Duration::from_secs(60), ..small() };
+    let bounds = Bounds { in_flight: 4 * MIB, patience: Duration::from_secs(60), ..small() };
     let client = Arc::new(Client::of(&fake, bounds));
     let first = tokio::spawn({
         let (client, body) = (client.clone(), large("b"));

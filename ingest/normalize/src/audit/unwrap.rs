@@ -1,4 +1,4 @@
-//! The coats managed clouds put around an audit record.
+//! The wrappers that managed clouds put around an audit record.
 //!
 //! Azure (AKS): a diagnostic record with the event as a JSON text in `properties.log`, alone or in `records`.
 //! Amazon (EKS): a CloudWatch record with it in `message`, alone or in `logEvents`.
@@ -9,15 +9,15 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Coat<'a> {
+struct Wrapper<'a> {
     #[serde(borrow, default)]
     properties: Option<Properties<'a>>,
     #[serde(borrow, default)]
-    records: Option<Vec<Coat<'a>>>,
+    records: Option<Vec<Wrapper<'a>>>,
     #[serde(borrow, default)]
     message: Option<Text<'a>>,
     #[serde(borrow, default)]
-    log_events: Option<Vec<Coat<'a>>>,
+    log_events: Option<Vec<Wrapper<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -30,23 +30,25 @@ struct Properties<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The texts inside a coat; `None` when the text wears none that is known.
+/// The texts inside a wrapper; `None` when it is not one of these.
 pub(super) fn unwrap(text: &str) -> Option<Vec<Cow<'_, str>>> {
     let mut inner = Vec::new();
     let known = take(serde_json::from_str(text).ok()?, &mut inner);
     known.then_some(inner)
 }
 
-fn take<'a>(coat: Coat<'a>, inner: &mut Vec<Cow<'a, str>>) -> bool {
+fn take<'a>(wrapper: Wrapper<'a>, inner: &mut Vec<Cow<'a, str>>) -> bool {
     let mut known = false;
-    for Text(text) in coat.properties.and_then(|properties| properties.log).into_iter().chain(coat.message) {
+    for Text(text) in
+        wrapper.properties.and_then(|properties| properties.log).into_iter().chain(wrapper.message)
+    {
         inner.push(text);
         known = true;
     }
-    for coats in [coat.records, coat.log_events].into_iter().flatten() {
+    for wrappers in [wrapper.records, wrapper.log_events].into_iter().flatten() {
         known = true;
-        for coat in coats {
-            take(coat, inner);
+        for wrapper in wrappers {
+            take(wrapper, inner);
         }
     }
     known
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_coat_gives_its_texts() {
+    fn each_wrapper_gives_its_texts() {
         let cases = [
             (r#"{"category":"kube-audit","properties":{"log":"{\"a\":1}","pod":"p"}}"#, vec![r#"{"a":1}"#]),
             (r#"{"records":[{"properties":{"log":"1"}},{"properties":{"log":"2"}}]}"#, vec!["1", "2"]),
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_wears_none() {
+    fn anything_else_is_not_a_wrapper() {
         for text in ["{}", "[]", "7", r#"{"kind":"Pod"}"#, r#"{"properties":{}}"#, r#"{"message":{}}"#] {
             assert!(unwrap(text).is_none(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Containers of a pod spec, with what they take from the pod where they say nothing themselves.
+//! Containers of a pod spec, with what they take from the pod where they set nothing themselves.
 
 use std::collections::BTreeMap;
 
@@ -102,7 +102,7 @@ fn model(
     }
 }
 
-/// StackRox reads the workload's own annotation alone; where that says nothing, what the kubelet obeys does.
+/// StackRox reads the workload's own annotation alone; where that is not set, what the kubelet obeys is used.
 fn app_armor(
     container: &str,
     own: &core::SecurityContext,

@@ -74,7 +74,7 @@ const fn nth(first: u64, line: u64) -> u64 {
 /// Hands on the objects of a text, those of lists one by one. Documents that are empty are left out.
 pub(super) fn each(text: Text<'_>, take: Take<'_>) {
     let body = text.text.strip_prefix('\u{feff}').unwrap_or(text.text);
-    // What begins like JSON and is none may be YAML in flow style.
+    // What begins like JSON and is not may be YAML in flow style.
     if body.trim_start().starts_with('{')
         && let Ok(values) = json::values(body).collect::<Result<Vec<_>, _>>()
     {

@@ -13,7 +13,7 @@ use super::{Ignored, ManifestError, Manifests, Place, exposure, owners, policies
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
-/// Every object that says something about workloads.
+/// Every object that describes workloads.
 #[derive(Default)]
 pub(super) struct Objects {
     workloads: Vec<Workload>,
@@ -110,7 +110,7 @@ impl Objects {
             let model = &mut workload.model;
             model.ports = exposure::declared(model);
             exposure::apply(model, &services, &routes);
-            // Without any policy in the input nobody looked.
+            // Without any policy in the input it is unknown what applies.
             if !network_policies.is_empty() {
                 model.network_policies = Some(policies::applied(model, &network_policies));
             }
@@ -122,22 +122,22 @@ impl Objects {
     }
 
     fn link_pods(&mut self, tops: &[usize], manifests: &mut Manifests) {
-        let mut told: Vec<(usize, usize)> = Vec::new();
+        let mut running_pods: Vec<(usize, usize)> = Vec::new();
         for (i, (workload, top)) in self.workloads.iter().zip(tops).enumerate() {
             let Some(running) = workload.running.as_ref().filter(|_| !workload.ended) else { continue };
             let model = self.workloads.get(*top).map_or(&workload.model, |top| &top.model);
             manifests.pods.extend(running.record(model));
-            told.push((i, *top));
+            running_pods.push((i, *top));
         }
-        // The youngest pod speaks first; whoever speaks later fills only what is open.
+        // The youngest pod first; an older one fills in only what is still open.
         let created = |i: usize| self.workloads.get(i).and_then(|w| w.running.as_ref()?.created());
-        told.sort_by_key(|(pod, _)| std::cmp::Reverse(created(*pod)));
-        for (pod, top) in told {
+        running_pods.sort_by_key(|(pod, _)| std::cmp::Reverse(created(*pod)));
+        for (pod, top) in running_pods {
             let Some(running) = self.workloads.get_mut(pod).and_then(|pod| pod.running.take()) else {
                 continue;
             };
             if let Some(top) = self.workloads.get_mut(top) {
-                running.tell_digests(&mut top.model);
+                running.fill_in_digests(&mut top.model);
             }
         }
     }

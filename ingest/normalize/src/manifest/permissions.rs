@@ -31,8 +31,8 @@ enum Reach {
 }
 
 impl Permissions {
-    /// What a workload's service account may do. Without any binding in the input nobody looked, and a role that is
-    /// not in it may allow anything: then nobody knows, unless another binding allows everything.
+    /// What a workload's service account may do. Without any binding in the input it is unknown, and a role that
+    /// is not in it may allow anything: then it is unknown too, unless another binding allows everything.
     pub(super) fn level(&self, model: &Deployment) -> PermissionLevel {
         if self.bindings.is_empty() && self.cluster_bindings.is_empty() {
             return PermissionLevel::Unset;
@@ -68,7 +68,7 @@ impl Permissions {
         }
         let found = self.cluster_roles.iter().find(|found| is_meant(found.metadata.name.as_ref()));
         match found {
-            // The rules of an aggregated role stand in others until the controller has gathered them.
+            // The rules of an aggregated role are in others until the controller has gathered them.
             Some(found) if found.aggregation_rule.is_some() && found.rules.is_none() => None,
             Some(found) => Some(rules(found.rules.as_deref(), reach)),
             // Every cluster has these, and manifests rarely do.
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_is_unset() {
+    fn what_is_unknown_is_unset() {
         assert_eq!(level(""), PermissionLevel::Unset);
         let to = |role: &str| {
             format!(

@@ -1,4 +1,4 @@
-//! What a pod's status tells beyond its spec.
+//! What a pod's status adds to its spec.
 
 use std::collections::BTreeMap;
 
@@ -65,9 +65,9 @@ impl Running {
         self.created
     }
 
-    /// Tells a workload which digests its references became. A pod of an older template has other references and
-    /// tells nothing.
-    pub(super) fn tell_digests(&self, model: &mut Deployment) {
+    /// Fills in the digests that a workload's image references resolved to. A pod of an older template has other
+    /// references and adds nothing.
+    pub(super) fn fill_in_digests(&self, model: &mut Deployment) {
         for container in model.containers.iter_mut().filter(|container| container.image.id.is_empty()) {
             let same = self.images.get(&container.name) == Some(&container.image.name.full_name);
             let ran = self.record.containers.iter().find(|ran| ran.name == container.name);

@@ -2,13 +2,13 @@
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// CPU in cores, rounded up to a thousandth as Kubernetes does; 0 when it is no quantity.
+/// CPU in cores, rounded up to a thousandth as Kubernetes does; 0 when it is not a quantity.
 #[expect(clippy::cast_possible_truncation, reason = "single precision is what the model holds")]
 pub(super) fn cores(quantity: &Quantity) -> f32 {
     (units(&quantity.0, 1_000) / 1_000.0) as f32
 }
 
-/// Bytes in MiB, rounded up to a byte as Kubernetes does; 0 when it is no quantity.
+/// Bytes in MiB, rounded up to a byte as Kubernetes does; 0 when it is not a quantity.
 #[expect(clippy::cast_possible_truncation, reason = "single precision is what the model holds")]
 pub(super) fn mebibytes(quantity: &Quantity) -> f32 {
     (units(&quantity.0, 1) / (1024.0 * 1024.0)) as f32

@@ -18,7 +18,7 @@ pub(super) enum Selector {
     Labels(Labels),
 }
 
-/// Told apart from plain labels by its fields: a label's value is never a map or a list.
+/// Distinguished from plain labels by its fields: a label's value is never a map or a list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Full {

@@ -6,8 +6,8 @@ use lictor_wire::{ClusterId, Deployment};
 use super::workload::{self, Workload};
 use super::{Problem, exposure};
 
-/// Reads one workload from its JSON, as the API server writes it. What other objects would say about it (services,
-/// network policies, accounts) stays open. `None` when the kind is no workload.
+/// Reads one workload from its JSON, as the API server writes it. What depends on other objects (services, network
+/// policies, accounts) stays open. `None` when the kind is not a workload.
 ///
 /// An object without a UID gets an id of cluster, namespace, kind and name.
 ///
@@ -34,7 +34,7 @@ pub fn one(
     }
     model.cluster_id = cluster.clone();
     if let Some(running) = running {
-        running.tell_digests(&mut model);
+        running.fill_in_digests(&mut model);
     }
     model.ports = exposure::declared(&model);
     Ok(Some(model))

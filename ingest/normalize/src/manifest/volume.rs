@@ -1,4 +1,4 @@
-//! Volumes and their mounts. The types and what stands as their source are StackRox's; a type it does not list is
+//! Volumes and their mounts. The types and what is given as their source are StackRox's; a type it does not list is
 //! `unknown` and has no source.
 
 use std::collections::BTreeMap;

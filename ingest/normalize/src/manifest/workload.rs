@@ -20,7 +20,7 @@ pub(super) struct Workload {
     pub(super) uid: String,
     /// It has finished: nothing of it runs any more.
     pub(super) ended: bool,
-    /// Whether its pod spec says itself if the service account's token is mounted.
+    /// Whether its pod spec sets `automountServiceAccountToken` itself.
     pub(super) token_decided: bool,
     /// Present for a pod.
     pub(super) running: Option<Running>,
@@ -93,7 +93,7 @@ pub(super) fn of_object(object: Object, api_version: &str, kind: &str) -> Worklo
     workload.model.replicas = match kind {
         "Job" | "CronJob" => None,
         "DaemonSet" => Some(status.number_available.unwrap_or_default()),
-        // One, where nothing is said: the API server's default.
+        // One, where it is not set: the API server's default.
         _ => Some(spec.replicas.unwrap_or(1)),
     };
     workload

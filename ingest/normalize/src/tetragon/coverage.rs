@@ -1,4 +1,4 @@
-//! What the sensor says it did not deliver, and what it delivers that nobody here knows.
+//! What the sensor reports as not delivered, and what it delivers of kinds not known here.
 
 use lictor_wire::{CoverageEvent, CoverageNotice, RawJson};
 

@@ -1,6 +1,6 @@
 //! File activity: probes on functions that take a file or a path.
 //!
-//! Which operation a probe saw is told by its function, and for functions that open or ask for permission by a
+//! Which operation a probe saw follows from its function, and for functions that open or check permissions from a
 //! number among the arguments. Where that number is missing the operation is unknown, not guessed.
 
 use lictor_wire::{FileEvent, FileOperation, FilePaths};
@@ -58,7 +58,7 @@ pub(super) fn probe(probe: &Probe, node: &str) -> Option<FileEvent> {
     })
 }
 
-/// How a function tells its operation.
+/// How the operation follows from a function.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     /// It does one thing.
@@ -121,7 +121,7 @@ impl Meaning {
     }
 }
 
-/// A function's name without what tells apart hooks of one thing: `security_file_open` and the security module's
+/// A function's name without what distinguishes hooks of one operation: `security_file_open` and the security module's
 /// `file_open`, `__x64_sys_openat` and `sys_openat`.
 fn plain_name(function: &str) -> &str {
     let name = ["__x64_", "__arm64_", "__ia32_", "__se_"]

@@ -5,7 +5,7 @@ use lictor_wire::{Direction, NetworkEntity, NetworkEvent, NetworkProtocol};
 use super::process::process;
 use super::raw::{Call, Probe, SockArg, Socket};
 
-/// Linux gives the end that opens a connection a port from here on, unless told otherwise.
+/// Linux gives the end that opens a connection a port from here on, unless configured otherwise.
 const FIRST_EPHEMERAL_PORT: u16 = 32_768;
 
 /// The connection a probe saw; `None` when no socket is among its arguments.
@@ -82,7 +82,7 @@ fn is_accept(function: &str) -> bool {
     function.contains("accept")
 }
 
-/// A closing socket does not say who opened it; a well-known port here and an ephemeral one there do.
+/// A closing socket does not record who opened it; a well-known port here and an ephemeral one there do.
 fn guess_direction(local: &NetworkEntity, remote: &NetworkEntity) -> Direction {
     let serves_here = local.port != 0 && local.port < FIRST_EPHEMERAL_PORT;
     let asks_there = remote.port >= FIRST_EPHEMERAL_PORT;

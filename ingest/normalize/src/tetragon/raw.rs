@@ -25,7 +25,7 @@ pub(super) struct Line {
     pub(super) time: Option<Timestamp>,
 }
 
-/// What the older kinds of line say was done with a socket.
+/// What was done with a socket, by the older kinds of line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Connect,
@@ -78,7 +78,7 @@ impl Probe {
     }
 }
 
-/// One argument: an object with one key that says its type, and perhaps a label.
+/// One argument: an object with one key for its type, and perhaps a label.
 #[derive(Deserialize, Default, Clone)]
 #[serde(default)]
 pub(super) struct Argument {

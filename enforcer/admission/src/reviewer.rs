@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lictor_detection::{Policies, PolicyStatus};
+use lictor_detection::{Policies, PolicyStatus, Target};
 use lictor_engine::{Findings, Input, Occurrence};
 use lictor_normalize::Origin;
 use lictor_normalize::admission::{self, Review, ReviewError, Scale};
 use lictor_normalize::manifest::controller;
 use lictor_wire::{
-    Asked, Cause, ClusterId, Deployment, Entity, EventRef, ImageFacts, Kind, PodRef, RequestAnswer,
-    RequestEvent, RequestOperation, Revisions, Verdict,
+    Asked, Cause, ClusterId, Deployment, EventRef, ImageFacts, Kind, RequestAnswer, RequestEvent, Revisions,
+    Verdict,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -122,7 +122,7 @@ impl Reviewer {
     }
 
     async fn answer(&self, review: Review, now: Timestamp, deadline: Instant) -> Answer {
-        let command = is_command(review.request.operation);
+        let command = review.request.operation.is_command();
         let exempt = self.rules.exclusions.of_user(&review.request);
         // Commands to pods of excluded namespaces are judged, because no other source shows them, but never denied.
         let exempt =
@@ -167,7 +167,7 @@ impl Reviewer {
             request.old_deployment = found.clone().map(|model| replicas(model, scale.before));
             request.deployment = found.map(|model| replicas(model, scale.replicas));
         }
-        if is_command(request.operation)
+        if request.operation.is_command()
             && let Some(pod) = self.lookup.workload(&request.object_ref, deadline).await?
         {
             request.deployment = Some(Box::new(self.lookup.top(pod, deadline).await?));
@@ -345,10 +345,6 @@ impl Counts {
     }
 }
 
-const fn is_command(operation: RequestOperation) -> bool {
-    matches!(operation, RequestOperation::Exec | RequestOperation::Attach | RequestOperation::PortForward)
-}
-
 fn replicas(model: Deployment, replicas: i64) -> Box<Deployment> {
     Box::new(Deployment { replicas: Some(replicas), ..model })
 }
@@ -367,34 +363,11 @@ fn verdict(
         stream: String::new(),
         sequence: 0,
     };
-    judged.into_verdict(event, Cause::Observed, entity(cluster, request), revisions, now)
-}
-
-/// The entity of a request. A create has a new UID each time it is retried; the alert about it is one.
-fn entity(cluster: &ClusterId, request: &RequestEvent) -> Entity {
-    match &request.deployment {
-        Some(model) => Entity::Deployment {
-            id: if request.operation == RequestOperation::Create {
-                Deployment::id_without_uid(cluster, &model.namespace, &model.kind, &model.name)
-            } else {
-                model.id.clone()
-            },
-            name: model.name.clone(),
-            kind: model.kind.clone(),
-            namespace: model.namespace.clone(),
-            cluster: cluster.clone(),
-            pod: is_command(request.operation).then(|| PodRef {
-                namespace: request.object_ref.namespace.clone(),
-                name: request.object_ref.name.clone(),
-                ..PodRef::default()
-            }),
-            annotations: BTreeMap::new(),
-        },
-        None => Entity::Resource {
-            resource: request.object_ref.resource.clone(),
-            name: request.object_ref.name.clone(),
-            namespace: request.object_ref.namespace.clone(),
-            cluster: cluster.clone(),
-        },
-    }
+    judged.into_verdict(
+        event,
+        Cause::Observed,
+        Target::Request(request).entity(cluster, request.deployment.as_deref()),
+        revisions,
+        now,
+    )
 }

@@ -35,7 +35,7 @@ pub struct Cli {
 pub(crate) enum Command {
     /// Everything in one process, with a private nats-server unless one is given.
     Up(Box<Up>),
-    /// The doors: turn what outside systems write into events.
+    /// Sources: turn what outside systems write into events.
     Ingest {
         #[command(flatten)]
         nats: Nats,
@@ -155,7 +155,7 @@ pub(crate) struct Up {
     /// End when everything that was read is judged, with a summary.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Where everything is kept. The demo keeps nothing unless told to.
+    /// Where everything is kept. Without it the demo keeps nothing.
     #[arg(long, env = "LICTOR_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// The NATS server to use; else a private one is started on a free loopback port.
@@ -213,7 +213,7 @@ pub(crate) struct Judging {
     /// The cluster's id, where the files do not say.
     #[arg(long, default_value = "local", value_name = "ID")]
     pub(crate) cluster: String,
-    /// Judge as StackRox does even where lictor mends it.
+    /// Judge exactly as StackRox does, without lictor's fixes.
     #[arg(long)]
     pub(crate) parity: bool,
 }
@@ -246,7 +246,7 @@ pub(crate) enum ReportFormat {
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// Audit logs, Tetragon exports, events of lictor (`lictor events tail -o json`), packed with gzip or not; and
-    /// manifests as context. Which is which is told by their content; `-` is standard input.
+    /// manifests as context. The content says which is which; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -353,7 +353,7 @@ pub(crate) struct PolicyTest {
     /// Policies that cases name, by name or id.
     #[arg(long, value_name = "POLICIES")]
     pub(crate) policies: Vec<String>,
-    /// Judge as StackRox does even where lictor mends it.
+    /// Judge exactly as StackRox does, without lictor's fixes.
     #[arg(long)]
     pub(crate) parity: bool,
     /// List what the cases say they cover.
@@ -379,7 +379,7 @@ pub(crate) struct PolicyExplain {
     /// Where the policy is: files, folders, or sets that ship.
     #[arg(long, value_name = "POLICIES", default_value = "default")]
     pub(crate) policies: Vec<String>,
-    /// Judge as StackRox does even where lictor mends it.
+    /// Judge exactly as StackRox does, without lictor's fixes.
     #[arg(long)]
     pub(crate) parity: bool,
     /// How the answer is written.

@@ -2,7 +2,7 @@
 //!
 //! Everything that knows about more than one role is here: the command line, how roles are wired together, logs,
 //! exit codes, the private nats-server, the demo. [`run`] is the life of the process: read the command line, start
-//! logging, run one command until it ends or is told to, say how it ended.
+//! logging, run one command until it ends or is stopped, say how it ended.
 
 mod cli;
 mod commands;

@@ -21,7 +21,7 @@ const MOST_STORED: u64 = 64 * 1024 * 1024 * 1024;
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// How often the start is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// A server told to stop writes its state and goes; after this long it is made to go.
+/// A server writes its state when it stops; after this long it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// A nats-server child.
@@ -124,7 +124,7 @@ impl PrivateServer {
         &self.url
     }
 
-    /// Stops it: asked first, made to after a while.
+    /// Stops it: SIGTERM first, SIGKILL when it takes too long.
     pub async fn stop(mut self) {
         if let Some(pid) = self.child.id() {
             terminate(pid).await;
@@ -203,10 +203,10 @@ async fn end_left_behind(folder: &Path) {
     }
 }
 
-/// Asks a process to end. Through `kill`, because signals need code this workspace forbids itself.
+/// Sends SIGTERM. Through `kill`, because signals need unsafe code, which this workspace forbids.
 async fn terminate(pid: u32) {
-    let asked = Command::new("kill").arg("-TERM").arg(pid.to_string()).stderr(Stdio::null()).status().await;
-    if let Err(error) = asked {
+    let sent = Command::new("kill").arg("-TERM").arg(pid.to_string()).stderr(Stdio::null()).status().await;
+    if let Err(error) = sent {
         tracing::warn!(%error, "`kill` could not be run");
     }
 }

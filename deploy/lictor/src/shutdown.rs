@@ -1,4 +1,4 @@
-//! How the process is told to stop: the first signal drains, the second aborts.
+//! Stopping on a signal: the first one drains, the second aborts.
 
 use tokio_util::sync::CancellationToken;
 
@@ -6,12 +6,12 @@ use tokio_util::sync::CancellationToken;
 /// was acknowledged is safe, the rest is done again.
 pub(crate) fn on_signal() -> CancellationToken {
     let token = CancellationToken::new();
-    let told = token.clone();
+    let cancelled = token.clone();
     tokio::spawn(async move {
         signal().await;
-        told.cancel();
+        cancelled.cancel();
         signal().await;
-        tracing::warn!("told to stop a second time, aborting");
+        tracing::warn!("second stop signal, aborting");
         std::process::abort();
     });
     token

@@ -42,9 +42,10 @@ fn deployment(options: &CheckDeployment) -> Result<Exit, Failure> {
             judge(&world, &set, &rules, model, &place, now)
         })
         .collect();
-    let asked = rules.into_iter().filter(|policy| policy.lifecycle_stages.contains(&LifecycleStage::Deploy));
+    let evaluated =
+        rules.into_iter().filter(|policy| policy.lifecycle_stages.contains(&LifecycleStage::Deploy));
     let entities = results.len();
-    let report = Report::new(results, asked.collect(), entities);
+    let report = Report::new(results, evaluated.collect(), entities);
     report.write(options.output)?;
     if !found.errors.is_empty() {
         let message = format!("{} documents could not be read and were not judged", found.errors.len());

@@ -1,4 +1,4 @@
-//! One file per command; here they are only told apart.
+//! One file per command; here they are only dispatched.
 
 mod check;
 mod completions;

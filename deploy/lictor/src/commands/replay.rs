@@ -19,10 +19,10 @@ use crate::offline::{Contents, Recording, World, compile};
 use crate::report::{EntityResult, Open, Report, Times, Violated};
 use crate::text;
 
-/// How many unreadable lines are told one by one; the rest is counted.
-const TOLD: u64 = 10;
+/// How many unreadable lines are reported one by one; the rest is counted.
+const REPORTED: u64 = 10;
 
-/// Recordings that stay open from when they are told apart until they are read; a file beyond these is opened again
+/// Recordings that stay open from when they are recognised until they are read; a file beyond these is opened again
 /// when its turn comes. A quarter of the descriptors that a process usually has.
 const KEPT_OPEN: usize = 256;
 
@@ -109,7 +109,7 @@ fn replay(
     while let Some(line) = lines.next().map_err(Failure::not_understood)? {
         let mut unreadable = |problem: &str, error: &FormatError| {
             replayed.unreadable += 1;
-            if replayed.unreadable <= TOLD {
+            if replayed.unreadable <= REPORTED {
                 let hint = error.hint();
                 bar.suspend(|| text::note(&format!("{name}:{}: {problem} ({hint})", line.number)));
             }
@@ -146,11 +146,11 @@ impl Replayed {
                 failures: Vec::new(),
             })
             .collect();
-        let asked = rules.into_iter().filter(|policy| {
+        let evaluated = rules.into_iter().filter(|policy| {
             !policy.lifecycle_stages.contains(&LifecycleStage::Build) || policy.lifecycle_stages.len() > 1
         });
         let entities = results.len();
-        let mut report = Report::new(results, asked.collect(), entities);
+        let mut report = Report::new(results, evaluated.collect(), entities);
         report.summary.events = events;
         report.summary.unreadable = self.unreadable;
         report

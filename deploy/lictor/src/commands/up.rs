@@ -1,8 +1,8 @@
 //! `lictor up`: every role in one process.
 //!
 //! Life: lay out the data, start the server, put policies in force, start store, evaluators and enforcer, let the
-//! outside in, show what happens, and when told to (or with `--once`, when everything is judged) stop in the same
-//! order: the doors first, the store last, so that nothing acknowledged is left unseen.
+//! outside in, show what happens, and on a signal (or with `--once`, when everything is judged) stop in the same
+//! order: the sources first, the store last, so that nothing acknowledged is left unseen.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -31,8 +31,8 @@ const DEMO_CLUSTER: &str = "2254f6b9-b43f-409c-97a3-42eaa009358a";
 const DATA: &str = "lictor-data";
 /// How often it is looked at whether everything is judged.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often a person is told that work goes on.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+/// How often progress is reported.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// How long a role may take to stop before it is left behind.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -127,7 +127,7 @@ async fn everything(
     }
 
     let mut published = BTreeMap::new();
-    for config in doors(options, demo) {
+    for config in sources(options, demo) {
         let stopped = stop.clone();
         let summary = lictor_ingest::run(config, bus.clone(), stopped.cancelled_owned()).await;
         for (kind, count) in summary.map_err(Failure::unreachable)?.published {
@@ -171,12 +171,12 @@ fn api_address(options: &Up) -> std::net::SocketAddr {
 }
 
 /// What is let in, one after the other. The demo's late manifests come when its events wait for them.
-fn doors(options: &Up, demo: Option<&Demo>) -> Vec<lictor_ingest::Config> {
+fn sources(options: &Up, demo: Option<&Demo>) -> Vec<lictor_ingest::Config> {
     let given = &options.ingest;
     let Some(demo) = demo else {
         let files = [&given.audit_log, &given.tetragon, &given.events, &given.manifests];
         let none = given.audit_webhook.is_none() && files.into_iter().all(Vec::is_empty);
-        // Without a door it still runs: others may let events in.
+        // Without a source it still runs: others may let events in.
         return if none { Vec::new() } else { vec![given.clone()] };
     };
     let base = lictor_ingest::Config { cluster: ClusterId::new(DEMO_CLUSTER), ..options.ingest.clone() };
@@ -205,7 +205,7 @@ async fn put_policies(bus: &Bus, options: &Up, demo: Option<&Demo>) -> Result<()
 
 /// Waits until nothing waits: every event judged, every verdict answered and stored.
 async fn wait_until_judged(bus: &Bus, roles: &mut Roles, stop: &CancellationToken) -> Result<(), Failure> {
-    let mut told = Instant::now();
+    let mut reported = Instant::now();
     while !stop.is_cancelled() {
         if let Some(failed) = roles.failed().await {
             return Err(failed);
@@ -216,9 +216,9 @@ async fn wait_until_judged(bus: &Bus, roles: &mut Roles, stop: &CancellationToke
         if waiting == 0 {
             return Ok(());
         }
-        if told.elapsed() > TELL_EVERY {
+        if reported.elapsed() > REPORT_EVERY {
             text::note(&format!("{waiting} messages are still to be judged or answered"));
-            told = Instant::now();
+            reported = Instant::now();
         }
         sleep(LOOK_EVERY).await;
     }

@@ -36,7 +36,7 @@ pub(crate) struct DocumentError {
     message: String,
 }
 
-/// The keys by which documents are told apart.
+/// The keys that say what a document is.
 const KINDS: &str = "a Kubernetes object (`apiVersion`, `kind`), an event of lictor (`specversion`), a Tetragon record, \
                      an audit record, or one of `deployment`, `image`, `namespace`, `cluster`, `process`, `network`, \
                      `file`, `request`, `audit`";

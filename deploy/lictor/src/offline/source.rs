@@ -1,4 +1,4 @@
-//! Files to replay: opened once, told apart by their content, recordings then read line by line.
+//! Files to replay: opened once, recognised by their content; recordings then read line by line.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};

@@ -1,4 +1,4 @@
-//! A report as JUnit XML: a suite for each entity, a case for each policy that was asked.
+//! A report as JUnit XML: a suite for each entity, a case for each policy that was evaluated.
 
 use lictor_wire::policy::LifecycleStage;
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
@@ -24,9 +24,9 @@ fn suite(report: &Report, result: &EntityResult) -> TestSuite {
         let id = rule.id.as_str();
         let violated = result.violations.iter().find(|violated| violated.id == id);
         let open = result.undecided.iter().chain(&result.failures).find(|open| open.id == id);
-        let asked =
+        let evaluated =
             violated.is_some() || open.is_some() || rule.lifecycle_stages.contains(&LifecycleStage::Deploy);
-        if !asked {
+        if !evaluated {
             continue;
         }
         let status = match (violated, open) {

@@ -22,7 +22,7 @@ pub(crate) struct Report {
     /// One for each entity that was judged by `check`, or that violated something in a `replay`.
     pub(crate) results: Vec<EntityResult>,
     pub(crate) summary: Summary,
-    /// What was asked, for formats that list it.
+    /// The policies that were evaluated, for formats that list them.
     #[serde(skip)]
     pub(crate) rules: Vec<Policy>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct EntityResult {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<Place>,
     pub(crate) violations: Vec<Violated>,
-    /// Policies that hang on facts nobody knows here.
+    /// Policies that depend on facts that are not known here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) undecided: Vec<Open>,
     /// Policies that could not be evaluated.
@@ -61,7 +61,7 @@ pub(crate) struct Violated {
     pub(crate) id: String,
     pub(crate) severity: Severity,
     pub(crate) stage: LifecycleStage,
-    /// Whether the policy asks for something to be done about it at this stage.
+    /// Whether the policy has an enforcement action at this stage.
     pub(crate) enforced: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) actions: Vec<EnforcementAction>,
@@ -96,7 +96,7 @@ pub(crate) struct Open {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {
-    /// Policies that were asked: those that are on.
+    /// Policies that were evaluated: those that are enabled.
     pub(crate) policies: usize,
     /// Entities that were judged.
     pub(crate) entities: usize,
@@ -170,7 +170,7 @@ fn evidence(sections: &[SectionMatch]) -> Vec<Evidence> {
 }
 
 impl Open {
-    /// For want of facts.
+    /// Because facts are missing.
     pub(crate) fn undecided(undecided: &Undecided) -> Self {
         let policy = &undecided.policy;
         Self { policy: policy.name.clone(), id: policy.id.to_string(), reasons: undecided.missing.clone() }

@@ -32,7 +32,10 @@ pub(super) fn write(report: &Report) {
         line.push_str(&format!(", {} enforced", summary.enforced));
     }
     if summary.undecided > 0 {
-        line.push_str(&format!("; {} undecided for want of facts about {open} of them", summary.undecided));
+        line.push_str(&format!(
+            "; {} undecided, because facts about {open} of them are missing",
+            summary.undecided
+        ));
     }
     if summary.unreadable > 0 {
         line.push_str(&format!("; {} lines could not be read", summary.unreadable));

@@ -1,6 +1,6 @@
 //! `lictor policy diff`: what changed between two sets of policies, by meaning.
 //!
-//! Policies are matched by id, or else by name. What a policy means does not hang on the order of categories, stages,
+//! Policies are matched by id, or else by name. What a policy means does not depend on the order of categories, stages,
 //! scopes, exclusions, sections, groups and values, nor on when and by whom it was written.
 
 use std::collections::BTreeMap;

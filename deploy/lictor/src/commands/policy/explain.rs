@@ -22,7 +22,7 @@ const CLUSTER: &str = "local";
 pub(super) fn run(options: &PolicyExplain) -> Result<Exit, Failure> {
     let policy = named(options)?;
     let id = policy.id.clone();
-    // Disabled policies are explained as if they were not: who asks wants to know what they would do.
+    // Disabled policies are explained as if they were enabled: the question is what they would do.
     let set = compile([Policy { disabled: false, ..policy }], options.parity);
     let now = Timestamp::now();
     let mut world = World::new(CLUSTER);
@@ -44,12 +44,13 @@ pub(super) fn run(options: &PolicyExplain) -> Result<Exit, Failure> {
     }
     match options.output {
         Output::Json => {
-            let all: Vec<Value> = all.iter().map(|(entity, told)| to_json(entity, told)).collect();
+            let all: Vec<Value> =
+                all.iter().map(|(entity, explanation)| to_json(entity, explanation)).collect();
             text::line(&Value::from(all).to_string());
         }
-        Output::Table => all.iter().for_each(|(entity, told)| tell(entity, told)),
+        Output::Table => all.iter().for_each(|(entity, explanation)| print(entity, explanation)),
     }
-    let violated = all.iter().any(|(_, told)| told.outcome == Outcome::Holds);
+    let violated = all.iter().any(|(_, explanation)| explanation.outcome == Outcome::Holds);
     Ok(if violated { Exit::Violated } else { Exit::Fine })
 }
 
@@ -64,12 +65,12 @@ fn explain(
 ) -> Result<(), crate::offline::DocumentError> {
     if let Document::Image(facts) = document {
         world.state().join(world.cluster(), Target::Image(facts), &mut |subject, entity| {
-            all.extend(set.explain(id, subject, now).map(|told| (entity, told)));
+            all.extend(set.explain(id, subject, now).map(|explanation| (entity, explanation)));
         });
     }
     for event in document.events(given, world.cluster(), now)? {
         world.subjects(&event, &mut |subject, entity| {
-            all.extend(set.explain(id, subject, now).map(|told| (entity, told)));
+            all.extend(set.explain(id, subject, now).map(|explanation| (entity, explanation)));
         });
     }
     Ok(())
@@ -123,21 +124,21 @@ fn documents(path: &Path, world: &World, now: Timestamp) -> Result<Vec<Document>
 
 // --- for people ----------------------------------------------------------------------------------------------------
 
-fn tell(entity: &Entity, told: &Explanation) {
+fn print(entity: &Entity, explanation: &Explanation) {
     text::heading(&format!(
         "{} {} {}",
-        told.policy.name,
-        match &told.outcome {
+        explanation.policy.name,
+        match &explanation.outcome {
             Outcome::Holds => "is violated by",
             Outcome::DoesNotHold => "is not violated by",
             Outcome::Unknown(_) => "cannot be decided for",
         },
         text::plain(&entity.display_name())
     ));
-    if !told.not_evaluated.is_empty() {
-        text::line(&format!("  not asked: {}", told.not_evaluated));
+    if !explanation.not_evaluated.is_empty() {
+        text::line(&format!("  not evaluated: {}", explanation.not_evaluated));
     }
-    for section in &told.sections {
+    for section in &explanation.sections {
         tell_section(section);
     }
 }
@@ -179,14 +180,14 @@ fn word(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Holds => "holds".to_owned(),
         Outcome::DoesNotHold => "does not hold".to_owned(),
-        Outcome::Unknown(missing) => format!("not known for want of: {}", missing.join(", ")),
+        Outcome::Unknown(missing) => format!("not known, because this is missing: {}", missing.join(", ")),
     }
 }
 
 // --- for programs --------------------------------------------------------------------------------------------------
 
-fn to_json(entity: &Entity, told: &Explanation) -> Value {
-    let sections: Vec<Value> = told
+fn to_json(entity: &Entity, explanation: &Explanation) -> Value {
+    let sections: Vec<Value> = explanation
         .sections
         .iter()
         .map(|section| {
@@ -202,10 +203,10 @@ fn to_json(entity: &Entity, told: &Explanation) -> Value {
         })
         .collect();
     json!({
-        "policy": told.policy,
+        "policy": explanation.policy,
         "entity": entity,
-        "outcome": outcome_json(&told.outcome),
-        "notAsked": told.not_evaluated,
+        "outcome": outcome_json(&explanation.outcome),
+        "notEvaluated": explanation.not_evaluated,
         "sections": sections,
     })
 }

@@ -172,7 +172,7 @@ fn run_case(case: &Case, file: &CaseFile, named: &[Policy], parity: bool) -> Res
         };
     }
     if !problems.is_empty() {
-        return Err(format!("the policy cannot be asked: {}", list(&problems)));
+        return Err(format!("the policy does not compile: {}", list(&problems)));
     }
     let now = match case.now.or(file.now) {
         Some(now) => now,
@@ -233,7 +233,7 @@ fn compare(case: &Case, expected: &Expected, all: &[Findings]) -> Result<(), Str
         other => *other == outcome,
     };
     if !met {
-        return Err(format!("expected {expected:?}, but it is {outcome:?}: {}", told(all)));
+        return Err(format!("expected {expected:?}, but it is {outcome:?}: {}", described(all)));
     }
     let evidence: Vec<String> = violations().flat_map(|violation| lines(&violation.sections)).collect();
     for wanted in &case.why {
@@ -244,7 +244,7 @@ fn compare(case: &Case, expected: &Expected, all: &[Findings]) -> Result<(), Str
     Ok(())
 }
 
-fn told(all: &[Findings]) -> String {
+fn described(all: &[Findings]) -> String {
     let mut lines_of = Vec::new();
     for findings in all {
         for violation in &findings.violations {

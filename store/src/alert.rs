@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// written a thousand times a second must stay small.
 pub const VIOLATIONS_SHOWN: usize = 40;
 
-/// Where an alert stands in its life.
+/// The state of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AlertState {
@@ -22,7 +22,7 @@ pub enum AlertState {
     Active,
     /// It no longer holds.
     Resolved,
-    /// Somebody asked for it, and the policy asks for such requests to be denied.
+    /// It was requested, and the policy has such requests denied.
     Attempted,
 }
 
@@ -90,10 +90,10 @@ pub struct AlertViolation {
     pub pod: Option<PodRef>,
     /// What was found.
     pub sections: Vec<SectionMatch>,
-    /// What the policy asked to be done.
+    /// The enforcement actions of the policy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub enforcement: Vec<EnforcementAction>,
-    /// Who asked and what they were answered, for requests.
+    /// Who made the request and how it was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
 }

@@ -1,4 +1,4 @@
-//! What the role is told.
+//! The role's configuration.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

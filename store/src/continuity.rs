@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 /// Between attempts to publish what was found.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Watches until told to stop. All headers there are are read at each start: a message that went missing while
-/// nobody looked is found too, and one that was told of before is not told of again.
+/// Watches until `stop`. All headers there are are read at each start: a message that went missing while
+/// nobody looked is found too, and one that was reported before is not reported again.
 pub(crate) async fn watch_streams(
     bus: Bus,
     ledger: Ledger,
@@ -35,7 +35,7 @@ pub(crate) async fn watch_streams(
                 health.continuity(&stream, |of| of.missing += 1);
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
-                    told = tell(&bus, &ledger, &gap) => told?,
+                    reported = report(&bus, &ledger, &gap) => reported?,
                 }
             }
             Some(Err(error)) => {
@@ -53,14 +53,14 @@ pub(crate) async fn watch_streams(
     }
 }
 
-async fn tell(bus: &Bus, ledger: &Ledger, gap: &Gap) -> Result<(), StoreError> {
+async fn report(bus: &Bus, ledger: &Ledger, gap: &Gap) -> Result<(), StoreError> {
     let event = gap.to_event(Timestamp::now());
     let known = ledger.knows_coverage(&event.id);
     if known.map_err(|source| StoreError::Apply { log: Log::Coverage, source })? {
         return Ok(());
     }
     while let Err(error) = bus.publish_event(&event).await {
-        tracing::warn!(%error, "a missing message cannot be told of for now");
+        tracing::warn!(%error, "a missing message cannot be reported for now");
         tokio::time::sleep(AGAIN_AFTER).await;
     }
     Ok(())

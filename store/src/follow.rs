@@ -21,7 +21,7 @@ const GATHER: Duration = Duration::from_millis(5);
 /// Bytes of one batch at most, so large messages do not fill the memory.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// How often the stream is asked where it ends: people read the lag, and readiness waits for it.
+/// How often the stream's last sequence is queried: people read the lag, and readiness waits for it.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a follower needs.
@@ -38,7 +38,7 @@ pub(crate) struct Follower {
 struct Progress {
     /// The last sequence that was applied.
     position: u64,
-    /// The position when the stream's end was last asked for.
+    /// The position when the stream's end was last queried.
     asked_at: Option<u64>,
     /// The stream's end as it was then.
     end: Option<u64>,
@@ -47,9 +47,9 @@ struct Progress {
 }
 
 impl Follower {
-    /// Follows until told to stop. `caught_up` is let go of once the end was reached.
+    /// Follows until `stop`. `caught_up` is released once the end was reached.
     ///
-    /// A log that cannot be followed further stands still and says so in the health report; the others go on.
+    /// A log that cannot be followed further halts and says so in the health report; the others go on.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
@@ -71,7 +71,7 @@ impl Follower {
                 () = stop.cancelled() => return Ok(()),
                 _ = ask.tick() => {
                     if let Some(problem) = self.ask(&mut progress).await {
-                        return self.stand_still(problem).await;
+                        return self.halt(problem).await;
                     }
                     continue;
                 }
@@ -79,14 +79,14 @@ impl Follower {
             };
             let first = match first {
                 Some(Ok(entry)) => entry,
-                Some(Err(error)) => return self.stand_still(error.to_string()).await,
-                None => return self.stand_still("reading ended".to_owned()).await,
+                Some(Err(error)) => return self.halt(error.to_string()).await,
+                None => return self.halt("reading ended".to_owned()).await,
             };
             if first.sequence <= checkpoint {
                 if first.sequence == checkpoint && first.time.as_microsecond() != stored {
                     let problem =
                         "the stream holds another message than the one that was read last: it was made anew";
-                    return self.stand_still(problem.to_owned()).await;
+                    return self.halt(problem.to_owned()).await;
                 }
                 continue;
             }
@@ -98,7 +98,7 @@ impl Follower {
                 self.caught_up(&mut progress);
             }
             if let Some(problem) = broken {
-                return self.stand_still(problem).await;
+                return self.halt(problem).await;
             }
         }
     }
@@ -126,7 +126,7 @@ impl Follower {
         }
     }
 
-    /// Reads a message. `None` when told to stop meanwhile.
+    /// Reads a message. `None` when stopped meanwhile.
     async fn entry(&mut self, entry: &LogEntry) -> Option<Entry> {
         let (log, sequence, time) = (self.log, entry.sequence, entry.time);
         if log == Log::Coverage {
@@ -222,7 +222,7 @@ impl Follower {
     }
 
     /// Says that the log is followed no further, and waits for the end.
-    async fn stand_still(&mut self, problem: String) -> Result<(), StoreError> {
+    async fn halt(&mut self, problem: String) -> Result<(), StoreError> {
         tracing::error!(log = %self.log, problem, "this log is followed no further; a person must look");
         self.health.log(self.log, |log| log.stopped = Some(problem));
         self.stop.cancelled().await;

@@ -24,7 +24,7 @@ pub struct LogHealth {
     pub stream: String,
     /// The last sequence that was applied.
     pub checkpoint: u64,
-    /// The stream's last sequence, when it was last asked.
+    /// The stream's last sequence, when it was last queried.
     pub last: u64,
     /// How many sequences lie between the two.
     pub lag: u64,

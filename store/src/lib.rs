@@ -38,7 +38,7 @@
 //!   violation. Two stores that read the same logs hold the same bytes, and so does one built anew.
 //! - **Two logs, no order between them.** Receipts reach an alert through its violations. A violation is given to one
 //!   alert once, and what receipts add is counts and a maximum: the same whichever log was read first.
-//! - **Alerts are small.** The evidence of the 40 newest violations stands in a table of its own; counting one more
+//! - **Alerts are small.** The evidence of the 40 newest violations is in a table of its own; counting one more
 //!   writes one short row and one piece of evidence. Raw events stay in their streams.
 //! - **What is trusted.** The file's directory belongs to the store's user. Process arguments and image names, which
 //!   attackers choose, end up in it; commits are in two phases so that a crash and a chosen checksum prove nothing.

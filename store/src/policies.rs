@@ -20,7 +20,7 @@ impl PolicyWrite for Rules<'_> {
 }
 
 /// Writes a change set to the policy log, all of it or nothing, and returns the sequence of the log at which it is in
-/// force. `by` is whoever asked for the changes. The only writer of policies: whoever takes policies from people (the
+/// force. `by` is the user or token that makes the changes. The only writer of policies: whoever takes policies from people (the
 /// API, the command line, `lictor up`) ends here.
 ///
 /// The same `transaction` is written once, however often it is tried.

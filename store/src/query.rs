@@ -1,4 +1,4 @@
-//! What can be asked of the ledger.
+//! Queries of the ledger.
 
 use jiff::Timestamp;
 use lictor_wire::policy::{EnforcementAction, LifecycleStage, Severity};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Log;
 use crate::alert::AlertSummary;
 
-/// How much of a dead letter's original is kept here. The whole of it lies in the stream, and raw events do not
+/// How much of a dead letter's original is kept here. The whole of it is in the stream, and raw events do not
 /// belong into this file.
 pub const ORIGINAL_KEPT: usize = 4 * 1024;
 
@@ -18,7 +18,7 @@ pub(crate) struct AlertRow {
     pub(crate) alert: AlertSummary,
     /// Newest first.
     pub(crate) held: Vec<Held>,
-    /// The time under which it stands in the order of alerts; absent before it is written.
+    /// The time it is sorted by among alerts; absent before it is written.
     #[serde(skip)]
     pub(crate) filed: Option<i64>,
 }
@@ -61,7 +61,7 @@ impl Slot {
     }
 }
 
-/// A receipt, and where it lies.
+/// A receipt, and its sequence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredReceipt {
@@ -72,7 +72,7 @@ pub struct StoredReceipt {
     pub receipt: Receipt,
 }
 
-/// A dead letter, and where it lies.
+/// A dead letter, and its sequence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredDeadLetter {
@@ -89,7 +89,7 @@ pub struct StoredDeadLetter {
     pub letter: DeadLetter,
 }
 
-/// A coverage notice, and where it lies.
+/// A coverage notice, and its sequence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredCoverage {

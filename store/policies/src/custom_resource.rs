@@ -8,7 +8,7 @@ use lictor_wire::policy::read::PolicyReadError;
 use lictor_wire::policy::{POLICY_VERSION, PolicySource};
 use serde_json::{Map, Value};
 
-/// Where the policy stands in the resource.
+/// Where the policy is in the resource.
 pub(crate) const SPEC: &str = "spec";
 
 const GROUP: &str = "config.stackrox.io/";

@@ -28,7 +28,7 @@ pub(crate) struct SyntaxError {
     pub(crate) position: Option<Position>,
 }
 
-/// Reads a text. JSON is told from YAML by its first character; YAML may hold several documents.
+/// Reads a text. A first character `{` or `[` means JSON; YAML may hold several documents.
 pub(crate) fn read(text: &str) -> Result<Vec<Document>, SyntaxError> {
     let is_json = text.trim_start().starts_with(['{', '[']);
     if is_json {

@@ -45,7 +45,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The level as it stands in output.
+    /// The level as it is printed.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

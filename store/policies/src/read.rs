@@ -16,7 +16,7 @@ use crate::finding::{Finding, Level, Position};
 /// What files hold.
 #[derive(Debug, Default)]
 pub struct Read {
-    /// The policies that can be asked, in order.
+    /// The policies that compile, in order.
     pub policies: Vec<FilePolicy>,
     /// Everything that is wrong, in order.
     pub findings: Vec<Finding>,
@@ -103,7 +103,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn document(&mut self, value: Value) {
-        // Where each policy stands in the document.
+        // Where each policy is in the document.
         let is_list = value.is_array();
         let is_export = value.get("policies").is_some();
         let resource = custom_resource::is_one(&value);

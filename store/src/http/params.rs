@@ -93,7 +93,7 @@ impl PageParams {
 }
 
 impl AlertParams {
-    /// What is asked for. As in StackRox, resolved alerts are shown only to who asks for them by `state`.
+    /// The filter of a list. As in StackRox, resolved alerts are listed only when `state` names them.
     pub(super) fn filter(self) -> Result<(AlertFilter, Window), ApiError> {
         let window = PageParams { limit: self.limit, after: self.after }.window()?;
         let states = match self.state.as_deref() {

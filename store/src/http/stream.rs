@@ -2,7 +2,7 @@
 //!
 //! A live reader holds two positions, one per log, and reads the file's list of changes from there; nothing is
 //! queued for it. So a slow reader costs nothing, a reader that was away goes on where it was, and one that is
-//! further back than the list reaches is told over how many messages it was not told.
+//! further back than the list reaches is told over how many messages it was not update.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -48,7 +48,7 @@ struct Position {
 /// An event's data.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told {
+struct Update {
     log: Log,
     sequence: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ struct Told {
     receipt: Option<StoredReceipt>,
 }
 
-/// What a reader was not told.
+/// What a reader was not update.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Missed {
@@ -146,7 +146,7 @@ fn advance(ledger: &Ledger, mut position: Position) -> Result<(Position, VecDequ
         }
         let mut items = changes.items.into_iter().peekable();
         while let Some((sequence, change)) = items.next() {
-            // Who is cut off in the middle of a message is told all of it again: only its last event has the id.
+            // A reader that is cut off in the middle of a message gets all of it again: only its last event has the id.
             let whole = items.peek().is_none_or(|(next, _)| *next != sequence);
             position.set(log, if whole { sequence } else { position.of(log) });
             drafts.extend(draft(ledger, log, sequence, change, whole.then_some(position))?);
@@ -163,7 +163,7 @@ fn draft(
     change: Change,
     id: Option<Position>,
 ) -> Result<Option<Draft>, LedgerError> {
-    let mut told = Told { log, sequence, alert: None, alert_id: None, receipt: None };
+    let mut update = Update { log, sequence, alert: None, alert_id: None, receipt: None };
     let (name, alert) = match change {
         Change::Opened { alert } => ("alert.opened", alert),
         Change::Merged { alert } => ("alert.merged", alert),
@@ -171,12 +171,12 @@ fn draft(
         Change::Undecided { alert, .. } => ("alert.undecided", alert),
         Change::Presence { alert, .. } => ("alert.presence", alert),
         Change::Receipt { receipt, alert } => {
-            (told.receipt, told.alert_id) = (ledger.receipt(&receipt)?, alert);
-            return Draft::new("receipt", &told, id).map(Some);
+            (update.receipt, update.alert_id) = (ledger.receipt(&receipt)?, alert);
+            return Draft::new("receipt", &update, id).map(Some);
         }
     };
-    told.alert = ledger.alert_summary(&alert)?;
-    Draft::new(name, &told, id).map(Some)
+    update.alert = ledger.alert_summary(&alert)?;
+    Draft::new(name, &update, id).map(Some)
 }
 
 impl Draft {

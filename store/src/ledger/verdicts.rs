@@ -17,7 +17,7 @@ pub(super) fn apply(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<(), Le
         return Ok(());
     }
     match verdict.stage {
-        // Builds are answered where they were asked; nobody follows them up.
+        // Builds are answered where they are checked; no alert follows.
         LifecycleStage::Build => {
             verdict.violations.iter().try_for_each(|violation| note(tables, violation).map(|_known| ()))
         }

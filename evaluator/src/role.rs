@@ -1,4 +1,4 @@
-//! The role: pulls, judges, settles, until told to stop.
+//! The role: pulls, judges, settles, until it is stopped.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::follow::{Knowledge, NotUpToDate};
 const SETTLING: usize = 64;
 /// From so many lines on judging takes longer than handing the work to another thread.
 const LINES_WORTH_A_TASK: usize = 8;
-/// How long settling may take once told to stop; what is left is delivered to somebody else.
+/// How long settling may take after the stop signal; what is left is delivered to somebody else.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Wait before a puller that failed pulls again.
 const PULL_AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -145,7 +145,7 @@ async fn run_with(
 }
 
 impl Evaluator {
-    /// Pulls from one consumer until told to stop.
+    /// Pulls from one consumer until `stop`.
     async fn pull(self: Arc<Self>, consumer: Consumer, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let ended = match self.bus.intake(consumer, IntakeOptions::default()).await {
@@ -280,7 +280,7 @@ impl Evaluator {
 
     fn abort_if_told(&self, event: &EventId) {
         if self.abort_on.as_deref() == Some(event.as_str()) {
-            tracing::error!(%event, "aborting, as told");
+            tracing::error!(%event, "aborting, as configured");
             std::process::abort();
         }
     }

@@ -189,7 +189,7 @@ fn of_unknown_workload(cluster: &ClusterId, pod: &PodRef) -> Entity {
     }
 }
 
-/// The entity of a request. A create is asked for under a new UID each time it is tried; the alert about it is one.
+/// The entity of a request. A create has a new UID each time it is tried; the alert about it is one.
 fn of_request(cluster: &ClusterId, request: &RequestEvent, workload: Option<&Deployment>) -> Entity {
     let Some(workload) = workload else {
         return Entity::Resource {

@@ -61,7 +61,7 @@ pub enum ProblemCode {
 }
 
 impl ProblemCode {
-    /// The code as it stands in output.
+    /// The code as it is printed.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -83,7 +83,7 @@ impl<'a> Within<'a> {
         }
     }
 
-    /// A sentence's text with everything filled in that stands in braces.
+    /// A sentence's text with everything filled in that is in braces.
     fn fill(&self, text: &str, value: &str) -> String {
         let mut filled = String::new();
         let mut rest = text;

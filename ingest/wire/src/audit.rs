@@ -24,10 +24,10 @@ pub struct AuditEvent {
     pub request_uri: String,
     /// Kubernetes verb, lower-case; for non-resource requests the HTTP method, lower-case.
     pub verb: String,
-    /// Who asked.
+    /// Who made the request.
     #[serde(deserialize_with = "null_as_default")]
     pub user: UserInfo,
-    /// As whom they asked, when they impersonated somebody.
+    /// The user they impersonated, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impersonated_user: Option<UserInfo>,
     /// Addresses the request came through, client first; the server does not check them beyond the last.

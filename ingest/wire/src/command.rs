@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ActionKey, ClusterId, CommandId, DeploymentId};
 
-/// Something a role is asked to do once.
+/// Something a role does once, on demand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Command {
@@ -16,11 +16,11 @@ pub struct Command {
     pub action: CommandAction,
     /// Who asks.
     pub by: String,
-    /// When they asked.
+    /// When it was issued.
     pub at: Timestamp,
 }
 
-/// What a role can be asked to do.
+/// What a command does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CommandAction {

@@ -313,7 +313,7 @@ pub struct NetworkPolicyRef {
 pub struct Container {
     /// Name.
     pub name: String,
-    /// Which list of the pod spec it stands in.
+    /// Which list of the pod spec it is in.
     #[serde(rename = "type", skip_serializing_if = "is_default")]
     pub container_type: ContainerType,
     /// An init container that goes on running beside the regular ones.
@@ -349,7 +349,7 @@ pub struct Container {
     pub startup_probe: Probe,
 }
 
-/// Which list of the pod spec a container stands in.
+/// Which list of the pod spec a container is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ContainerType {

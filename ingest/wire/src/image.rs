@@ -31,7 +31,7 @@ pub struct ImageFacts {
     /// Names under which the digest was seen.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub names: Vec<ImageName>,
-    /// From the registry; absent until it was asked.
+    /// From the registry; absent until it has answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<ImageMetadata>,
     /// From the scanner; absent until it was scanned.
@@ -139,7 +139,7 @@ pub struct ImageComponent {
     /// Package URL; empty when the scanner gives none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub purl: String,
-    /// Where it lies in the image.
+    /// Its path in the image.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub location: String,
     /// Index of the layer that brought it.
@@ -164,7 +164,7 @@ pub struct Vulnerability {
     pub nvd_cvss: f32,
     /// Severity.
     pub severity: VulnerabilitySeverity,
-    /// Version that mends it; absent when the scanner does not say, empty when it says there is none.
+    /// Version that fixes it; absent when the scanner does not say, empty when it says there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixed_by: Option<String>,
     /// When it was published.

@@ -30,7 +30,7 @@ pub struct Presence {
     /// What it counts, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
     pub counts: BTreeMap<String, u64>,
-    /// What it was told to leave alone and the like, by name: for people who ask why nothing happened.
+    /// Settings that explain why nothing happened, such as protected namespaces, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
     pub settings: BTreeMap<String, Vec<String>>,
 }

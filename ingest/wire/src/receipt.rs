@@ -49,7 +49,7 @@ pub enum ReceiptStep {
 pub enum Decision {
     /// It will act.
     Act,
-    /// It would act, were it not told to only say so.
+    /// It would act, but this is a dry run.
     DryRun,
     /// It will not act.
     Refuse {
@@ -78,7 +78,7 @@ pub enum Refusal {
     BreakGlass,
     /// The action does not exist for this kind of object.
     NotApplicable,
-    /// Nobody asked for something real: a replay or a draft.
+    /// Nothing real happened: a replay or a draft.
     NotLive,
 }
 

@@ -13,7 +13,7 @@ use crate::{Deployment, RawJson};
 pub struct RequestEvent {
     /// The review's own id.
     pub uid: String,
-    /// What is asked for.
+    /// The operation that is requested.
     pub operation: RequestOperation,
     /// The object it is about.
     pub object_ref: ObjectReference,
@@ -72,14 +72,13 @@ impl RequestOperation {
     }
 }
 
-/// How a request that was judged where it was asked was answered. It travels with the verdict, so that an alert can
-/// say who asked.
+/// How admission answered a request. It travels with the verdict, so that an alert can name the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Asked {
-    /// What was asked for.
+    /// The operation that was requested.
     pub operation: RequestOperation,
-    /// Who asked: the user the API server acted for.
+    /// The user that made the request, as the API server authenticated it.
     pub user: String,
     /// What was answered.
     pub answer: RequestAnswer,

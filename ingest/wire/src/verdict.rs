@@ -21,7 +21,7 @@ pub struct Verdict {
     pub event: EventRef,
     /// Why it was judged.
     pub cause: Cause,
-    /// The stage whose policies were asked.
+    /// The stage whose policies were evaluated.
     pub stage: LifecycleStage,
     /// What was judged.
     pub entity: Entity,
@@ -32,7 +32,7 @@ pub struct Verdict {
     /// The policies that matched.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub violations: Vec<Violation>,
-    /// The policies that could not be decided for want of facts. They did not match.
+    /// The policies that could not be decided because facts are missing. They did not match.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub undecided: Vec<Undecided>,
     /// The policies whose evaluation failed. They did not match, and did not touch the others.
@@ -41,7 +41,7 @@ pub struct Verdict {
     /// The entity is gone: whatever is open for it at this stage ends.
     #[serde(default, skip_serializing_if = "crate::json::is_default")]
     pub gone: bool,
-    /// How the request was answered; present when it was judged where it was asked.
+    /// How the request was answered; present when admission judged it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
     /// W3C trace context of the event.
@@ -49,7 +49,7 @@ pub struct Verdict {
     pub traceparent: Option<String>,
 }
 
-/// The event a verdict is about, and where it lies.
+/// The event a verdict is about, and its place in a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventRef {
@@ -59,10 +59,10 @@ pub struct EventRef {
     pub kind: Kind,
     /// When it happened.
     pub time: Timestamp,
-    /// The stream that holds its message; empty when it was judged where it was asked.
+    /// The stream that holds its message; empty when admission judged it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stream: String,
-    /// The message's sequence in that stream; 0 when it was judged where it was asked.
+    /// The message's sequence in that stream; 0 when admission judged it.
     #[serde(default, skip_serializing_if = "crate::json::is_default")]
     pub sequence: u64,
 }
@@ -73,7 +73,7 @@ pub struct EventRef {
 pub enum Cause {
     /// It happened.
     Observed,
-    /// Somebody asked for everything to be judged again.
+    /// Reassess All: everything is judged again.
     Reassess,
     /// Facts about an image it uses arrived.
     Facts,
@@ -117,7 +117,7 @@ pub enum Entity {
         /// Whole reference.
         name: String,
     },
-    /// An object the API server was asked about.
+    /// An object of a request to the API server.
     Resource {
         /// Plural resource name, such as `secrets`.
         resource: String,
@@ -164,7 +164,7 @@ pub struct Violation {
     pub enforcement: Vec<EnforcementAction>,
 }
 
-/// The policy as it was when it was asked.
+/// The policy as it was when it was evaluated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyRef {

@@ -27,11 +27,11 @@ pub struct Policy {
     pub rationale: String,
     /// What to do about a violation.
     pub remediation: String,
-    /// Stored but not asked.
+    /// Stored, but not evaluated.
     pub disabled: bool,
     /// Names of categories, at least one.
     pub categories: Vec<String>,
-    /// The stages at which it is asked, at least one.
+    /// The stages at which it is evaluated, at least one.
     pub lifecycle_stages: Vec<LifecycleStage>,
     /// Where its runtime events come from.
     pub event_source: EventSource,
@@ -217,7 +217,7 @@ macro_rules! wire_enum {
 }
 
 wire_enum! {
-    /// When a policy is asked.
+    /// When a policy is evaluated.
     LifecycleStage {
         /// About a workload.
         #[default] Deploy = "DEPLOY" / 0,

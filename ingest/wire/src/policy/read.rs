@@ -123,7 +123,7 @@ pub fn read_value(value: Value) -> Result<ReadPolicies, PolicyReadError> {
                 Some(Value::Null) | None => Vec::new(),
                 Some(other) => return Err(wrong_type("policies", "a list of policies", &other)),
             };
-            // `metadata` stands in the body of an import request.
+            // `metadata` is in the body of an import request.
             for name in map.keys().filter(|name| *name != "metadata") {
                 reader.unknown(name.clone(), vec!["policies"])?;
             }
@@ -361,7 +361,7 @@ impl Reader {
     }
 }
 
-/// How an enum value stands in the file.
+/// How an enum value is written in the file.
 enum EnumText {
     Name(String),
     Number(i64),

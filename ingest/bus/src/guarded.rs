@@ -67,7 +67,7 @@ pub struct Record {
     pub body: serde_json::Value,
 }
 
-/// Where a write lies.
+/// Where a write is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Sequence of its first record.
@@ -99,7 +99,7 @@ pub enum WriteError<E> {
         /// How often it was tried.
         attempts: usize,
     },
-    /// The server could not be asked in time. The write may have happened; repeating it with the same transaction
+    /// The server did not answer in time. The write may have happened; repeating it with the same transaction
     /// finds out, and writes it at most once.
     #[error("the write is unsettled: {0}")]
     Unsettled(#[source] BusError),

@@ -16,7 +16,7 @@ use crate::line::{BadLine, Holds, LineText};
 use crate::pack::{self, UnpackError};
 use crate::topology;
 
-/// How often the server is asked whether more of the backlog is to come. Only matters when its last messages left the
+/// How often the server is queried for what is left of the backlog. Only matters when its last messages left the
 /// stream before they were sent: then no message says so.
 const ASK_WHETHER_READ: Duration = Duration::from_secs(1);
 
@@ -143,7 +143,7 @@ impl LogReader {
     /// As [`LogReader::next`] it says [`BusError::PositionLost`] once, and is at its end then.
     pub async fn next_of_backlog(&mut self) -> Option<Result<LogEntry, BusError>> {
         while !self.ended && self.backlog != Backlog::Read {
-            // While there is no consumer it takes as long as it takes, and nothing can be asked.
+            // While there is no consumer it takes as long as it takes, and nothing can be queried.
             let step = if self.cursor.is_open() {
                 match timeout(ASK_WHETHER_READ, self.cursor.step()).await {
                     Ok(step) => step,

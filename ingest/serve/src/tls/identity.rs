@@ -57,7 +57,7 @@ const CLIENTS: &str = "bundle of client authorities";
 
 impl Identity {
     /// Reads a chain (the server's own certificate first) and its key (PKCS #8, SEC 1 or PKCS #1). Whether the
-    /// certificate is valid now is not asked.
+    /// certificate is valid now is not checked.
     ///
     /// # Errors
     /// When one of them is no PEM or of no use, or when the key is another certificate's.
@@ -84,7 +84,7 @@ impl fmt::Debug for Identity {
 }
 
 impl ClientTrust {
-    /// Lets everybody in; who they are is not asked.
+    /// Lets everybody in; who they are is not checked.
     #[must_use]
     pub fn anyone() -> Self {
         Self::default()

@@ -24,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 use super::{Certificates, ClientTrust};
 use crate::{DRAIN, Drained};
 
-/// How long a server that is to stop goes on accepting: clients need a moment to learn that others should be asked.
+/// How long a server that is to stop goes on accepting: clients need a moment to learn that other replicas are ready.
 /// Together with [`DRAIN`] it fits into the 30 s Kubernetes gives a pod.
 pub const LINGER: Duration = Duration::from_secs(5);
 

@@ -15,7 +15,7 @@ const CONNECT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Connects, trying for ever: admission works without the bus.
 pub(crate) async fn connect(options: BusOptions, connected: watch::Sender<Option<Bus>>) {
-    let mut told = false;
+    let mut reported = false;
     loop {
         match Bus::connect(options.clone()).await {
             Ok(bus) => {
@@ -23,9 +23,9 @@ pub(crate) async fn connect(options: BusOptions, connected: watch::Sender<Option
                 connected.send_replace(Some(bus));
                 return;
             }
-            Err(error) if told => tracing::debug!(%error, "the bus is not there"),
+            Err(error) if reported => tracing::debug!(%error, "the bus is not there"),
             Err(error) => {
-                told = true;
+                reported = true;
                 tracing::warn!(%error, "the bus is not there; reviews are judged by the last good policies");
             }
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use lictor_bus::{
     Bus, BusError, Delivery, IntakeOptions, Line, LineOutcome, LogEntry, LogReader, ReadFrom, new_presence,
@@ -91,7 +92,17 @@ impl Config {
 }
 
 /// Runs an enforcer until `shutdown`. What fails is tried again.
-pub async fn run(config: Config, bus: Bus, shutdown: impl Future<Output = ()>) -> Summary {
+pub async fn run(config: Config, bus: Bus, shutdown: impl Future<Output = ()> + Send + 'static) -> Summary {
+    boxed(config, bus, Box::pin(shutdown)).await
+}
+
+/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
+#[inline(never)]
+fn boxed(config: Config, bus: Bus, shutdown: BoxFuture<'static, ()>) -> BoxFuture<'static, Summary> {
+    Box::pin(run_until(config, bus, shutdown))
+}
+
+async fn run_until(config: Config, bus: Bus, shutdown: BoxFuture<'static, ()>) -> Summary {
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
     let limits = config.limits();

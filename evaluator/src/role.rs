@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use lictor_bus::{
@@ -103,9 +104,19 @@ struct Evaluator {
 pub async fn run(
     config: Config,
     bus: Bus,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Summary, EvaluatorError> {
-    run_with(config, bus, shutdown, PoliciesInForce::default()).await
+    boxed(config, bus, Box::pin(shutdown)).await
+}
+
+/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
+#[inline(never)]
+fn boxed(
+    config: Config,
+    bus: Bus,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, Result<Summary, EvaluatorError>> {
+    Box::pin(run_with(config, bus, shutdown, PoliciesInForce::default()))
 }
 
 async fn run_with(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use lictor_bus::{Bus, Publisher, new_presence};
 use lictor_normalize::Format;
 use lictor_serve::Handles;
@@ -29,7 +30,25 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub async fn run(
     config: Config,
     bus: Bus,
-    shutdown: impl Future<Output = ()> + Send,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Summary, IngestError> {
+    boxed(config, bus, Box::pin(shutdown)).await
+}
+
+/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
+#[inline(never)]
+fn boxed(
+    config: Config,
+    bus: Bus,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, Result<Summary, IngestError>> {
+    Box::pin(run_until(config, bus, shutdown))
+}
+
+async fn run_until(
+    config: Config,
+    bus: Bus,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<Summary, IngestError> {
     config.check()?;
     let producer = format!("ingest-{}", config.cluster);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use lictor_bus::{Bus, new_presence};
 use lictor_serve::{DRAIN, Drained, readiness};
 use lictor_wire::Presence;
@@ -37,7 +38,29 @@ pub async fn run(
     bus: Bus,
     listener: TcpListener,
     health: Arc<Health>,
-    shutdown: impl Future<Output = ()> + Send,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Summary, StoreError> {
+    boxed(config, bus, listener, health, Box::pin(shutdown)).await
+}
+
+/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
+#[inline(never)]
+fn boxed<'a>(
+    config: &'a Config,
+    bus: Bus,
+    listener: TcpListener,
+    health: Arc<Health>,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'a, Result<Summary, StoreError>> {
+    Box::pin(run_until(config, bus, listener, health, shutdown))
+}
+
+async fn run_until(
+    config: &Config,
+    bus: Bus,
+    listener: TcpListener,
+    health: Arc<Health>,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<Summary, StoreError> {
     let address = listener.local_addr().map_err(StoreError::Serve)?;
     lictor_serve::loopback_only(address, false)?;

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::BoxFuture;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config as KubeConfig};
 use lictor_bus::{Bus, BusOptions, new_presence};
@@ -118,6 +119,24 @@ pub async fn run(
     config: Config,
     bus: BusOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Summary, AdmissionError> {
+    boxed(config, bus, Box::pin(shutdown)).await
+}
+
+/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
+#[inline(never)]
+fn boxed(
+    config: Config,
+    bus: BusOptions,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, Result<Summary, AdmissionError>> {
+    Box::pin(run_until(config, bus, shutdown))
+}
+
+async fn run_until(
+    config: Config,
+    bus: BusOptions,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<Summary, AdmissionError> {
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();

@@ -50,8 +50,11 @@ lint: cargo ## formatting and clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
+# It reads the manifests of all dependencies, those of other systems too, which a build does not download. A path to
+# each offender would take for ever in this graph: `cargo tree -i CRATE` shows who brings one along.
 deny: cargo $(DENY) ## licences, banned crates, duplicate versions, sources: .cargo/deny.toml
-	$(DENY) --offline --locked check -D unmatched-skip -D unnecessary-skip licenses bans sources
+	$(CARGO) fetch --locked --quiet
+	$(DENY) --offline --locked check --hide-inclusion-graph -D unmatched-skip -D unnecessary-skip licenses bans sources
 
 # What people download and every node pulls; before symbols were kept apart it was 214 MB. A dependency that needs more
 # than is left states its bytes first.

@@ -2,7 +2,7 @@
 //!
 //! A live reader holds two positions, one per log, and reads the file's list of changes from there; nothing is
 //! queued for it. So a slow reader costs nothing, a reader that was away goes on where it was, and one that is
-//! further back than the list reaches is told over how many messages it was not update.
+//! further back than the list reaches is sent how many messages it missed.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -59,7 +59,7 @@ struct Update {
     receipt: Option<StoredReceipt>,
 }
 
-/// What a reader was not update.
+/// What a reader missed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Missed {

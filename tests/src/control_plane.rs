@@ -112,7 +112,8 @@ impl ControlPlane {
         stop(&format!("no control plane on any of {PORTS_TRIED} sets of free ports: {problem}"))
     }
 
-    /// Starts a control plane; the error says which program ended by itself, for example because a port was taken, and its last words.
+    /// Starts a control plane; the error says which program ended by itself, for example because a port was taken, and
+    /// its last words.
     fn try_start(ports: Ports, options: &ControlPlaneOptions) -> Result<Self, String> {
         let directory = Folder::new("lictor-control-plane-");
         let Ports { etcd_clients: client, etcd_peers: peer, api: port, controllers } = ports;

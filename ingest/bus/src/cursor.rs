@@ -116,7 +116,7 @@ impl Cursor {
         &self.reading
     }
 
-    pub(crate) const fn is_open(&self) -> bool {
+    const fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
@@ -183,9 +183,26 @@ impl Cursor {
         }
     }
 
+    /// The next step, while a backlog is read. `None` when the server has nothing more of it to hand out, which is
+    /// queried whenever nothing came for `every`. May be dropped while it waits.
+    pub(crate) async fn step_of_backlog(&mut self, every: Duration) -> Option<Step> {
+        loop {
+            // While there is no consumer it takes as long as it takes, and nothing can be queried.
+            if !self.is_open() {
+                return Some(self.step().await);
+            }
+            if let Ok(step) = tokio::time::timeout(every, self.step()).await {
+                return Some(step);
+            }
+            if self.pending().await == Some(0) {
+                return None;
+            }
+        }
+    }
+
     /// Messages the present consumer has still to hand out, queried from the server: those it has not sent, and those
     /// that are on their way.
-    pub(crate) async fn pending(&self) -> Option<u64> {
+    async fn pending(&self) -> Option<u64> {
         let open = self.open.as_ref()?;
         let info = open.consumer.get_info().await.ok()?;
         let on_their_way = info.delivered.consumer_sequence.saturating_sub(open.delivered);

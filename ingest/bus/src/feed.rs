@@ -103,15 +103,10 @@ impl Feed {
             if let Some(due) = self.due.take() {
                 return Some(due);
             }
-            let step = if self.target.is_some() && self.cursor.is_open() {
-                match tokio::time::timeout(CHECK_COMPLETE_EVERY, self.cursor.step()).await {
-                    Ok(step) => step,
-                    Err(_) => {
-                        if self.cursor.pending().await == Some(0) {
-                            return self.complete();
-                        }
-                        continue;
-                    }
+            let step = if self.target.is_some() {
+                match self.cursor.step_of_backlog(CHECK_COMPLETE_EVERY).await {
+                    Some(step) => step,
+                    None => return self.complete(),
                 }
             } else {
                 self.cursor.step().await

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lictor_wire::Event;
 use lictor_wire::topology::Stream;
-use tokio::time::timeout;
 
 use crate::bus::Bus;
 use crate::cursor::{Cursor, Read, Reading, Start, Step};
@@ -143,19 +142,9 @@ impl LogReader {
     /// As [`LogReader::next`] it says [`BusError::PositionLost`] once, and is at its end then.
     pub async fn next_of_backlog(&mut self) -> Option<Result<LogEntry, BusError>> {
         while !self.ended && self.backlog != Backlog::Read {
-            // While there is no consumer it takes as long as it takes, and nothing can be queried.
-            let step = if self.cursor.is_open() {
-                match timeout(ASK_WHETHER_READ, self.cursor.step()).await {
-                    Ok(step) => step,
-                    Err(_) => {
-                        if self.cursor.pending().await == Some(0) {
-                            self.backlog = Backlog::Read;
-                        }
-                        continue;
-                    }
-                }
-            } else {
-                self.cursor.step().await
+            let Some(step) = self.cursor.step_of_backlog(ASK_WHETHER_READ).await else {
+                self.backlog = Backlog::Read;
+                break;
             };
             if let Some(entry) = self.take(step) {
                 return Some(entry);

@@ -29,7 +29,7 @@ impl Location {
     }
 
     /// One element further. What is found says enough of a process, an ancestor, an environment variable and a line
-    /// of history, so they are no step of their own.
+    /// of history, so they are not a step of their own.
     pub(crate) fn to(&self, element: &Element<'_>) -> Self {
         let step = match element {
             Element::Container(container) => match (container.name, container.image_name) {

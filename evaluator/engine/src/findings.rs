@@ -61,7 +61,7 @@ impl Findings {
             undecided: self.undecided,
             failures: self.failures,
             gone: false,
-            asked: None,
+            admission: None,
             traceparent: None,
         }
     }

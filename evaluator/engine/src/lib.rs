@@ -8,7 +8,7 @@
 //! - **One row per criterion.** It says where in the tree of elements (workload, container, volume, …) the criterion
 //!   looks, what it takes there, how that is compared, and what a violation says.
 //! - **Linking is exact.** A section holds when one container, one vulnerability, one volume meets all criteria
-//!   about it. StackRox's own linking leaks in corners; [`differences`] lists every such place, and
+//!   about it. StackRox's own linking leaks in corners: `deploy/docs/policies.md` lists every such place, and
 //!   [`Options::parity`] goes back to it.
 //! - **Unknown is not false.** Where a fact is missing the answer is neither yes nor no unless it is the same for
 //!   every value the fact could have, and the finding names the fact.
@@ -50,7 +50,6 @@
 mod audit;
 mod compile;
 mod criterion;
-pub mod differences;
 mod evidence;
 mod explain;
 mod findings;

@@ -146,7 +146,7 @@ impl<'s> Query<'s> {
 
     fn matches<'a>(self, context: EvaluationContext<'_, 'a>, element: &Element<'a>) -> Truth<'a> {
         match self {
-            // Whether the vulnerability stands is a query of its own.
+            // Whether the vulnerability still counts is a query of its own.
             Self::Whole(group) => group.predicate.holds(&group.criterion.extract.value(element), context.now),
             Self::NotSuppressed => {
                 Truth::from(matches!(element, Element::Vulnerability(found) if !found.suppressed))

@@ -74,7 +74,7 @@ impl Target {
         }
     }
 
-    /// Whether an action of a policy is for this target: on the workload as it stands, or at admission.
+    /// Whether an action of a policy is for this target: on the workload as it is, or at admission.
     fn admits(self, action: EnforcementAction, view: &View<'_>) -> bool {
         match self {
             Self::Build => action == EnforcementAction::FailBuild,
@@ -110,7 +110,7 @@ impl CompiledPolicy {
             return;
         }
         if self.parity && self.target == Target::Process && view.process_is_lost(&self.skipped) {
-            // StackRox looks at the process by itself first; one that is not meant is no error.
+            // StackRox looks at the process by itself first; one that is not meant is not an error.
             if !self.sections.iter().any(|section| section.process_may_hold(view, now)) {
                 return;
             }

@@ -24,7 +24,7 @@ pub enum ProblemCode {
     Description,
     /// No severity is set.
     Severity,
-    /// There is no category, or one stands twice.
+    /// There is no category, or one appears twice.
     Categories,
     /// There is no lifecycle stage, or one that does not go with the others.
     Stages,
@@ -38,7 +38,7 @@ pub enum ProblemCode {
     Exclusion,
     /// There is no section, or an empty one.
     Section,
-    /// A group has no value, or a field stands twice in its section.
+    /// A group has no value, or a field appears twice in its section.
     Group,
     /// No criterion has this name.
     UnknownCriterion,
@@ -52,7 +52,7 @@ pub enum ProblemCode {
     Operator,
     /// The value is not of the criterion's form.
     Value,
-    /// The same capability stands under both `Add Capabilities` and `Drop Capabilities`.
+    /// The same capability is under both `Add Capabilities` and `Drop Capabilities`.
     Capabilities,
     /// An action that this policy can never lead to.
     Enforcement,

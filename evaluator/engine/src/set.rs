@@ -30,7 +30,7 @@ pub struct PolicySet {
 /// How policies are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Judge as StackRox does even where this engine fixes it; see [`crate::differences`].
+    /// Judge as StackRox does even where this engine corrects it: `deploy/docs/policies.md` has the table.
     pub parity: bool,
 }
 

@@ -338,7 +338,7 @@ impl<'a> LayerView<'a> {
     fn of(layer: &'a ImageLayer, parity: bool) -> impl Iterator<Item = Self> {
         let recorded = Self { instruction: &layer.instruction, value: &layer.value };
         let written = recorded.value.strip_suffix(BUILDKIT_MARK).filter(|_| !parity).map(|value| {
-            // Build arguments stand before the shell: `|1 VERSION=2 /bin/sh -c make`.
+            // Build arguments come before the shell: `|1 VERSION=2 /bin/sh -c make`.
             let shell = if value.starts_with('|') {
                 value.find(SHELL)
             } else {

@@ -19,7 +19,7 @@ pub(super) fn check(policy: &Policy, problems: &mut Problems) {
     let mut seen = BTreeSet::new();
     for (i, category) in policy.categories.iter().enumerate() {
         if !seen.insert(category) {
-            let message = format!("`{category}` stands twice");
+            let message = format!("`{category}` appears twice");
             problems.add(ProblemCode::Categories, format!("categories[{i}]"), message, "remove one");
         }
     }
@@ -170,7 +170,7 @@ fn check_exclusive_values(policy: &Policy, problems: &mut Problems) {
             problems.add(
                 ProblemCode::Capabilities,
                 "policySections",
-                format!("`{value}` stands under both `{name}` and `{other}`"),
+                format!("`{value}` is under both `{name}` and `{other}`"),
                 "remove it from one of them",
             );
         }

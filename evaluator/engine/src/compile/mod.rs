@@ -113,7 +113,7 @@ fn compile_sections(policy: &Policy, parity: bool, problems: &mut Problems) -> V
                 problems.add(
                     ProblemCode::Group,
                     format!("{path}.fieldName"),
-                    format!("`{}` stands twice in this section", group.field_name),
+                    format!("`{}` appears twice in this section", group.field_name),
                     "put all its values into one group, or use two sections",
                 );
             }

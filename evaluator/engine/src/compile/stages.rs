@@ -44,7 +44,7 @@ fn check_source(policy: &Policy, problems: &mut Problems) {
         problems.add(
             ProblemCode::Stages,
             "lifecycleStages",
-            "RUNTIME cannot stand with BUILD or DEPLOY",
+            "RUNTIME cannot be combined with BUILD or DEPLOY",
             "make two policies",
         );
     } else if runtime && source == EventSource::NotApplicable {
@@ -173,7 +173,7 @@ fn check_runtime_kinds(policy: &Policy, problems: &mut Problems) {
             problems.add(
                 ProblemCode::MisplacedCriterion,
                 format!("policySections[{i}]"),
-                "in a policy about files, process criteria stand beside `File Path`",
+                "in a policy about files, process criteria go with `File Path`",
                 "add `File Path` to this section, or make two policies",
             );
         }
@@ -195,7 +195,7 @@ pub(super) fn runtime_target(policy: &Policy) -> Option<Target> {
     target
 }
 
-/// Actions and filters that the policy can never use. Actions of stages it does not have are no problem: they are
+/// Actions and filters that the policy can never use. Actions of stages it does not have are not a problem: they are
 /// taken away when it is stored.
 fn check_actions(policy: &Policy, problems: &mut Problems) {
     let stage_of = |action: &EnforcementAction| match action {

@@ -2,7 +2,7 @@
 //!
 //! [`table`] has one row for each: where in the tree of elements it looks and how it takes the value there
 //! ([`Extract`]), how values are compared ([`Operator`]), what the policy may write ([`Form`]), with which other
-//! criteria it can stand ([`Family`], [`Extra`]), and what a violation says ([`Sentence`]).
+//! criteria it can be used ([`Family`], [`Extra`]), and what a violation says ([`Sentence`]).
 
 mod extract;
 pub(crate) mod names;
@@ -54,6 +54,28 @@ pub(crate) struct Criterion {
     pub(crate) extra: Extra,
 }
 
+/// The beginning of a row.
+struct Begun {
+    name: &'static str,
+    family: Family,
+}
+
+/// A row that says what it is about, and takes no value yet.
+struct Named {
+    name: &'static str,
+    about: &'static str,
+    family: Family,
+}
+
+/// A row that has no sentence yet.
+struct Valued {
+    named: Named,
+    extract: Extract,
+    operator: Operator,
+    form: Form,
+    allows: Allows,
+}
+
 /// What is special about a criterion; about most of them nothing is.
 #[derive(Debug)]
 pub(crate) struct Extra {
@@ -63,7 +85,7 @@ pub(crate) struct Extra {
     pub(crate) required_by: Option<EventSource>,
     /// The criterion that its section needs as well.
     pub(crate) needs: Option<&'static str>,
-    /// The criterion under which none of its values may stand in the same policy.
+    /// The criterion under which none of its values may be in the same policy.
     pub(crate) excludes: Option<&'static str>,
     /// Whether a policy with it can only report.
     pub(crate) never_enforced: bool,
@@ -206,6 +228,42 @@ impl Criterion {
             }
             _ => self.extract.value(element),
         }
+    }
+}
+
+// --- writing a row -----------------------------------------------------------------------------------------------
+
+/// Begins a row with the field name policies use.
+const fn row(family: Family, name: &'static str) -> Begun {
+    Begun { name, family }
+}
+
+impl Begun {
+    /// What it looks at, for people.
+    const fn about(self, about: &'static str) -> Named {
+        Named { name: self.name, about, family: self.family }
+    }
+}
+
+impl Named {
+    /// What value it takes, how that is compared, and what a policy may write.
+    const fn value(self, extract: Extract, operator: Operator, form: Form, allows: Allows) -> Valued {
+        Valued { named: self, extract, operator, form, allows }
+    }
+}
+
+impl Valued {
+    /// What a violation says. The row is complete.
+    const fn sentence(self, sentence: Sentence) -> Criterion {
+        let Self { named: Named { name, about, family }, extract, operator, form, allows } = self;
+        Criterion { name, about, family, extract, operator, form, allows, sentence, extra: Extra::NONE }
+    }
+}
+
+impl Criterion {
+    /// What is special about it.
+    const fn extra(self, extra: Extra) -> Self {
+        Self { extra, ..self }
     }
 }
 

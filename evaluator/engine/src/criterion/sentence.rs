@@ -1,6 +1,6 @@
 //! What a violation says about what a criterion found.
 
-/// The sentence of a criterion. In its text stand, in braces, `value`: what was found; `container` and `image`: where;
+/// The sentence of a criterion. Its text has, in braces, `value`: what was found; `container` and `image`: where;
 /// `process`: the name of the process that ran in the container; `protocol`: of the port; `digest`: of the image.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sentence {

@@ -79,7 +79,7 @@ fn every_row_says_what_it_found() {
     });
 }
 
-/// Whether what stands in braces is known where the criterion looks.
+/// Whether what is in braces is known where the criterion looks.
 #[track_caller]
 fn check_text(criterion: &Criterion, text: &str) {
     assert!(!text.is_empty(), "{} has a sentence", criterion.name);

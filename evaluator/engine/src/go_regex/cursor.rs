@@ -1,4 +1,4 @@
-//! Where the parser stands in the pattern.
+//! The place of the parser in the pattern.
 
 /// A position in a text, always between two characters.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl<'a> Cursor<'a> {
         next
     }
 
-    /// Reads `prefix` if it stands here.
+    /// Reads `prefix` if it is here.
     pub(super) fn eat(&mut self, prefix: &str) -> bool {
         match self.rest.strip_prefix(prefix) {
             Some(rest) => {
@@ -51,7 +51,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads up to `end` and `end` itself, and returns what stands before it. Reads nothing when it is not found.
+    /// Reads up to `end` and `end` itself, and returns what is before it. Reads nothing when it is not found.
     pub(super) fn eat_until(&mut self, end: &str) -> Option<&'a str> {
         let (before, after) = self.rest.split_once(end)?;
         self.rest = after;

@@ -18,10 +18,10 @@ pub(crate) enum PatternErrorKind {
     /// A class name is unknown, a range runs backwards.
     #[error("invalid character class range")]
     ClassRange,
-    /// A backslash before something that is no escape.
+    /// A backslash before something that is not an escape.
     #[error("invalid escape sequence")]
     Escape,
-    /// The name of a group is empty, unfinished or has a character that is no letter, digit or underscore.
+    /// The name of a group is empty, unfinished or has a character other than letters, digits and underscore.
     #[error("invalid group name")]
     GroupName,
     /// Something after `(?` that is neither a flag nor a name: look-around, for example.
@@ -33,7 +33,7 @@ pub(crate) enum PatternErrorKind {
     /// A counted repetition above 1000, or one whose bounds are swapped.
     #[error("invalid repeat count")]
     RepeatCount,
-    /// Nothing stands before a repetition.
+    /// Nothing precedes a repetition.
     #[error("nothing to repeat")]
     NothingToRepeat,
     /// A class is not closed.

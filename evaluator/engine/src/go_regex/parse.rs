@@ -56,7 +56,7 @@ struct Group {
     outer: Flags,
     /// Finished alternatives.
     alternatives: Vec<Item>,
-    /// What stands in the current one.
+    /// What is in the current one.
     items: Vec<Item>,
 }
 
@@ -388,7 +388,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads a named class in a class, if one stands here.
+    /// Reads a named class in a class, if one is here.
     fn class_in_class(&mut self, start: usize) -> Result<Option<NamedClass>, PatternError> {
         let before = self.cursor.clone();
         if self.cursor.eat("[:") {

@@ -14,7 +14,7 @@ impl AgeMatcher {
     /// Reads a number of days.
     ///
     /// # Errors
-    /// It is no whole number, or one that does not fit.
+    /// It is not a whole number, or one that does not fit.
     pub(crate) fn parse(value: &str) -> Result<Self, ValueError> {
         if value.starts_with('+') {
             return Err(ValueError::Uint);

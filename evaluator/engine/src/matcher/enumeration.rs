@@ -17,16 +17,16 @@ pub(crate) enum EnumMatcher {
         /// The wanted number.
         wanted: i64,
     },
-    /// By name, because the value is no name of the enum.
+    /// By name, because the value is not a name of the enum.
     Name(TextMatcher),
 }
 
 impl EnumMatcher {
-    /// Reads a name, after a comparator or alone. What is no name is compared with the names as a text; the comparator
+    /// Reads a name, after a comparator or alone. What is not a name is compared with the names as a text; the comparator
     /// is then lost.
     ///
     /// # Errors
-    /// The value is no name and no text matcher either.
+    /// The value is neither a name nor a text matcher.
     pub(crate) fn parse(value: &str, names: EnumNames) -> Result<Self, ValueError> {
         let (comparator, rest) = Comparator::split(value);
         let name = lower_case(rest);

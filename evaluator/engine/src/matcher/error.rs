@@ -9,19 +9,19 @@ use crate::go_regex::PatternError;
 /// A value that makes no matcher. It has to be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum ValueError {
-    /// It is no regular expression.
+    /// It is not a regular expression.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// It is no path glob.
+    /// It is not a path glob.
     #[error(transparent)]
     Glob(#[from] GlobError),
-    /// It is no signed whole number.
+    /// It is not a signed whole number.
     #[error("not a whole number")]
     Int,
-    /// It is no unsigned whole number.
+    /// It is not an unsigned whole number.
     #[error("not a whole number of 0 or more")]
     Uint,
-    /// It is no decimal number.
+    /// It is not a decimal number.
     #[error("not a decimal number")]
     Float,
     /// It is neither true nor false, or not in a spelling that is understood.
@@ -43,8 +43,8 @@ impl ValueError {
     pub(crate) const fn hint(&self) -> &'static str {
         match self {
             Self::Pattern(error) => error.hint(),
-            Self::Int | Self::Uint => "a comparator may stand before it, as in `>= 10`",
-            Self::Float => "a comparator may stand before it, as in `>= 7.5`",
+            Self::Int | Self::Uint => "a comparator may precede it, as in `>= 10`",
+            Self::Float => "a comparator may precede it, as in `>= 7.5`",
             Self::Bool => "write it in lower case",
             Self::Glob(_) | Self::Parts { .. } => "",
         }

@@ -259,7 +259,7 @@ fn starts_with_ipv4(line: &str) -> bool {
     true
 }
 
-/// Whether a line ends with eight groups, or with less around `::`. What stands before does not matter: StackRox does
+/// Whether a line ends with eight groups, or with less around `::`. What is before them does not matter: StackRox does
 /// not look at it.
 fn ends_with_ipv6(line: &str) -> bool {
     let mut groups = 0;

@@ -21,7 +21,7 @@ pub(crate) struct PathGlob {
     alternatives: Vec<Flat>,
 }
 
-/// A text that is no glob for paths.
+/// A text that is not a glob for paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub(crate) enum GlobError {
     /// A bracket, brace or escape is not finished, or a brace is closed that was never opened.
@@ -167,7 +167,7 @@ fn expand(source: &str) -> Result<Vec<(String, usize)>, GlobError> {
     Ok(done)
 }
 
-/// Splits a glob at its first braces: what stands before, the alternatives in them, what stands after.
+/// Splits a glob at its first braces: what is before, the alternatives in them, what is after.
 fn first_braces(glob: &str) -> Option<(&str, Vec<&str>, &str)> {
     let mut before = None;
     let mut alternatives = Vec::new();

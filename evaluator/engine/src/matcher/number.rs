@@ -87,7 +87,7 @@ impl IntMatcher {
     /// Reads a value.
     ///
     /// # Errors
-    /// It is no whole number, or one that does not fit.
+    /// It is not a whole number, or one that does not fit.
     pub(crate) fn parse(value: &str) -> Result<Self, ValueError> {
         let (comparator, number) = parts(value);
         Ok(Self { comparator, wanted: number.parse().map_err(|_| ValueError::Int)? })
@@ -106,7 +106,7 @@ impl UintMatcher {
     /// Reads a value.
     ///
     /// # Errors
-    /// It is no whole number of 0 or more, or one that does not fit.
+    /// It is not a whole number of 0 or more, or one that does not fit.
     pub(crate) fn parse(value: &str) -> Result<Self, ValueError> {
         let (comparator, number) = parts(value);
         // Go takes no sign here, not even a plus.
@@ -133,7 +133,7 @@ impl FloatMatcher {
     /// Reads a value.
     ///
     /// # Errors
-    /// It is no decimal number, or one that does not fit.
+    /// It is not a decimal number, or one that does not fit.
     pub(crate) fn parse(value: &str) -> Result<Self, ValueError> {
         let (comparator, number) = parts(value);
         let wanted: f64 = number.parse().map_err(|_| ValueError::Float)?;

@@ -14,7 +14,7 @@ impl PairMatcher {
     /// Reads `key=value`, two patterns. An empty one matches anything, and so does a missing value.
     ///
     /// # Errors
-    /// The key or value is no pattern.
+    /// The key or value is not a pattern.
     pub(crate) fn parse(source: &str) -> Result<Self, ValueError> {
         let (key, value) = source.split_once('=').unwrap_or((source, ""));
         Ok(Self { key: go_regex::whole(key)?, value: go_regex::whole(value)? })

@@ -51,11 +51,11 @@ impl TextMatcher {
         Ok(Self { inverted, test })
     }
 
-    /// Reads a value of a criterion whose values are patterns for whole texts. The mark of a pattern may stand before
+    /// Reads a value of a criterion whose values are patterns for whole texts. The mark of a pattern may precede
     /// it; any other mark is part of the pattern.
     ///
     /// # Errors
-    /// The value is no pattern.
+    /// The value is not a pattern.
     pub(crate) fn whole(value: &str) -> Result<Self, ValueError> {
         let test = TextTest::pattern(value.strip_prefix("r/").unwrap_or(value))?;
         Ok(Self { inverted: false, test })
@@ -64,7 +64,7 @@ impl TextMatcher {
     /// Reads a value of a criterion whose values are patterns for some part of a text.
     ///
     /// # Errors
-    /// The value is no pattern.
+    /// The value is not a pattern.
     pub(crate) fn contains(value: &str) -> Result<Self, ValueError> {
         let test = TextTest::Pattern(go_regex::contains(value)?);
         Ok(Self { inverted: false, test })

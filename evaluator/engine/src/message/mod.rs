@@ -2,7 +2,7 @@
 //!
 //! The pieces are StackRox's (which facts a sentence names, how numbers and lists are written), the words are not.
 //! A criterion's row says which sentence is its own; criteria about one thing share one: for a vulnerability, a
-//! volume, an image's name. Each sentence stands once, and they are sorted. What happened, for a runtime policy,
+//! volume, an image's name. Each sentence appears once, and they are sorted. What happened, for a runtime policy,
 //! comes last.
 
 mod element;

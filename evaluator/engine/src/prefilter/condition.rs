@@ -57,7 +57,7 @@ impl Condition {
                 all.literals.extend(condition.literals);
                 Some(all)
             }),
-            // A list may meet each of them with another item, so they are no stricter than one.
+            // A list may meet each of them with another item, so they are not stricter than one.
             BooleanOperator::And => conditions.flatten().min_by_key(Self::looseness),
         }
     }

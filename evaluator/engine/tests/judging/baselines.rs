@@ -48,6 +48,6 @@ fn an_unexpected_connection_violates() {
     assert_eq!(
         outcome(&scene(Some(true)).judge_event(&set, Occurrence::Process(&process("web", "sh")))),
         Outcome::Clean,
-        "a process is no connection"
+        "a process is not a connection"
     );
 }

@@ -1,8 +1,8 @@
 //! The table of differences: here, and as StackRox does it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lictor_engine::differences::DIFFERENCES;
 use lictor_engine::{Occurrence, Options, PolicyRevision, PolicySet};
 use lictor_wire::policy::{
     EvaluationFilter, EventSource, ExcludedImage, Exclusion, FilteredContainerType, LifecycleStage, Policy,
@@ -86,20 +86,20 @@ fn d1_one_vulnerability_is_fixable_by_that_version() {
 }
 
 #[test]
-fn d1_a_writable_host_mount_is_of_the_type_asked_for() {
+fn d1_a_writable_host_mount_is_of_the_wanted_type() {
     let scene =
         Scene::of(deployment([mounts("a", vec![volume("x", "HostPath", false), volume("y", "NFS", false)])]));
     mended(&scene, section([group("Writable Host Mount", "true"), group("Volume Type", "NFS")]));
 }
 
 #[test]
-fn d1_where_all_is_listed_nothing_else_is_asked_about_it() {
+fn d1_where_all_is_listed_nothing_else_counts() {
     let drops = |name: &str, dropped: &[&str]| {
         let mut container = container(name, "x:1");
         container.security_context.drop_capabilities = dropped.iter().map(|c| (*c).to_owned()).collect();
         container
     };
-    // The only container that misses one is not ready for want of nothing: no leak ties it to the other.
+    // The only container that misses one is ready, nothing is missing: no leak ties it to the other.
     let (mut a, b) = (drops("a", &["NET_RAW"]), drops("b", &["ALL", "NET_RAW"]));
     a.readiness_probe.defined = true;
     let wanted =
@@ -109,7 +109,7 @@ fn d1_where_all_is_listed_nothing_else_is_asked_about_it() {
 }
 
 #[test]
-fn d1_whether_a_vulnerability_stands_is_asked_apart() {
+fn d1_whether_a_vulnerability_is_observed_is_a_query_of_its_own() {
     let snoozed = Vulnerability { suppressed: true, ..vulnerability(1.0, Some("")) };
     let scene = Scene::of(deployment([container("a", "x:1")]))
         .images([image(vec![snoozed, vulnerability(1.0, Some("1.2"))])]);
@@ -149,7 +149,7 @@ fn d3_a_failure_hides_nothing_else() {
         let findings = scene.judge_event(&set, Occurrence::Process(&event));
         (findings.violations.len(), findings.failures.len())
     };
-    // A container that is left out on purpose is no failure here.
+    // A container that is left out on purpose is not a failure here.
     assert_eq!(judge(false), (1, 0));
     assert_eq!(judge(true), (0, 1));
 }
@@ -177,7 +177,7 @@ fn d8_propagation_to_the_container_can_be_found() {
 }
 
 #[test]
-fn d9_scopes_of_node_policies_are_asked() {
+fn d9_scopes_of_node_policies_apply() {
     let event = FileEvent {
         operation: FileOperation::Open,
         file: FilePaths { actual: "/etc/passwd".to_owned(), ..FilePaths::default() },
@@ -239,11 +239,15 @@ fn d12_a_process_of_an_unlisted_container_is_judged() {
     );
 }
 
+/// The table that users read, and the tests here.
 #[test]
-fn every_difference_has_a_test_here() {
-    let tests = include_str!("differences.rs");
-    for difference in DIFFERENCES {
-        let name = format!("fn {}_", difference.id.to_lowercase());
-        assert!(tests.contains(&name), "{}", difference.id);
-    }
+fn every_difference_in_the_documentation_has_a_test_here() {
+    let page = include_str!("../../../../deploy/docs/policies.md");
+    let documented = page.lines().filter_map(|line| line.strip_prefix("| D")?.split_once(' '));
+    let documented: BTreeSet<&str> = documented.map(|(number, _)| number).collect();
+    let tests =
+        include_str!("differences.rs").lines().filter_map(|line| line.strip_prefix("fn d")?.split_once('_'));
+    let tested: BTreeSet<&str> = tests.map(|(number, _)| number).collect();
+    assert_eq!(documented, tested);
+    assert!(!tested.is_empty());
 }

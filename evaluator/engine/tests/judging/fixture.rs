@@ -201,7 +201,7 @@ pub(crate) fn outcome(findings: &Findings) -> Outcome {
     }
 }
 
-/// Undecided for want of one fact.
+/// Undecided because one fact is missing.
 pub(crate) fn undecided(missing: &str) -> Outcome {
     Outcome::Undecided(vec![missing.to_owned()])
 }

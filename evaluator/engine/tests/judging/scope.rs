@@ -94,7 +94,7 @@ fn exclusions() {
         (vec![excluded("", Some(namespace("shop")))], false),
         (vec![Exclusion { expiration: ended, ..excluded("web", None) }], true),
         (vec![Exclusion { expiration: ahead, ..excluded("web", None) }], false),
-        // A name that is no regular expression exempts nothing.
+        // A name that is not a regular expression exempts nothing.
         (vec![excluded("we(", None)], true),
     ];
     for (exclusions, applies) in cases {

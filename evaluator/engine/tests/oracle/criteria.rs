@@ -264,7 +264,7 @@ fn test(name: &str, value: &str, mode: Mode) -> Test {
         "Dockerfile Line" | "Image Component" => parts(&value, 2),
         "Add Capabilities" | "Drop Capabilities" => some(move |item| item.eq_ignore_ascii_case(&value)),
         "File Path" => {
-            // `/**` at the end stands for the folder itself, too.
+            // `/**` at the end means the folder itself, too.
             let escaped = regex::escape(&value);
             let escaped =
                 escaped.strip_suffix(r"/\*\*").map_or(escaped.clone(), |folder| format!("{folder}(?:/.*)?"));

@@ -269,7 +269,7 @@ fn section(
         chosen.push(if rng.random_bool(0.8) { PROCESS.choose(rng).unwrap() } else { &PROCESS_BASELINE[0] });
     }
     let more = rng.random_range(if chosen.is_empty() { 1..=3 } else { 0..=3 });
-    // Criteria about one list often stand together: that is where linking matters.
+    // Criteria about one list often come together: that is where linking matters.
     let favourite = [
         &["Volume", "Writable", "Mount"][..],
         &["CVE", "CVSS", "Fix", "Severity", "Days"],

@@ -125,7 +125,7 @@ fn applies(policy: &Policy, input: &Input<'_>, mode: Mode) -> bool {
     }
     if mode.about == About::NodeFile {
         let in_scope = policy.scope.is_empty() || policy.scope.iter().any(|scope| of_node(scope, input));
-        // What is excluded by name or namespace is no node, unless the name is empty and nothing else is said.
+        // What is excluded by name or namespace is not a node, unless the name is empty and nothing else is said.
         return mode.parity || in_scope && !exclusions.any(|exclusion| node_excluded(exclusion, input));
     }
     let in_scope = policy.scope.is_empty() || policy.scope.iter().any(|scope| within(scope, input));
@@ -275,7 +275,7 @@ fn every_form_of_every_criterion_is_seen_both_ways() {
                 let mut policy = generate::policy(about, now(), &mut rng);
                 (policy.scope, policy.exclusions, policy.evaluation_filter) = Default::default();
                 let mut groups = vec![row.group(&mut rng, operator, negate)];
-                // What has to stand beside it, as wide as can be.
+                // What has to be beside it, as wide as can be.
                 let beside = |name: &str, values: &[&str]| lictor_wire::policy::Group {
                     field_name: name.to_owned(),
                     values: values

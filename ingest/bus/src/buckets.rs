@@ -3,6 +3,7 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use lictor_wire::topology::Bucket;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,8 +26,7 @@ impl Bus {
         key: &str,
         value: &T,
     ) -> Result<u64, BusError> {
-        let what = || format!("`{key}` of bucket `{}`", self.topology().bucket(bucket).name);
-        let (headers, payload) = self.encode(what, value)?;
+        let (headers, payload) = self.encode(|| self.what(bucket, key), value)?;
         self.publish(Publication { subject: self.bucket_subject(bucket, key), headers, payload }).await
     }
 
@@ -39,36 +39,48 @@ impl Bus {
         bucket: Bucket,
         key: &str,
     ) -> Result<Option<(u64, T)>, BusError> {
-        let name = self.topology().bucket(bucket).name;
-        let what = || format!("`{key}` of bucket `{name}`");
-        let stream = self
-            .jetstream()
-            .get_stream_no_info(topology::bucket_stream(&name))
-            .await
-            .map_err(|error| BusError::unanswered(what(), error))?;
-        let subject = self.bucket_subject(bucket, key);
-        let message = match stream.direct_get_builder().last_by_subject(subject).send().await {
-            Ok(message) => message,
-            Err(error) => {
-                return match error.kind() {
-                    DirectGetErrorKind::NotFound => Ok(None),
-                    DirectGetErrorKind::ErrorResponse(..) | DirectGetErrorKind::InvalidSubject => {
-                        Err(BusError::refused(what(), error))
-                    }
-                    _ => Err(BusError::unanswered(what(), error)),
-                };
-            }
-        };
-        let headers = Headers(message.headers);
-        if is_removal(&headers) {
-            return Ok(None);
+        let Some((revision, value)) = self.value(bucket, key).await? else { return Ok(None) };
+        match serde_json::from_slice(&value) {
+            Ok(value) => Ok(Some((revision, value))),
+            Err(error) => Err(BusError::unreadable(self.what(bucket, key), error)),
         }
-        let value = pack::decode_payload(&headers, &message.payload)
-            .map_err(|error| BusError::unreadable(what(), error))
-            .and_then(|plain| {
-                serde_json::from_slice(&plain).map_err(|error| BusError::unreadable(what(), error))
-            })?;
-        Ok(Some((message.sequence, value)))
+    }
+
+    fn value<'a>(
+        &'a self,
+        bucket: Bucket,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<(u64, Bytes)>, BusError>> {
+        Box::pin(async move {
+            let what = || self.what(bucket, key);
+            let name = self.topology().bucket(bucket).name;
+            let stream = self
+                .jetstream()
+                .get_stream_no_info(topology::bucket_stream(&name))
+                .await
+                .map_err(|error| BusError::unanswered(what(), error))?;
+            let subject = self.bucket_subject(bucket, key);
+            let message = match stream.direct_get_builder().last_by_subject(subject).send().await {
+                Ok(message) => message,
+                Err(error) => {
+                    return match error.kind() {
+                        DirectGetErrorKind::NotFound => Ok(None),
+                        DirectGetErrorKind::ErrorResponse(..) | DirectGetErrorKind::InvalidSubject => {
+                            Err(BusError::refused(what(), error))
+                        }
+                        _ => Err(BusError::unanswered(what(), error)),
+                    };
+                }
+            };
+            let headers = Headers(message.headers);
+            if is_removal(&headers) {
+                return Ok(None);
+            }
+            match pack::decode_payload(&headers, &message.payload) {
+                Ok(value) => Ok(Some((message.sequence, value))),
+                Err(error) => Err(BusError::unreadable(what(), error)),
+            }
+        })
     }
 
     /// Removes a key from a bucket. Watchers see it go.
@@ -93,6 +105,10 @@ impl Bus {
             &topology::bucket_stream(&self.topology().bucket(bucket).name),
         )
         .await
+    }
+
+    fn what(&self, bucket: Bucket, key: &str) -> String {
+        format!("`{key}` of bucket `{}`", self.topology().bucket(bucket).name)
     }
 
     fn bucket_subject(&self, bucket: Bucket, key: &str) -> String {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectOptions, Event as ClientEvent};
+use futures_util::future::BoxFuture;
 use lictor_wire::topology::Topology;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -165,38 +166,42 @@ impl std::fmt::Debug for Bus {
     }
 }
 
-async fn open(
+fn open(
     options: &BusOptions,
     deadline: Instant,
-) -> Result<(Client, watch::Receiver<u64>), ConnectError> {
-    loop {
-        let (count, connections) = watch::channel(0_u64);
-        let count = Arc::new(count);
-        let left = deadline.saturating_duration_since(Instant::now()).max(CONNECT_AGAIN_AFTER);
-        let connect = authenticated(options)
-            .await?
-            .name(&options.name)
-            .connection_timeout(left.min(ANSWER_WITHIN))
-            .reconnect_delay_callback(|attempts| RECONNECT.after(u32::try_from(attempts).unwrap_or(u32::MAX)))
-            .event_callback(move |event| {
-                let count = Arc::clone(&count);
-                async move { note(&event, &count) }
-            });
-        let addresses: Vec<&str> = options.url.split(',').map(str::trim).collect();
-        match connect.connect(addresses).await {
-            Ok(client) => return Ok((client, connections)),
-            Err(error) if Instant::now() + CONNECT_AGAIN_AFTER < deadline => {
-                tracing::debug!(%error, url = options.url, "no NATS server yet");
-                tokio::time::sleep(CONNECT_AGAIN_AFTER).await;
-            }
-            Err(error) => {
-                return Err(ConnectError::Unreachable {
-                    url: options.url.clone(),
-                    reason: error.to_string(),
+) -> BoxFuture<'_, Result<(Client, watch::Receiver<u64>), ConnectError>> {
+    Box::pin(async move {
+        loop {
+            let (count, connections) = watch::channel(0_u64);
+            let count = Arc::new(count);
+            let left = deadline.saturating_duration_since(Instant::now()).max(CONNECT_AGAIN_AFTER);
+            let connect = authenticated(options)
+                .await?
+                .name(&options.name)
+                .connection_timeout(left.min(ANSWER_WITHIN))
+                .reconnect_delay_callback(|attempts| {
+                    RECONNECT.after(u32::try_from(attempts).unwrap_or(u32::MAX))
+                })
+                .event_callback(move |event| {
+                    let count = Arc::clone(&count);
+                    async move { note(&event, &count) }
                 });
+            let addresses: Vec<&str> = options.url.split(',').map(str::trim).collect();
+            match connect.connect(addresses).await {
+                Ok(client) => return Ok((client, connections)),
+                Err(error) if Instant::now() + CONNECT_AGAIN_AFTER < deadline => {
+                    tracing::debug!(%error, url = options.url, "no NATS server yet");
+                    tokio::time::sleep(CONNECT_AGAIN_AFTER).await;
+                }
+                Err(error) => {
+                    return Err(ConnectError::Unreachable {
+                        url: options.url.clone(),
+                        reason: error.to_string(),
+                    });
+                }
             }
         }
-    }
+    })
 }
 
 async fn authenticated(options: &BusOptions) -> Result<ConnectOptions, ConnectError> {

@@ -12,6 +12,7 @@ use async_nats::datetime::DateTime;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, ReplayPolicy, pull};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -202,81 +203,85 @@ impl Cursor {
 
     /// Messages the present consumer has still to hand out, queried from the server: those it has not sent, and those
     /// that are on their way.
-    async fn pending(&self) -> Option<u64> {
-        let open = self.open.as_ref()?;
-        let info = open.consumer.get_info().await.ok()?;
-        let on_their_way = info.delivered.consumer_sequence.saturating_sub(open.delivered);
-        Some(info.num_pending.saturating_add(on_their_way))
+    fn pending(&self) -> BoxFuture<'_, Option<u64>> {
+        Box::pin(async move {
+            let open = self.open.as_ref()?;
+            let info = open.consumer.get_info().await.ok()?;
+            let on_their_way = info.delivered.consumer_sequence.saturating_sub(open.delivered);
+            Some(info.num_pending.saturating_add(on_their_way))
+        })
     }
 
-    async fn open(&mut self) -> Result<Option<Step>, BusError> {
-        self.connections.mark_unchanged();
-        // Without counting: whoever drops it half-way and tries again waits again.
-        if self.backoff.failures() > 0 {
-            tokio::time::sleep(self.backoff.after(self.backoff.failures())).await;
-        }
-        let name = &self.reading.stream;
-        let Some(info) = read_stream(self.bus.jetstream(), name).await? else {
-            return Err(BusError::missing(format!("stream `{name}`")));
-        };
-        let last = info.state.last_sequence;
-        let another = self.made.is_some_and(|made| made != info.created);
-        let begins_after = match self.reading.start {
-            Start::Sequence(first) if self.position == 0 => first.saturating_sub(1),
-            _ => self.position,
-        };
-        if another || begins_after > last {
-            return Ok(Some(self.lost(begins_after, last).await));
-        }
-        if let (Start::New, 0) = (self.reading.start, self.position) {
-            self.reading.start = Start::Sequence(last + 1);
-        }
-        let deliver_policy = match (self.position, self.reading.start) {
-            (0, Start::First | Start::New) => DeliverPolicy::All,
-            (0, Start::Sequence(0)) => DeliverPolicy::All,
-            (0, Start::Sequence(start_sequence)) => DeliverPolicy::ByStartSequence { start_sequence },
-            (0, Start::Time(time)) => DeliverPolicy::ByStartTime { start_time: date_time(time) },
-            (0, Start::LastPerSubject) => DeliverPolicy::LastPerSubject,
-            // Each later message of a subject is its last sooner or later, so this completes a set of those too.
-            (position, _) => DeliverPolicy::ByStartSequence { start_sequence: position + 1 },
-        };
-        let filter_subject = match (&self.reading.filter, deliver_policy) {
-            (Some(filter), _) => filter.clone(),
-            // The server requires a filter here, if only for everything.
-            (None, DeliverPolicy::LastPerSubject) => ">".to_owned(),
-            (None, _) => String::new(),
-        };
-        let config = pull::Config {
-            deliver_policy,
-            ack_policy: AckPolicy::None,
-            replay_policy: ReplayPolicy::Instant,
-            filter_subject,
-            headers_only: self.reading.headers_only,
-            inactive_threshold: FORGET_AFTER,
-            memory_storage: true,
-            num_replicas: 1,
-            ..pull::Config::default()
-        };
-        let what = || format!("a reader of stream `{name}`");
-        let consumer = self
-            .bus
-            .jetstream()
-            .create_consumer_on_stream(config, name)
-            .await
-            .map_err(|error| BusError::unanswered(what(), error))?;
-        let pending = consumer.cached_info().num_pending;
-        let batch = if self.reading.headers_only { BATCH_OF_HEADERS } else { BATCH };
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(batch)
-            .expires(PULL_LASTS)
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await
-            .map_err(|error| BusError::unanswered(what(), error))?;
-        self.made = Some(info.created);
-        self.open = Some(Open { consumer, messages, delivered: 0 });
-        Ok(Some(Step::Opened { pending, last }))
+    fn open(&mut self) -> BoxFuture<'_, Result<Option<Step>, BusError>> {
+        Box::pin(async move {
+            self.connections.mark_unchanged();
+            // Without counting: whoever drops it half-way and tries again waits again.
+            if self.backoff.failures() > 0 {
+                tokio::time::sleep(self.backoff.after(self.backoff.failures())).await;
+            }
+            let name = &self.reading.stream;
+            let Some(info) = read_stream(self.bus.jetstream(), name).await? else {
+                return Err(BusError::missing(format!("stream `{name}`")));
+            };
+            let last = info.state.last_sequence;
+            let another = self.made.is_some_and(|made| made != info.created);
+            let begins_after = match self.reading.start {
+                Start::Sequence(first) if self.position == 0 => first.saturating_sub(1),
+                _ => self.position,
+            };
+            if another || begins_after > last {
+                return Ok(Some(self.lost(begins_after, last).await));
+            }
+            if let (Start::New, 0) = (self.reading.start, self.position) {
+                self.reading.start = Start::Sequence(last + 1);
+            }
+            let deliver_policy = match (self.position, self.reading.start) {
+                (0, Start::First | Start::New) => DeliverPolicy::All,
+                (0, Start::Sequence(0)) => DeliverPolicy::All,
+                (0, Start::Sequence(start_sequence)) => DeliverPolicy::ByStartSequence { start_sequence },
+                (0, Start::Time(time)) => DeliverPolicy::ByStartTime { start_time: date_time(time) },
+                (0, Start::LastPerSubject) => DeliverPolicy::LastPerSubject,
+                // Each later message of a subject is its last sooner or later, so this completes a set of those too.
+                (position, _) => DeliverPolicy::ByStartSequence { start_sequence: position + 1 },
+            };
+            let filter_subject = match (&self.reading.filter, deliver_policy) {
+                (Some(filter), _) => filter.clone(),
+                // The server requires a filter here, if only for everything.
+                (None, DeliverPolicy::LastPerSubject) => ">".to_owned(),
+                (None, _) => String::new(),
+            };
+            let config = pull::Config {
+                deliver_policy,
+                ack_policy: AckPolicy::None,
+                replay_policy: ReplayPolicy::Instant,
+                filter_subject,
+                headers_only: self.reading.headers_only,
+                inactive_threshold: FORGET_AFTER,
+                memory_storage: true,
+                num_replicas: 1,
+                ..pull::Config::default()
+            };
+            let what = || format!("a reader of stream `{name}`");
+            let consumer = self
+                .bus
+                .jetstream()
+                .create_consumer_on_stream(config, name)
+                .await
+                .map_err(|error| BusError::unanswered(what(), error))?;
+            let pending = consumer.cached_info().num_pending;
+            let batch = if self.reading.headers_only { BATCH_OF_HEADERS } else { BATCH };
+            let messages = consumer
+                .stream()
+                .max_messages_per_batch(batch)
+                .expires(PULL_LASTS)
+                .heartbeat(HEARTBEAT)
+                .messages()
+                .await
+                .map_err(|error| BusError::unanswered(what(), error))?;
+            self.made = Some(info.created);
+            self.open = Some(Open { consumer, messages, delivered: 0 });
+            Ok(Some(Step::Opened { pending, last }))
+        })
     }
 
     /// The place is no longer there. Whoever steps again without starting over gets the same, not at once.

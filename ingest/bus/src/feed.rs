@@ -83,8 +83,7 @@ impl Bus {
 
     /// The policy documents in force: the last per policy, then every change. The key is what follows in the subject
     /// after `policies.`; deletions are documents, so nothing is ever [`FeedItem::Removed`].
-    #[must_use]
-    pub fn watch_policies(&self) -> Feed {
+    pub(crate) fn watch_policies(&self) -> Feed {
         let stream = self.topology().stream_name(Stream::Policies);
         Feed::new(self.clone(), stream, format!("{}.policies.", self.topology().prefix()))
     }

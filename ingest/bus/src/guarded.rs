@@ -16,6 +16,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use lictor_wire::TransactionId;
 use lictor_wire::topology::Stream;
 use serde::Deserialize;
@@ -82,7 +83,7 @@ pub enum WriteError<E> {
     /// It is not valid in the present state; the caller's own reason.
     #[error("{0}")]
     Invalid(E),
-    /// There is nothing to write, or a record is no JSON object.
+    /// There is nothing to write, or a record is not a JSON object.
     #[error("a write needs records, each a JSON object")]
     NotRecords,
     /// More records than one atomic write can hold.
@@ -111,9 +112,14 @@ pub enum WriteError<E> {
 /// A log whose writes are guarded; see the module's text. One per process and stream is enough, and shares what it
 /// has read among its callers.
 pub struct GuardedLog<S> {
+    tail: Tail,
+    known: Mutex<Known<S>>,
+}
+
+/// The end of a log on the server, whatever its state is.
+struct Tail {
     bus: Bus,
     stream: Stream,
-    known: Mutex<Known<S>>,
 }
 
 struct Known<S> {
@@ -138,17 +144,20 @@ struct Signed {
 }
 
 impl Bus {
-    /// The log of what people and tokens did, as the state its caller makes of it. `state` holds everything up to
+    /// The admin log, as the state its caller makes of it. `state` holds everything up to
     /// `sequence`: a caller that keeps an index begins from there, another one from nothing and 0.
     #[must_use]
-    pub fn acts<S: LogState>(&self, state: S, sequence: u64) -> GuardedLog<S> {
-        GuardedLog::new(self.clone(), Stream::Acts, state, sequence)
+    pub fn admin_log<S: LogState>(&self, state: S, sequence: u64) -> GuardedLog<S> {
+        GuardedLog::new(self.clone(), Stream::Admin, state, sequence)
     }
 }
 
 impl<S: LogState> GuardedLog<S> {
     pub(crate) fn new(bus: Bus, stream: Stream, state: S, sequence: u64) -> Self {
-        Self { bus, stream, known: Mutex::new(Known { state, sequence, transactions: VecDeque::new() }) }
+        Self {
+            tail: Tail { bus, stream },
+            known: Mutex::new(Known { state, sequence, transactions: VecDeque::new() }),
+        }
     }
 
     /// The state at the log's end, and that sequence.
@@ -175,7 +184,7 @@ impl<S: LogState> GuardedLog<S> {
         if records.len() > BATCH_AT_MOST {
             return Err(WriteError::TooMany { found: records.len(), limit: BATCH_AT_MOST });
         }
-        let messages = self.messages(transaction, records)?;
+        let messages = self.tail.messages(transaction, records)?;
         let deadline = Instant::now() + TRY_FOR;
         let mut known = self.known.lock().await;
         let mut conflicts = 0;
@@ -189,7 +198,7 @@ impl<S: LogState> GuardedLog<S> {
                         return Err(WriteError::Conflict { attempts: conflicts });
                     }
                     validate(&known.state).map_err(WriteError::Invalid)?;
-                    match self.append(&messages, known.sequence).await.map_err(WriteError::Bus)? {
+                    match self.tail.append(&messages, known.sequence).await.map_err(WriteError::Bus)? {
                         Append::Done(last) => {
                             let first = last + 1 - messages.len() as u64;
                             let written = Written { first, last };
@@ -213,6 +222,46 @@ impl<S: LogState> GuardedLog<S> {
         }
     }
 
+    async fn read_on(&self, known: &mut Known<S>) -> Result<(), BusError> {
+        let last = self.tail.bus.last_sequence(self.tail.stream).await?;
+        if last < known.sequence {
+            let stream = self.tail.bus.topology().stream_name(self.tail.stream);
+            return Err(BusError::PositionLost { stream, position: known.sequence, last });
+        }
+        if last - known.sequence <= FETCH_ONE_BY_ONE {
+            while known.sequence < last {
+                let entry = self.tail.fetch(known.sequence + 1).await?;
+                known.apply(known.sequence + 1, entry.as_ref());
+            }
+            return Ok(());
+        }
+        let mut reader = self.tail.bus.read(self.tail.stream, ReadFrom::Sequence(known.sequence + 1), false);
+        while known.sequence < last {
+            match tokio::time::timeout(ANSWER_WITHIN, reader.next()).await {
+                Ok(Some(Ok(entry))) => known.apply(entry.sequence, Some(&entry)),
+                Ok(Some(Err(error))) => return Err(error),
+                Ok(None) | Err(_) => {
+                    let what = format!(
+                        "records of stream `{}`",
+                        self.tail.bus.topology().stream_name(self.tail.stream)
+                    );
+                    return Err(BusError::unanswered(what, "no record came"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<S> fmt::Debug for GuardedLog<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedLog").field("stream", &self.tail.stream).finish_non_exhaustive()
+    }
+}
+
+// === impl Tail ===
+
+impl Tail {
     fn messages<E>(
         &self,
         transaction: &TransactionId,
@@ -235,76 +284,54 @@ impl<S: LogState> GuardedLog<S> {
         Ok(messages)
     }
 
-    // --- reading -------------------------------------------------------------------------------------------------
-
-    async fn read_on(&self, known: &mut Known<S>) -> Result<(), BusError> {
-        let last = self.bus.last_sequence(self.stream).await?;
-        if last < known.sequence {
-            let stream = self.bus.topology().stream_name(self.stream);
-            return Err(BusError::PositionLost { stream, position: known.sequence, last });
-        }
-        if last - known.sequence <= FETCH_ONE_BY_ONE {
-            while known.sequence < last {
-                let entry = self.fetch(known.sequence + 1).await?;
-                known.apply(known.sequence + 1, entry.as_ref());
-            }
-            return Ok(());
-        }
-        let mut reader = self.bus.read(self.stream, ReadFrom::Sequence(known.sequence + 1), false);
-        while known.sequence < last {
-            match tokio::time::timeout(ANSWER_WITHIN, reader.next()).await {
-                Ok(Some(Ok(entry))) => known.apply(entry.sequence, Some(&entry)),
-                Ok(Some(Err(error))) => return Err(error),
-                Ok(None) | Err(_) => {
-                    let what =
-                        format!("records of stream `{}`", self.bus.topology().stream_name(self.stream));
-                    return Err(BusError::unanswered(what, "no record came"));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// One record, from the stream's leader: a copy may not have it yet. `None` when there is none at that sequence.
-    async fn fetch(&self, sequence: u64) -> Result<Option<LogEntry>, BusError> {
-        use async_nats::jetstream::stream::LastRawMessageErrorKind as Kind;
+    fn fetch(&self, sequence: u64) -> BoxFuture<'_, Result<Option<LogEntry>, BusError>> {
+        Box::pin(async move {
+            use async_nats::jetstream::stream::LastRawMessageErrorKind as Kind;
 
-        let name = self.bus.topology().stream_name(self.stream);
-        let what = || format!("message {sequence} of stream `{name}`");
-        let stream = self
-            .bus
-            .jetstream()
-            .get_stream_no_info(&name)
-            .await
-            .map_err(|error| BusError::unanswered(what(), error))?;
-        match stream.get_raw_message(sequence).await {
-            Ok(message) => Ok(Some(LogEntry {
-                sequence: message.sequence,
-                time: timestamp(&message.time),
-                subject: message.subject.to_string(),
-                headers: Headers(message.headers),
-                payload: message.payload,
-            })),
-            Err(error) => match error.kind() {
-                Kind::NoMessageFound => Ok(None),
-                Kind::JetStream(refusal) if refusal.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
-                _ => Err(BusError::unanswered(what(), error)),
-            },
-        }
+            let name = self.bus.topology().stream_name(self.stream);
+            let what = || format!("message {sequence} of stream `{name}`");
+            let stream = self
+                .bus
+                .jetstream()
+                .get_stream_no_info(&name)
+                .await
+                .map_err(|error| BusError::unanswered(what(), error))?;
+            match stream.get_raw_message(sequence).await {
+                Ok(message) => Ok(Some(LogEntry {
+                    sequence: message.sequence,
+                    time: timestamp(&message.time),
+                    subject: message.subject.to_string(),
+                    headers: Headers(message.headers),
+                    payload: message.payload,
+                })),
+                Err(error) => match error.kind() {
+                    Kind::NoMessageFound => Ok(None),
+                    Kind::JetStream(refusal) if refusal.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
+                        Ok(None)
+                    }
+                    _ => Err(BusError::unanswered(what(), error)),
+                },
+            }
+        })
     }
 
-    // --- writing -------------------------------------------------------------------------------------------------
-
-    async fn append(&self, messages: &[(String, HeaderMap, Bytes)], after: u64) -> Result<Append, BusError> {
-        match messages {
-            [(subject, headers, payload)] => {
-                let mut headers = headers.clone();
-                headers.insert(EXPECTED_LAST, after.to_string());
-                self.append_one(subject, headers, payload.clone()).await
+    fn append<'a>(
+        &'a self,
+        messages: &'a [(String, HeaderMap, Bytes)],
+        after: u64,
+    ) -> BoxFuture<'a, Result<Append, BusError>> {
+        Box::pin(async move {
+            match messages {
+                [(subject, headers, payload)] => {
+                    let mut headers = headers.clone();
+                    headers.insert(EXPECTED_LAST, after.to_string());
+                    self.append_one(subject, headers, payload.clone()).await
+                }
+                [first, middle @ .., last] => self.append_batch(first, middle, last, after).await,
+                [] => Ok(Append::Conflict),
             }
-            [first, middle @ .., last] => self.append_batch(first, middle, last, after).await,
-            [] => Ok(Append::Conflict),
-        }
+        })
     }
 
     async fn append_one(
@@ -403,12 +430,6 @@ impl<S: LogState> GuardedLog<S> {
             },
             Err(error) => Err(BusError::unreadable("the answer to an atomic batch", error)),
         }
-    }
-}
-
-impl<S> fmt::Debug for GuardedLog<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuardedLog").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 

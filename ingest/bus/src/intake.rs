@@ -7,8 +7,9 @@
 mod puller;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use lictor_wire::topology::Consumer;
+use lictor_wire::topology::{Consumer, ConsumerSpec};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -56,6 +57,11 @@ impl Bus {
     pub async fn intake(&self, consumer: Consumer, options: IntakeOptions) -> Result<Intake, BusError> {
         let spec = self.topology().consumer(consumer);
         let info = ensure_consumer(self.jetstream(), self.topology(), &spec).await?;
+        Ok(self.start_intake(&spec, info.config.ack_wait, options))
+    }
+
+    /// Starts the tasks. They are compiled here once, which an `async fn` would do in each crate that awaits it.
+    fn start_intake(&self, spec: &ConsumerSpec, ack_wait: Duration, options: IntakeOptions) -> Intake {
         let batch = options.batch.max(1);
         let max_in_flight = options.max_in_flight.max(batch);
         // As many as can be in flight, so neither ever waits: whoever sends holds one of the permits.
@@ -79,8 +85,8 @@ impl Bus {
             };
             tokio::spawn(puller.run());
         }
-        tokio::spawn(in_flight.keep_alive(self.clone(), info.config.ack_wait / 3, stop.clone()));
-        Ok(Intake { arrivals: arrived, returned, beginning: None, _stop: stop.drop_guard() })
+        tokio::spawn(in_flight.keep_alive(self.clone(), ack_wait / 3, stop.clone()));
+        Intake { arrivals: arrived, returned, beginning: None, _stop: stop.drop_guard() }
     }
 }
 

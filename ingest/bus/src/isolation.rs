@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
 use async_nats::jetstream::AckKind;
+use futures_util::future::BoxFuture;
 use lictor_wire::topology::Bucket;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, mpsc};
@@ -55,7 +56,7 @@ pub(crate) struct Isolation {
     returns: mpsc::Sender<Box<Delivery>>,
 }
 
-/// Where an isolated message stands; [`Isolation::step`] leads from each state to the next.
+/// The state of an isolated message; [`Isolation::step`] leads from each state to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// It has just come. What the bucket says of it is not read yet.
@@ -168,51 +169,58 @@ impl Isolation {
 
     /// From one state to the next, with what has to be written on the way. When a write fails, or this is dropped, the
     /// state is what it was.
-    async fn step(&mut self, bus: &Bus, message: &MessageInfo, ack: &AckHandle) -> Result<(), BusError> {
-        self.state = match self.state {
-            State::Arrived => match bus.get::<Marker>(Bucket::Isolation, &key(message)).await? {
-                None => State::Together,
-                Some((_, Marker { line, attempts })) => {
-                    self.rest.drain(..line.min(self.rest.len()));
-                    State::Single { line, attempts }
-                }
-            },
-            State::Together => self.mark_begun(bus, message, Marker::default()).await?,
-            State::Single { line, attempts } => match self.rest.front() {
-                None => State::Finished,
-                Some(poison) if attempts >= ATTEMPTS_AT_MOST => {
-                    let reason = format!(
-                        "crashed the evaluator: judged by itself it was begun {attempts} times and never settled"
-                    );
-                    let letter = message.dead_letter(line, poison.original(), reason);
-                    tracing::error!(
-                        stream = letter.origin,
-                        sequence = letter.position,
-                        line = letter.line,
-                        "a line that crashes evaluators goes to the dead letters"
-                    );
-                    bus.publish_dead_letter(&letter).await?;
-                    let next = Marker { line: line + 1, attempts: 0 };
+    fn step<'a>(
+        &'a mut self,
+        bus: &'a Bus,
+        message: &'a MessageInfo,
+        ack: &'a AckHandle,
+    ) -> BoxFuture<'a, Result<(), BusError>> {
+        Box::pin(async move {
+            self.state = match self.state {
+                State::Arrived => match bus.get::<Marker>(Bucket::Isolation, &key(message)).await? {
+                    None => State::Together,
+                    Some((_, Marker { line, attempts })) => {
+                        self.rest.drain(..line.min(self.rest.len()));
+                        State::Single { line, attempts }
+                    }
+                },
+                State::Together => self.mark_begun(bus, message, Marker::default()).await?,
+                State::Single { line, attempts } => match self.rest.front() {
+                    None => State::Finished,
+                    Some(poison) if attempts >= ATTEMPTS_AT_MOST => {
+                        let reason = format!(
+                            "crashed the evaluator: judged by itself it was begun {attempts} times and never settled"
+                        );
+                        let letter = message.dead_letter(line, poison.original(), reason);
+                        tracing::error!(
+                            stream = letter.origin,
+                            sequence = letter.position,
+                            line = letter.line,
+                            "a line that crashes evaluators goes to the dead letters"
+                        );
+                        bus.publish_dead_letter(&letter).await?;
+                        let next = Marker { line: line + 1, attempts: 0 };
+                        mark(bus, message, next).await?;
+                        self.rest.pop_front();
+                        State::Single { line: next.line, attempts: 0 }
+                    }
+                    Some(_) => self.mark_begun(bus, message, Marker { line, attempts: attempts + 1 }).await?,
+                },
+                State::Begun(_) if self.rest.is_empty() => State::Finished,
+                State::Begun(marker) => {
+                    let next = Marker { line: marker.line + 1, attempts: 0 };
                     mark(bus, message, next).await?;
-                    self.rest.pop_front();
                     State::Single { line: next.line, attempts: 0 }
                 }
-                Some(_) => self.mark_begun(bus, message, Marker { line, attempts: attempts + 1 }).await?,
-            },
-            State::Begun(_) if self.rest.is_empty() => State::Finished,
-            State::Begun(marker) => {
-                let next = Marker { line: marker.line + 1, attempts: 0 };
-                mark(bus, message, next).await?;
-                State::Single { line: next.line, attempts: 0 }
-            }
-            State::Finished => {
-                bus.delete(Bucket::Isolation, &key(message)).await?;
-                ack.answer(AckKind::Ack).await?;
-                State::Acknowledged
-            }
-            State::Acknowledged => State::Acknowledged,
-        };
-        Ok(())
+                State::Finished => {
+                    bus.delete(Bucket::Isolation, &key(message)).await?;
+                    ack.answer(AckKind::Ack).await?;
+                    State::Acknowledged
+                }
+                State::Acknowledged => State::Acknowledged,
+            };
+            Ok(())
+        })
     }
 
     async fn mark_begun(

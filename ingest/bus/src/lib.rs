@@ -6,7 +6,7 @@
 //! - [`Publisher`] packs events into messages, numbers them, and repeats them until the stream has them.
 //! - [`Intake`] hands out [`Delivery`]s of a shared consumer; [`Delivery::settle`] is the one place that
 //!   acknowledges, after what became of each line ([`Fate`]) is itself safe.
-//! - [`Feed`] is a bucket, or the policies in force, as a stream of changes that tells when it is complete.
+//! - [`Feed`] is a bucket as a stream of changes that tells when it is complete.
 //! - [`Bus::follow_policies`] keeps a reader of the policy log up to date.
 //! - [`LogReader`] reads a stream in order, from wherever the reader likes, without touching anybody's progress.
 //! - [`PolicyLog`] and [`GuardedLog`] write to a log only what is valid at the very sequence it is written at.
@@ -21,6 +21,12 @@
 //! nothing. What the server loses nevertheless is found by [`ContinuityWatch`] (a number is missing that was
 //! acknowledged), by [`BusError::PositionLost`] (a stream ends before where it was read), or by the publisher's
 //! monitor (messages fell out of a full stream unjudged), and each becomes an event that people see.
+//!
+//! # Boxed futures
+//!
+//! An `async fn` is compiled in each crate that awaits it, and with it all of the client that it awaits in turn: the
+//! executable held five copies. Whatever calls the client is therefore boxed, or runs in a task that a plain function
+//! here starts.
 //!
 //! # An example
 //!
@@ -89,7 +95,7 @@ pub use line::{BadLine, Line, LineText};
 pub use log::{LogEntry, LogReader, ReadFrom};
 pub use message::{MessageInfo, ParkedLine};
 pub use pack::{UnpackError, unpack};
-pub use policy_log::{PolicyLog, PolicyState, PolicyWrite, Revision};
+pub use policy_log::{PolicyLog, PolicyState, PolicyWrite};
 pub use presence::new_presence;
 pub use pressure::Pressure;
 pub use publisher::{PreparedLine, PublishError, Publishable, Published, Publisher};

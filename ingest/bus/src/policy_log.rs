@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use lictor_wire::topology::Stream;
 use lictor_wire::{Policy, PolicyChange, PolicyDocument, PolicyId, PolicyLogKey, TransactionId};
@@ -10,7 +9,7 @@ use lictor_wire::{Policy, PolicyChange, PolicyDocument, PolicyId, PolicyLogKey, 
 use crate::bus::Bus;
 use crate::error::BusError;
 use crate::guarded::{GuardedLog, LogState, Record, WriteError, Written};
-use crate::log::{LogEntry, ReadFrom};
+use crate::log::LogEntry;
 
 /// The log of policies. Any number of processes may write to it.
 #[derive(Debug)]
@@ -23,7 +22,6 @@ pub struct PolicyLog {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyState {
     policies: BTreeMap<PolicyId, (u64, PolicyDocument)>,
-    others: BTreeMap<String, (u64, Bytes)>,
 }
 
 /// Changes of policies that are written together, with the rules they must obey. The bus knows neither what a valid
@@ -40,18 +38,6 @@ pub trait PolicyWrite {
     /// # Errors
     /// When they may not. Nothing is written then.
     fn check(&self, in_force: &PolicyState) -> Result<(), Self::Refusal>;
-}
-
-/// One document of a policy's history.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Revision {
-    /// Its sequence in the log.
-    pub sequence: u64,
-    /// When the log took it.
-    pub time: Timestamp,
-    /// The document, or why it cannot be read. A reader that finds the last one unreadable, or its policy unusable,
-    /// stays with the last that was good.
-    pub document: Result<PolicyDocument, String>,
 }
 
 impl Bus {
@@ -99,66 +85,6 @@ impl PolicyLog {
     pub async fn state(&self) -> Result<(u64, PolicyState), BusError> {
         self.log.state().await
     }
-
-    /// Every document of a policy, oldest first.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub async fn history(&self, id: &PolicyId) -> Result<Vec<Revision>, BusError> {
-        let subject = self.bus.topology().policy(id);
-        let entries = self.bus.all_of(Stream::Policies, &subject).await?;
-        Ok(entries.into_iter().map(|entry| revision(&entry)).collect())
-    }
-}
-
-impl Bus {
-    /// Every message of a subject that there is now, oldest first.
-    ///
-    /// # Errors
-    /// When the stream cannot be read.
-    pub(crate) async fn all_of(&self, stream: Stream, subject: &str) -> Result<Vec<LogEntry>, BusError> {
-        let what = || format!("messages of `{subject}`");
-        let name = self.topology().stream_name(stream);
-        let handle = self
-            .jetstream()
-            .get_stream_no_info(&name)
-            .await
-            .map_err(|error| BusError::unanswered(what(), error))?;
-        let last = match handle.get_last_raw_message_by_subject(subject).await {
-            Ok(message) => message.sequence,
-            Err(error) => {
-                use async_nats::jetstream::stream::LastRawMessageErrorKind as Kind;
-                return match error.kind() {
-                    Kind::NoMessageFound => Ok(Vec::new()),
-                    Kind::JetStream(refusal)
-                        if refusal.error_code() == async_nats::jetstream::ErrorCode::NO_MESSAGE_FOUND =>
-                    {
-                        Ok(Vec::new())
-                    }
-                    _ => Err(BusError::unanswered(what(), error)),
-                };
-            }
-        };
-        let mut reader = self.read_subject(stream, subject, ReadFrom::First);
-        let mut entries = Vec::new();
-        loop {
-            match tokio::time::timeout(crate::bus::ANSWER_WITHIN, reader.next()).await {
-                Ok(Some(Ok(entry))) => {
-                    let done = entry.sequence >= last;
-                    entries.push(entry);
-                    if done {
-                        return Ok(entries);
-                    }
-                }
-                Ok(Some(Err(error))) => return Err(error),
-                Ok(None) | Err(_) => return Err(BusError::unanswered(what(), "no message came")),
-            }
-        }
-    }
-}
-
-fn revision(entry: &LogEntry) -> Revision {
-    Revision { sequence: entry.sequence, time: entry.time, document: read(entry) }
 }
 
 fn read(entry: &LogEntry) -> Result<PolicyDocument, String> {
@@ -185,21 +111,11 @@ impl PolicyState {
     pub fn policies(&self) -> impl Iterator<Item = (u64, &Policy)> {
         self.policies.values().filter_map(|(revision, document)| Some((*revision, policy_of(document)?)))
     }
-
-    /// The last of every other document, by subject, with its sequence: categories.
-    pub fn others(&self) -> impl Iterator<Item = (&str, u64, &Bytes)> {
-        self.others.iter().map(|(subject, (revision, body))| (subject.as_str(), *revision, body))
-    }
 }
 
 impl LogState for PolicyState {
     fn apply(&mut self, entry: &LogEntry) {
-        let Some(PolicyLogKey::Policy(_)) = PolicyLogKey::of_subject(&entry.subject) else {
-            if let Ok(body) = entry.body() {
-                self.others.insert(entry.subject.clone(), (entry.sequence, body));
-            }
-            return;
-        };
+        let Some(PolicyLogKey::Policy(_)) = PolicyLogKey::of_subject(&entry.subject) else { return };
         match read(entry) {
             Ok(document) => match &document.change {
                 PolicyChange::Put { policy } => {

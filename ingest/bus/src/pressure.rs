@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use lictor_wire::topology::{Bucket, Consumer, Stream};
 use lictor_wire::{ClusterId, CoverageEvent, CoverageNotice, Event, EventData, EventId, Fingerprint, Kind};
@@ -148,19 +149,23 @@ impl Pressure {
 
 impl Monitor {
     /// Checks once, so that the first answer is the truth.
-    pub(crate) async fn start(
-        bus: &Bus,
-    ) -> Result<(Self, watch::Receiver<Pressure>, Arc<Allowance>), BusError> {
-        let (pressure, receiver) = watch::channel(Pressure::Flow);
-        let allowance = Arc::<Allowance>::default();
+    pub(crate) async fn start(bus: &Bus) -> Result<Self, BusError> {
         let mut monitor = Self {
-            pressure,
-            allowance: Arc::clone(&allowance),
+            pressure: watch::Sender::new(Pressure::Flow),
+            allowance: Arc::default(),
             kinds: HashMap::new(),
             reported: HashMap::new(),
         };
         monitor.check(bus).await?;
-        Ok((monitor, receiver, allowance))
+        Ok(monitor)
+    }
+
+    pub(crate) fn pressure(&self) -> watch::Receiver<Pressure> {
+        self.pressure.subscribe()
+    }
+
+    pub(crate) fn allowance(&self) -> Arc<Allowance> {
+        Arc::clone(&self.allowance)
     }
 
     pub(crate) async fn run(mut self, bus: Bus, closing: CancellationToken) {
@@ -178,28 +183,30 @@ impl Monitor {
         }
     }
 
-    async fn check(&mut self, bus: &Bus) -> Result<(), BusError> {
-        let mut smallest = None::<u64>;
-        for kind in Kind::JUDGED {
-            let Some(sample) = sample(bus, kind).await? else { continue };
-            if sample.max_bytes > 0 {
-                smallest = Some(smallest.map_or(sample.max_bytes, |bytes| bytes.min(sample.max_bytes)));
+    fn check<'a>(&'a mut self, bus: &'a Bus) -> BoxFuture<'a, Result<(), BusError>> {
+        Box::pin(async move {
+            let mut smallest = None::<u64>;
+            for kind in Kind::JUDGED {
+                let Some(sample) = sample(bus, kind).await? else { continue };
+                if sample.max_bytes > 0 {
+                    smallest = Some(smallest.map_or(sample.max_bytes, |bytes| bytes.min(sample.max_bytes)));
+                }
+                let before = self.kinds.get(&kind).copied().unwrap_or_default();
+                let after = before.after(sample.unjudged());
+                if before != after {
+                    tracing::warn!(%kind, ?after, unjudged = sample.unjudged(), "how far evaluators are behind");
+                }
+                self.kinds.insert(kind, after);
+                if let Some((from, to)) = sample.fell_out() {
+                    self.report(bus, kind, from, to).await?;
+                }
             }
-            let before = self.kinds.get(&kind).copied().unwrap_or_default();
-            let after = before.after(sample.unjudged());
-            if before != after {
-                tracing::warn!(%kind, ?after, unjudged = sample.unjudged(), "how far evaluators are behind");
-            }
-            self.kinds.insert(kind, after);
-            if let Some((from, to)) = sample.fell_out() {
-                self.report(bus, kind, from, to).await?;
-            }
-        }
-        let any = self.kinds.values().any(|pressure| *pressure == Pressure::Stop);
-        let pressure = if any { Pressure::Stop } else { Pressure::Flow };
-        self.pressure.send_if_modified(|before| std::mem::replace(before, pressure) != pressure);
-        self.allowance.checked(smallest.unwrap_or(0));
-        Ok(())
+            let any = self.kinds.values().any(|pressure| *pressure == Pressure::Stop);
+            let pressure = if any { Pressure::Stop } else { Pressure::Flow };
+            self.pressure.send_if_modified(|before| std::mem::replace(before, pressure) != pressure);
+            self.allowance.checked(smallest.unwrap_or(0));
+            Ok(())
+        })
     }
 
     /// Reports what fell out and was not reported before. Two publishers that see it at once give it the same id.

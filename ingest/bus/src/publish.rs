@@ -5,7 +5,8 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use lictor_wire::{Command, CommandAction, DeadLetter, Event, Receipt, Verdict};
+use futures_util::future::BoxFuture;
+use lictor_wire::{DeadLetter, Event, Receipt, Verdict};
 use serde::Serialize;
 
 use crate::bus::Bus;
@@ -55,21 +56,6 @@ impl Bus {
         self.publish(self.dead_letter(letter).await?).await
     }
 
-    /// Publishes a command to a role; returns its sequence once the stream has it.
-    ///
-    /// # Errors
-    /// As [`Bus::publish_verdict`].
-    pub async fn publish_command(&self, command: &Command, role: &str) -> Result<u64, BusError> {
-        let verb = match command.action {
-            CommandAction::Reassess { .. } => "reassess",
-            CommandAction::Revert { .. } => "revert",
-            CommandAction::Cancel { .. } => "cancel",
-        };
-        let subject = self.topology().commands(role, verb);
-        let what = || format!("command `{}`", command.id);
-        self.publish(self.document(subject, what, command.id.as_str(), command)?).await
-    }
-
     /// Publishes one event by itself, outside of any publisher's numbering; returns its sequence once the stream has
     /// it. For the few events the pipeline itself makes; sources use a [`crate::Publisher`].
     ///
@@ -88,18 +74,23 @@ impl Bus {
         self.document(self.topology().verdicts(verdict), what, verdict.id.as_str(), verdict)
     }
 
-    pub(crate) async fn dead_letter(&self, letter: &DeadLetter) -> Result<Publication, BusError> {
-        let id = letter.id();
-        let subject = self.topology().dead_letters(&letter.role);
-        let what = || format!("dead letter `{id}`");
-        match self.document(subject.clone(), what, &id, letter) {
-            Err(BusError::TooLarge { .. }) => {
-                let reference = self.offload(&format!("dead.{id}"), letter.original.as_bytes()).await?;
-                let letter = DeadLetter { original: reference, ..letter.clone() };
-                self.document(subject, what, &id, &letter)
+    pub(crate) fn dead_letter<'a>(
+        &'a self,
+        letter: &'a DeadLetter,
+    ) -> BoxFuture<'a, Result<Publication, BusError>> {
+        Box::pin(async move {
+            let id = letter.id();
+            let subject = self.topology().dead_letters(&letter.role);
+            let what = || format!("dead letter `{id}`");
+            match self.document(subject.clone(), what, &id, letter) {
+                Err(BusError::TooLarge { .. }) => {
+                    let reference = self.offload(&format!("dead.{id}"), letter.original.as_bytes()).await?;
+                    let letter = DeadLetter { original: reference, ..letter.clone() };
+                    self.document(subject, what, &id, &letter)
+                }
+                other => other,
             }
-            other => other,
-        }
+        })
     }
 
     /// A JSON document under an id.
@@ -158,15 +149,17 @@ impl Bus {
     }
 
     /// Publishes and waits for the stream's acknowledgement; returns the sequence.
-    pub(crate) async fn publish(&self, publication: Publication) -> Result<u64, BusError> {
-        let Publication { subject, headers, payload } = publication;
-        let what = format!("a message on `{subject}`");
-        let message = PublishMessage::build().headers(headers).payload(payload);
-        let answer = match self.jetstream().send_publish(subject, message).await {
-            Ok(answer) => answer.await,
-            Err(error) => Err(error),
-        };
-        answer.map(|answer| answer.sequence).map_err(|error| publish_error(what, &error))
+    pub(crate) fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<u64, BusError>> {
+        Box::pin(async move {
+            let Publication { subject, headers, payload } = publication;
+            let what = format!("a message on `{subject}`");
+            let message = PublishMessage::build().headers(headers).payload(payload);
+            let answer = match self.jetstream().send_publish(subject, message).await {
+                Ok(answer) => answer.await,
+                Err(error) => Err(error),
+            };
+            answer.map(|answer| answer.sequence).map_err(|error| publish_error(what, &error))
+        })
     }
 
     /// Publishes many side by side and waits for every acknowledgement; returns the first failure.
@@ -174,14 +167,16 @@ impl Bus {
     /// INVARIANT: whatever holds one of the connection's places for unacknowledged messages waits for nothing but its
     /// acknowledgement. Sending all first and waiting afterwards would let several callers hold every place between
     /// them, each waiting for one more.
-    pub(crate) async fn publish_all(&self, publications: Vec<Publication>) -> Result<(), BusError> {
-        let mut answers = futures_util::stream::iter(publications)
-            .map(|publication| self.publish(publication))
-            .buffer_unordered(SIDE_BY_SIDE);
-        while let Some(answer) = answers.next().await {
-            answer?;
-        }
-        Ok(())
+    pub(crate) fn publish_all(&self, publications: Vec<Publication>) -> BoxFuture<'_, Result<(), BusError>> {
+        Box::pin(async move {
+            let mut answers = futures_util::stream::iter(publications)
+                .map(|publication| self.publish(publication))
+                .buffer_unordered(SIDE_BY_SIDE);
+            while let Some(answer) = answers.next().await {
+                answer?;
+            }
+            Ok(())
+        })
     }
 }
 

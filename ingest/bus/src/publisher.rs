@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use lictor_wire::token::escape;
 use lictor_wire::{ClusterId, Envelope, Event, EventId, Kind};
@@ -143,6 +144,12 @@ impl Publisher {
     /// # Errors
     /// When the server does not answer whether the streams are full.
     pub async fn start(bus: Bus, producer: &str) -> Result<Self, BusError> {
+        let monitor = pressure::Monitor::start(&bus).await?;
+        Ok(Self::spawn(bus, producer, monitor))
+    }
+
+    /// Starts the tasks. They are compiled here once, which an `async fn` would do in each crate that awaits it.
+    fn spawn(bus: Bus, producer: &str, monitor: pressure::Monitor) -> Self {
         let producer: Arc<str> = escape(producer).into();
         let epoch: Arc<str> =
             format!("{:x}-{:08x}", Timestamp::now().as_millisecond(), rand::random::<u32>()).into();
@@ -152,10 +159,10 @@ impl Publisher {
         let gatherer =
             Gatherer::new(bus.clone(), format!("{producer}.{epoch}"), abandon.clone(), tasks.clone());
         tasks.spawn(gatherer.run(waiting, closing.clone()));
-        let (monitor, pressure, allowance) = pressure::Monitor::start(&bus).await?;
+        let (pressure, allowance) = (monitor.pressure(), monitor.allowance());
         tasks.spawn(monitor.run(bus.clone(), closing.clone()));
         let offloaded = Arc::new(AtomicUsize::new(0));
-        Ok(Self { bus, producer, epoch, calls, offloaded, pressure, allowance, closing, abandon, tasks })
+        Self { bus, producer, epoch, calls, offloaded, pressure, allowance, closing, abandon, tasks }
     }
 
     /// Publishes events; returns when the streams have acknowledged all of them.
@@ -229,33 +236,39 @@ impl Publisher {
         Ok((line, subject))
     }
 
-    async fn offload_body(&self, line: &PreparedLine, limit: usize) -> Result<String, PublishError> {
-        let bytes = line.line.len();
-        let too_large = || PublishError::TooLarge { id: line.id.clone(), bytes };
-        if bytes > LARGEST_EVENT {
-            return Err(too_large());
-        }
-        let envelope = Envelope::parse(&line.line).map_err(|_| too_large())?;
-        let Some(body) = envelope.data else { return Err(too_large()) };
-        // A name of its own for each: an object that is replaced is unreadable for a moment.
-        let serial = self.offloaded.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}.{}.{serial}", escape(line.id.as_str()), self.identity());
-        let mut backoff = SEND_AGAIN;
-        let reference = loop {
-            match self.bus.offload(&name, body.get().as_bytes()).await {
-                Ok(reference) => break reference,
-                Err(error) => tracing::warn!(%error, "a large body waits to be written"),
+    fn offload_body<'a>(
+        &'a self,
+        line: &'a PreparedLine,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<String, PublishError>> {
+        Box::pin(async move {
+            let bytes = line.line.len();
+            let too_large = || PublishError::TooLarge { id: line.id.clone(), bytes };
+            if bytes > LARGEST_EVENT {
+                return Err(too_large());
             }
-            tokio::select! {
-                () = tokio::time::sleep(backoff.fail()) => {}
-                () = self.closing.cancelled() => return Err(PublishError::Closed),
+            let envelope = Envelope::parse(&line.line).map_err(|_| too_large())?;
+            let Some(body) = envelope.data else { return Err(too_large()) };
+            // A name of its own for each: an object that is replaced is unreadable for a moment.
+            let serial = self.offloaded.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{}.{}.{serial}", escape(line.id.as_str()), self.identity());
+            let mut backoff = SEND_AGAIN;
+            let reference = loop {
+                match self.bus.offload(&name, body.get().as_bytes()).await {
+                    Ok(reference) => break reference,
+                    Err(error) => tracing::warn!(%error, "a large body waits to be written"),
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.fail()) => {}
+                    () = self.closing.cancelled() => return Err(PublishError::Closed),
+                }
+            };
+            match envelope.to_line_with_dataref(&reference) {
+                Ok(short) if short.len() <= limit => Ok(short),
+                Ok(_) => Err(too_large()),
+                Err(source) => Err(PublishError::Encode { id: line.id.clone(), source }),
             }
-        };
-        match envelope.to_line_with_dataref(&reference) {
-            Ok(short) if short.len() <= limit => Ok(short),
-            Ok(_) => Err(too_large()),
-            Err(source) => Err(PublishError::Encode { id: line.id.clone(), source }),
-        }
+        })
     }
 }
 

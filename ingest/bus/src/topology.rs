@@ -11,6 +11,7 @@ mod report;
 use async_nats::jetstream::context::{CreateStreamErrorKind, RequestError, RequestErrorKind};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{Context, ErrorCode, consumer, stream};
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use lictor_wire::topology::{ConsumerSpec, Topology};
 use serde::Serialize;
@@ -27,32 +28,37 @@ pub use report::{ConsumerReport, StreamReport, TopologyReport};
 const AT_ONCE: usize = 8;
 
 /// Makes what is missing and reads everything back: what is there and different, worst first.
-pub(crate) async fn ensure(jetstream: &Context, topology: &Topology) -> Result<Vec<Difference>, BusError> {
-    let mut differences = Vec::new();
-    let streams: Vec<_> = wanted_streams(topology).into_iter().map(|(config, _)| config).collect();
-    let found: Vec<_> = futures_util::stream::iter(streams)
-        .map(|config| async move {
-            let found = ensure_stream(jetstream, &config).await?;
-            Ok::<_, BusError>(stream_differences(&config, &found))
-        })
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await?;
-    differences.extend(found.into_iter().flatten());
-    // A consumer on a stream that means something else would only add noise.
-    if !differences.iter().any(|difference| difference.changes_meaning) {
-        let found: Vec<_> = futures_util::stream::iter(topology.consumers())
-            .map(|spec| async move {
-                let found = ensure_consumer(jetstream, topology, &spec).await?;
-                Ok::<_, BusError>(consumer_differences(topology, &spec, &found))
+pub(crate) fn ensure<'a>(
+    jetstream: &'a Context,
+    topology: &'a Topology,
+) -> BoxFuture<'a, Result<Vec<Difference>, BusError>> {
+    Box::pin(async move {
+        let mut differences = Vec::new();
+        let streams: Vec<_> = wanted_streams(topology).into_iter().map(|(config, _)| config).collect();
+        let found: Vec<_> = futures_util::stream::iter(streams)
+            .map(|config| async move {
+                let found = ensure_stream(jetstream, &config).await?;
+                Ok::<_, BusError>(stream_differences(&config, &found))
             })
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
         differences.extend(found.into_iter().flatten());
-    }
-    differences.sort_by_key(|difference| !difference.changes_meaning);
-    Ok(differences)
+        // A consumer on a stream that means something else would only add noise.
+        if !differences.iter().any(|difference| difference.changes_meaning) {
+            let found: Vec<_> = futures_util::stream::iter(topology.consumers())
+                .map(|spec| async move {
+                    let found = ensure_consumer(jetstream, topology, &spec).await?;
+                    Ok::<_, BusError>(consumer_differences(topology, &spec, &found))
+                })
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            differences.extend(found.into_iter().flatten());
+        }
+        differences.sort_by_key(|difference| !difference.changes_meaning);
+        Ok(differences)
+    })
 }
 
 async fn ensure_stream(jetstream: &Context, config: &stream::Config) -> Result<stream::Info, BusError> {
@@ -82,16 +88,21 @@ async fn ensure_stream(jetstream: &Context, config: &stream::Config) -> Result<s
     }
 }
 
-pub(crate) async fn read_stream(jetstream: &Context, name: &str) -> Result<Option<stream::Info>, BusError> {
-    let what = || format!("stream `{name}`");
-    let found: Result<Response<stream::Info>, _> =
-        jetstream.request(format!("STREAM.INFO.{name}"), &NOTHING).await;
-    match found {
-        Ok(Response::Ok(info)) => Ok(Some(info)),
-        Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
-        Ok(Response::Err { error }) => Err(BusError::api(what(), &error)),
-        Err(error) => Err(unanswered_request(what(), &error)),
-    }
+pub(crate) fn read_stream<'a>(
+    jetstream: &'a Context,
+    name: &'a str,
+) -> BoxFuture<'a, Result<Option<stream::Info>, BusError>> {
+    Box::pin(async move {
+        let what = || format!("stream `{name}`");
+        let found: Result<Response<stream::Info>, _> =
+            jetstream.request(format!("STREAM.INFO.{name}"), &NOTHING).await;
+        match found {
+            Ok(Response::Ok(info)) => Ok(Some(info)),
+            Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            Ok(Response::Err { error }) => Err(BusError::api(what(), &error)),
+            Err(error) => Err(unanswered_request(what(), &error)),
+        }
+    })
 }
 
 /// The last sequence of a stream that is there.
@@ -117,47 +128,52 @@ fn unanswered_request(what: String, error: &RequestError) -> BusError {
     }
 }
 
-pub(crate) async fn ensure_consumer(
-    jetstream: &Context,
-    topology: &Topology,
-    spec: &ConsumerSpec,
-) -> Result<consumer::Info, BusError> {
-    let stream = topology.stream_name(spec.stream);
-    if let Some(info) = read_consumer(jetstream, &stream, &spec.name).await? {
-        return Ok(info);
-    }
-    let what = format!("consumer `{}` of stream `{stream}`", spec.name);
-    match jetstream.create_consumer_strict_on_stream(consumer_config(spec), &stream).await {
-        Ok(made) => Ok(made.cached_info().clone()),
-        Err(error) => {
-            use async_nats::jetstream::stream::ConsumerCreateStrictErrorKind as Kind;
-            match error.kind() {
-                Kind::AlreadyExists => read_consumer(jetstream, &stream, &spec.name)
-                    .await?
-                    .ok_or_else(|| BusError::missing(what)),
-                Kind::TimedOut | Kind::Request => Err(BusError::unanswered(what, error)),
-                _ => Err(BusError::refused(what, error)),
+pub(crate) fn ensure_consumer<'a>(
+    jetstream: &'a Context,
+    topology: &'a Topology,
+    spec: &'a ConsumerSpec,
+) -> BoxFuture<'a, Result<consumer::Info, BusError>> {
+    Box::pin(async move {
+        let stream = topology.stream_name(spec.stream);
+        if let Some(info) = read_consumer(jetstream, &stream, &spec.name).await? {
+            return Ok(info);
+        }
+        let what = format!("consumer `{}` of stream `{stream}`", spec.name);
+        match jetstream.create_consumer_strict_on_stream(consumer_config(spec), &stream).await {
+            Ok(made) => Ok(made.cached_info().clone()),
+            Err(error) => {
+                use async_nats::jetstream::stream::ConsumerCreateStrictErrorKind as Kind;
+                match error.kind() {
+                    Kind::AlreadyExists => read_consumer(jetstream, &stream, &spec.name)
+                        .await?
+                        .ok_or_else(|| BusError::missing(what)),
+                    Kind::TimedOut | Kind::Request => Err(BusError::unanswered(what, error)),
+                    _ => Err(BusError::refused(what, error)),
+                }
             }
         }
-    }
+    })
 }
 
-pub(crate) async fn read_consumer(
-    jetstream: &Context,
-    stream: &str,
-    name: &str,
-) -> Result<Option<consumer::Info>, BusError> {
-    let what = || format!("consumer `{name}` of stream `{stream}`");
-    let found: Result<Response<consumer::Info>, _> =
-        jetstream.request(format!("CONSUMER.INFO.{stream}.{name}"), &NOTHING).await;
-    match found {
-        Ok(Response::Ok(info)) => Ok(Some(info)),
-        Ok(Response::Err { error })
-            if [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND].contains(&error.error_code()) =>
-        {
-            Ok(None)
+pub(crate) fn read_consumer<'a>(
+    jetstream: &'a Context,
+    stream: &'a str,
+    name: &'a str,
+) -> BoxFuture<'a, Result<Option<consumer::Info>, BusError>> {
+    Box::pin(async move {
+        let what = || format!("consumer `{name}` of stream `{stream}`");
+        let found: Result<Response<consumer::Info>, _> =
+            jetstream.request(format!("CONSUMER.INFO.{stream}.{name}"), &NOTHING).await;
+        match found {
+            Ok(Response::Ok(info)) => Ok(Some(info)),
+            Ok(Response::Err { error })
+                if [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND]
+                    .contains(&error.error_code()) =>
+            {
+                Ok(None)
+            }
+            Ok(Response::Err { error }) => Err(BusError::api(what(), &error)),
+            Err(error) => Err(unanswered_request(what(), &error)),
         }
-        Ok(Response::Err { error }) => Err(BusError::api(what(), &error)),
-        Err(error) => Err(unanswered_request(what(), &error)),
-    }
+    })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -32,6 +33,16 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
     drain: Duration,
 ) -> io::Result<Drained> {
+    serve(listener, router, Box::pin(shutdown), drain).await
+}
+
+/// Boxed, so that the server is compiled here once: an `async fn` is compiled anew in each crate that awaits it.
+fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: BoxFuture<'static, ()>,
+    drain: Duration,
+) -> BoxFuture<'static, io::Result<Drained>> {
     let (stopping, stopped) = oneshot::channel();
     let service: IntoMakeServiceWithConnectInfo<Router, std::net::SocketAddr> =
         router.into_make_service_with_connect_info();
@@ -40,20 +51,22 @@ pub async fn run(
         // Whoever waits for this has gone only if the server has, too.
         let _ = stopping.send(());
     });
-    let deadline = async {
+    let deadline = async move {
         match stopped.await {
             Ok(()) => tokio::time::sleep(drain).await,
             // The signal was dropped unused: the server has ended by itself.
             Err(_) => std::future::pending().await,
         }
     };
-    tokio::select! {
-        served = server => served.map(|()| Drained::Fully),
-        () = deadline => {
-            tracing::warn!(?drain, "requests were still under way when the time to finish them was up");
-            Ok(Drained::TimedOut)
+    Box::pin(async move {
+        tokio::select! {
+            served = server => served.map(|()| Drained::Fully),
+            () = deadline => {
+                tracing::warn!(?drain, "requests were still under way when the time to finish them was up");
+                Ok(Drained::TimedOut)
+            }
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Shows what is on the server.
 
 use async_nats::jetstream::{Context, consumer, stream};
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use lictor_wire::topology::Topology;
 use serde::Serialize;
@@ -74,25 +75,30 @@ pub struct ConsumerReport {
 }
 
 /// Reads everything and changes nothing.
-pub(crate) async fn report(jetstream: &Context, topology: &Topology) -> Result<TopologyReport, BusError> {
-    let mut report = TopologyReport::default();
-    for (config, purpose) in wanted_streams(topology) {
-        let info = read_stream(jetstream, &config.name).await?;
-        if let Some(info) = &info {
-            report.differences.extend(stream_differences(&config, info));
+pub(crate) fn report<'a>(
+    jetstream: &'a Context,
+    topology: &'a Topology,
+) -> BoxFuture<'a, Result<TopologyReport, BusError>> {
+    Box::pin(async move {
+        let mut report = TopologyReport::default();
+        for (config, purpose) in wanted_streams(topology) {
+            let info = read_stream(jetstream, &config.name).await?;
+            if let Some(info) = &info {
+                report.differences.extend(stream_differences(&config, info));
+            }
+            report.streams.push(stream_report(&config.name, purpose, info.as_ref()));
         }
-        report.streams.push(stream_report(&config.name, purpose, info.as_ref()));
-    }
-    for spec in topology.consumers() {
-        let stream = topology.stream_name(spec.stream);
-        let info = read_consumer(jetstream, &stream, &spec.name).await?;
-        if let Some(info) = &info {
-            report.differences.extend(consumer_differences(topology, &spec, info));
+        for spec in topology.consumers() {
+            let stream = topology.stream_name(spec.stream);
+            let info = read_consumer(jetstream, &stream, &spec.name).await?;
+            if let Some(info) = &info {
+                report.differences.extend(consumer_differences(topology, &spec, info));
+            }
+            report.consumers.push(consumer_report(&spec.name, stream, info.as_ref()));
         }
-        report.consumers.push(consumer_report(&spec.name, stream, info.as_ref()));
-    }
-    report.differences.sort_by_key(|difference| !difference.changes_meaning);
-    Ok(report)
+        report.differences.sort_by_key(|difference| !difference.changes_meaning);
+        Ok(report)
+    })
 }
 
 fn stream_report(name: &str, purpose: &str, info: Option<&stream::Info>) -> StreamReport {

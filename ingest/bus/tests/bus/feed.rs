@@ -1,8 +1,6 @@
-use lictor_bus::{Bucket, Feed, FeedItem, Stream};
+use lictor_bus::{Bucket, Feed, FeedItem};
 use lictor_tests::NatsServer;
-use lictor_wire::{Policy, PolicyChange, PolicyId, TransactionId};
 
-use crate::log::always;
 use crate::{connect, raw, within};
 
 async fn next(feed: &mut Feed) -> FeedItem {
@@ -65,24 +63,4 @@ async fn starts_over_when_the_bucket_was_made_anew() {
     for said in ["reset", "c=2", "complete at 1"] {
         assert_eq!(brief(&next(&mut feed).await), said);
     }
-}
-
-#[tokio::test]
-async fn policies_are_the_documents_in_force() {
-    let server = NatsServer::start().await;
-    let bus = connect(&server).await;
-    let log = bus.policy_log();
-    let id = PolicyId::new("6a2b0a1e-0000-4000-8000-000000000001");
-    for (i, name) in ["first", "second"].into_iter().enumerate() {
-        let policy = Policy { id: id.clone(), name: name.to_owned(), ..Policy::default() };
-        let change = PolicyChange::Put { policy: Box::new(policy) };
-        let transaction = TransactionId::new(format!("t{i}"));
-        log.write(&always(vec![change]), "test", &transaction).await.unwrap();
-    }
-    let mut feed = bus.watch_policies();
-    let FeedItem::Put { key, revision, value, .. } = next(&mut feed).await else { panic!() };
-    assert_eq!((key.as_str(), revision), (id.as_str(), 2));
-    assert!(String::from_utf8_lossy(&value).contains("second"));
-    assert_eq!(next(&mut feed).await, FeedItem::Complete { revision: 2 });
-    assert_eq!(bus.last_sequence(Stream::Policies).await.unwrap(), 2);
 }

@@ -56,7 +56,7 @@ fn verdict(event: &Event) -> Verdict {
         undecided: Vec::new(),
         failures: Vec::new(),
         gone: false,
-        asked: None,
+        admission: None,
         traceparent: None,
     }
 }

@@ -171,7 +171,7 @@ async fn a_write_that_always_comes_second_gives_up_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn history_holds_what_cannot_be_read_beside_what_can() {
+async fn a_document_that_cannot_be_read_leaves_the_one_before_in_force() {
     let server = NatsServer::start().await;
     let bus = connect(&server).await;
     let log = bus.policy_log();
@@ -179,50 +179,45 @@ async fn history_holds_what_cannot_be_read_beside_what_can() {
     let (_client, jetstream) = raw(&server).await;
     let subject = bus.topology().policy(&PolicyId::new("a"));
     jetstream.publish(subject, Bytes::from_static(b"{}")).await.unwrap().await.unwrap();
-    let history = within(log.history(&PolicyId::new("a"))).await.unwrap();
-    assert_eq!(history.len(), 2);
-    assert!(history[0].document.is_ok());
-    assert!(history[1].document.is_err());
     let (_, state) = log.state().await.unwrap();
     assert_eq!(state.policy(&PolicyId::new("a")).unwrap().1.name, "first");
-    assert_eq!(log.history(&PolicyId::new("nobody")).await.unwrap(), []);
     // What was written stays: the server refuses to forget.
     let stream = jetstream.get_stream("LICTOR_POLICIES").await.unwrap();
     assert!(stream.delete_message(1).await.is_err());
     assert!(stream.purge().await.is_err());
 }
 
-/// The sum of what acts say.
+/// The sum of what the entries say.
 #[derive(Clone, Default)]
 struct Sum(u64);
 
 impl LogState for Sum {
     fn apply(&mut self, entry: &LogEntry) {
-        let act: serde_json::Value = serde_json::from_slice(&entry.body().unwrap()).unwrap();
-        self.0 += act["add"].as_u64().unwrap();
+        let entry: serde_json::Value = serde_json::from_slice(&entry.body().unwrap()).unwrap();
+        self.0 += entry["add"].as_u64().unwrap();
     }
 }
 
 #[tokio::test]
-async fn acts_are_guarded_the_same_way() {
+async fn the_admin_log_is_guarded_the_same_way() {
     let server = NatsServer::start().await;
     let bus = connect(&server).await;
-    let act = |add: u64| {
-        vec![Record { subject: bus.topology().acts("comment"), body: serde_json::json!({ "add": add }) }]
+    let entry = |add: u64| {
+        vec![Record { subject: bus.topology().admin("comment"), body: serde_json::json!({ "add": add }) }]
     };
     let below = |limit: u64| move |sum: &Sum| if sum.0 < limit { Ok(()) } else { Err(Taken) };
-    let log = bus.acts(Sum::default(), 0);
+    let log = bus.admin_log(Sum::default(), 0);
     for i in 0..40 {
-        within(log.write(&tx(&format!("t{i}")), act(1), below(40))).await.unwrap();
+        within(log.write(&tx(&format!("t{i}")), entry(1), below(40))).await.unwrap();
     }
-    let refused = within(log.write(&tx("t40"), act(1), below(40))).await;
+    let refused = within(log.write(&tx("t40"), entry(1), below(40))).await;
     assert!(matches!(refused, Err(WriteError::Invalid(Taken))));
     let refused = within(log.write(&tx("t41"), Vec::new(), below(99))).await;
     assert!(matches!(refused, Err(WriteError::NotRecords)));
     // One that begins with what an index holds, and one that begins with nothing.
-    assert_eq!(bus.acts(Sum(30), 30).state().await.unwrap().1.0, 40);
-    assert_eq!(bus.acts(Sum::default(), 0).state().await.unwrap().1.0, 40);
-    let beyond = bus.acts(Sum::default(), 41).state().await;
+    assert_eq!(bus.admin_log(Sum(30), 30).state().await.unwrap().1.0, 40);
+    assert_eq!(bus.admin_log(Sum::default(), 0).state().await.unwrap().1.0, 40);
+    let beyond = bus.admin_log(Sum::default(), 41).state().await;
     assert!(matches!(beyond.map(|_| ()), Err(BusError::PositionLost { position: 41, last: 40, .. })));
 }
 
@@ -288,7 +283,7 @@ async fn a_backlog_ends() {
         publish(number).await;
     }
     assert_eq!(within(empty.next()).await.unwrap().unwrap().sequence, 1);
-    assert_eq!(backlog(&mut empty).await, [0_u64; 0], "what came later is no backlog");
+    assert_eq!(backlog(&mut empty).await, [0_u64; 0], "what came later does not belong to the backlog");
 
     let mut later = bus.read(Stream::Receipts, ReadFrom::Time(jiff::Timestamp::now()), false);
     assert_eq!(backlog(&mut later).await, [0_u64; 0], "all are older");

@@ -23,7 +23,7 @@ pub struct ClientTrust(pub(super) Option<Arc<dyn ClientCertVerifier>>);
 #[non_exhaustive]
 pub enum IdentityError {
     /// It is not PEM.
-    #[error("the {what} is no readable PEM: {source}")]
+    #[error("the {what} is not readable PEM: {source}")]
     Pem {
         /// Which of the parts.
         what: &'static str,
@@ -93,7 +93,7 @@ impl ClientTrust {
     /// Lets those in who hold a certificate of one of these authorities (PEM, one or more).
     ///
     /// # Errors
-    /// When the bundle is no PEM, is empty, or holds something that is no authority.
+    /// When the bundle is not PEM, is empty, or holds something that is not an authority.
     pub fn signed_by(authorities: &[u8]) -> Result<Self, IdentityError> {
         let mut roots = RootCertStore::empty();
         for authority in certificates(authorities, CLIENTS)? {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
+use futures_util::future::BoxFuture;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -130,10 +131,9 @@ pub async fn run_tls(
         // Taken before the handshake, so that a stop waits for it.
         let watcher = graceful.watcher();
         let router = router.clone();
+        let connection = connection(acceptor, stream, peer, handshakes, router, watcher);
         connections.spawn(async move {
-            if let Some(stream) = shake_hands(&acceptor, stream, peer, &handshakes).await {
-                serve(stream, router, peer, watcher).await;
-            }
+            connection.await;
             drop(place);
         });
     }
@@ -183,6 +183,22 @@ async fn accept(
             None
         }
     }
+}
+
+/// Boxed, so that HTTP and TLS are compiled here once: an `async fn` is compiled anew in each crate that awaits it.
+fn connection(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    handshakes: Handshakes,
+    router: Router,
+    watcher: Watcher,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        if let Some(stream) = shake_hands(&acceptor, stream, peer, &handshakes).await {
+            serve(stream, router, peer, watcher).await;
+        }
+    })
 }
 
 async fn shake_hands(

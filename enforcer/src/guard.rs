@@ -1,6 +1,6 @@
 //! Whether an action may be taken. Pure: history and time are arguments.
 //!
-//! The guards stand in one order, the strongest reason first, so that a receipt names the reason a person would.
+//! The guards are in one order, the strongest reason first, so that a receipt names the reason a person would.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -174,7 +174,7 @@ pub(crate) mod tests {
             undecided: Vec::new(),
             failures: Vec::new(),
             gone: false,
-            asked: None,
+            admission: None,
             traceparent: None,
         }
     }

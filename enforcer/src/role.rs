@@ -9,7 +9,8 @@ use clap::Args;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use lictor_bus::{
-    Bus, BusError, Delivery, IntakeOptions, Line, LineOutcome, LogEntry, LogReader, ReadFrom, new_presence,
+    Backoff, Bus, BusError, Delivery, IntakeOptions, Line, LineOutcome, LogEntry, LogReader, ReadFrom,
+    new_presence,
 };
 use lictor_cluster::Protected;
 use lictor_detection::{PoliciesInForce, PolicyStatus};
@@ -24,8 +25,8 @@ use crate::guard::{Limits, decide};
 use crate::history::{History, Progress};
 use crate::plan::{Intent, plan};
 
-/// Wait before pulling again after a failure.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Waits before verdicts are pulled again after an interruption.
+const PULL_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// The options of the enforcer.
 #[derive(Debug, Clone, Args)]
@@ -194,12 +195,13 @@ impl Enforcer {
     }
 
     async fn pull(self: Arc<Self>, stop: CancellationToken) {
+        let mut backoff = PULL_AGAIN;
         while !stop.is_cancelled() {
             let mut intake = match self.bus.intake(Consumer::Enforce, IntakeOptions::default()).await {
                 Ok(intake) => intake,
                 Err(error) => {
                     tracing::warn!(%error, "cannot pull verdicts; retrying");
-                    sleep(RETRY_AFTER).await;
+                    stop.run_until_cancelled(sleep(backoff.fail())).await;
                     continue;
                 }
             };
@@ -210,13 +212,14 @@ impl Enforcer {
                 };
                 match delivery {
                     Some(Ok(delivery)) => {
+                        backoff.reset();
                         if let Err(error) = self.handle(delivery).await {
                             tracing::warn!(%error, "cannot process a verdict; it will be delivered again");
                         }
                     }
                     Some(Err(error)) => {
                         tracing::warn!(%error, "pulling verdicts was interrupted; retrying");
-                        sleep(RETRY_AFTER).await;
+                        stop.run_until_cancelled(sleep(backoff.fail())).await;
                         break;
                     }
                     None => break,

@@ -11,7 +11,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use lictor_bus::{
-    BadLine, Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, LineText, new_presence,
+    Backoff, BadLine, Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, LineText,
+    new_presence,
 };
 use lictor_detection::{Judge, JudgeContext, Judgement, Policies, PoliciesInForce, PolicyStatus};
 use lictor_wire::topology::{Consumer, Stream};
@@ -33,15 +34,16 @@ const SETTLING: usize = 64;
 const LINES_WORTH_A_TASK: usize = 8;
 /// How long settling may take after the stop signal; what is left is delivered to somebody else.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
-/// Wait before a puller that failed pulls again.
-const PULL_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Waits before a puller that failed pulls again.
+const PULL_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// What can be configured.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[group(id = "evaluator")]
 pub struct Config {
-    /// Aborts the process on this event: a test of what a crash does.
-    #[arg(long, hide = true, env = "LICTOR_TEST_ABORT_ON")]
+    /// Aborts the process on this event: a test of what a crash does, and in no build that ships.
+    #[cfg(debug_assertions)]
+    #[arg(long, hide = true)]
     pub abort_on: Option<String>,
 }
 
@@ -94,7 +96,8 @@ struct Evaluator {
     bus: Bus,
     knowledge: Knowledge,
     counts: Counts,
-    abort_on: Option<String>,
+    #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "all there is to configure is for tests"))]
+    config: Config,
 }
 
 /// Runs an evaluator until `shutdown`, then settles what it has judged.
@@ -129,8 +132,7 @@ async fn run_with(
     let _stopped = stop.clone().drop_guard();
     let knowledge = Knowledge::follow(&bus, policies);
     let who = new_presence("evaluator");
-    let evaluator =
-        Arc::new(Evaluator { bus, knowledge, counts: Counts::default(), abort_on: config.abort_on });
+    let evaluator = Arc::new(Evaluator { bus, knowledge, counts: Counts::default(), config });
     let mut tasks = JoinSet::new();
     tasks.spawn(evaluator.clone().present(who, stop.clone()));
     let mut shutdown = std::pin::pin!(shutdown);
@@ -158,14 +160,18 @@ async fn run_with(
 impl Evaluator {
     /// Pulls from one consumer until `stop`.
     async fn pull(self: Arc<Self>, consumer: Consumer, stop: CancellationToken) {
+        let mut backoff = PULL_AGAIN;
         while !stop.is_cancelled() {
             let ended = match self.bus.intake(consumer, IntakeOptions::default()).await {
-                Ok(intake) => self.clone().pull_from(intake, &stop).await,
+                Ok(intake) => {
+                    backoff.reset();
+                    self.clone().pull_from(intake, &stop).await
+                }
                 Err(error) => Err(error),
             };
             if let Err(error) = ended {
                 tracing::warn!(%error, ?consumer, "pulling is interrupted");
-                sleep(PULL_AGAIN_AFTER).await;
+                stop.run_until_cancelled(sleep(backoff.fail())).await;
             }
         }
     }
@@ -261,7 +267,8 @@ impl Evaluator {
         if matches!(consumer, Consumer::Judge(Kind::Process | Kind::Network | Kind::File | Kind::Audit))
             && let Some(projection) = Projection::of(line.text()?)
         {
-            self.abort_if_told(&projection.id);
+            #[cfg(debug_assertions)]
+            self.abort_if_configured(&projection.id);
             if !judge.passes_prefilter(&projection, Timestamp::now()) {
                 return Ok(None);
             }
@@ -270,7 +277,8 @@ impl Evaluator {
     }
 
     fn judge(&self, event: &Event, delivery: &Delivery, policies: &Policies) -> LineOutcome {
-        self.abort_if_told(&event.id);
+        #[cfg(debug_assertions)]
+        self.abort_if_configured(&event.id);
         let now = Timestamp::now();
         let waited = delivery.message.consumer == Consumer::Retry;
         let (stream, sequence) = delivery.message.origin();
@@ -289,8 +297,9 @@ impl Evaluator {
         Judge { state: &self.knowledge.state, policies: &policies.set, policies_revision: policies.revision }
     }
 
-    fn abort_if_told(&self, event: &EventId) {
-        if self.abort_on.as_deref() == Some(event.as_str()) {
+    #[cfg(debug_assertions)]
+    fn abort_if_configured(&self, event: &EventId) {
+        if self.config.abort_on.as_deref() == Some(event.as_str()) {
             tracing::error!(%event, "aborting, as configured");
             std::process::abort();
         }

@@ -44,7 +44,7 @@ pub enum DemoError {
         source: io::Error,
     },
     /// A placeholder of the demo's own files is wrong.
-    #[error("`{file}` has the placeholder `{placeholder}`, which is no time of the story")]
+    #[error("`{file}` has the placeholder `{placeholder}`, which is not a time of the story")]
     Placeholder {
         /// The file.
         file: &'static str,

@@ -141,7 +141,7 @@ fn find() -> Result<PathBuf, PrivateServerError> {
         if given.is_file() {
             return Ok(given);
         }
-        let looked = format!("{SERVER_VARIABLE} names `{}`, which is no file", given.display());
+        let looked = format!("{SERVER_VARIABLE} names `{}`, which is not a file", given.display());
         return Err(PrivateServerError::NotFound { looked });
     }
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -151,8 +151,7 @@ async fn policies_that_do_not_compile_leave_those_before_in_force() {
     let server = NatsServer::start().await;
     let bus = connect(&server).await;
     write(&bus, "p-1", "Image Tag").await;
-    let evaluator =
-        tokio::spawn(run_with(Config { abort_on: None }, bus.clone(), pending(), breaking_from(2)));
+    let evaluator = tokio::spawn(run_with(Config::default(), bus.clone(), pending(), breaking_from(2)));
     deploy(&bus, "e-1").await;
     let violated = vec![("p-1".to_owned(), 1)];
     assert_eq!(verdict(&bus, 1).await, ("e-1".to_owned(), 1, violated.clone()));
@@ -180,7 +179,7 @@ async fn without_policies_that_compile_nothing_is_judged() {
     write(&bus, "p-1", "Image Tag").await;
     deploy(&bus, "e-1").await;
     let stop = CancellationToken::new();
-    let config = Config { abort_on: None };
+    let config = Config::default();
     let evaluator =
         tokio::spawn(run_with(config, bus.clone(), stop.clone().cancelled_owned(), breaking_from(1)));
     let who = presence(&bus, |who| who.policy_problems.not_compiled.is_some()).await;
@@ -199,7 +198,7 @@ async fn a_start_finds_the_last_good_revision() {
     let bus = connect(&server).await;
     write(&bus, "p-1", "Image Tag").await;
     write(&bus, "p-1", "Image Tagg").await;
-    let evaluator = tokio::spawn(run(Config { abort_on: None }, bus.clone(), pending()));
+    let evaluator = tokio::spawn(run(Config::default(), bus.clone(), pending()));
     deploy(&bus, "e-1").await;
     assert_eq!(verdict(&bus, 1).await, ("e-1".to_owned(), 2, vec![("p-1".to_owned(), 1)]));
     let who = presence(&bus, |who| who.policies == 2).await;

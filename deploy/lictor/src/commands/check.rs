@@ -13,7 +13,7 @@ use super::policy::load;
 use crate::cli::{Check, CheckDeployment, FailOn};
 use crate::exit::{Exit, Failure};
 use crate::files;
-use crate::offline::{World, compile, seen};
+use crate::offline::{OfflineCluster, compile, seen};
 use crate::report::{EntityResult, Open, Place, Report, Violated};
 use crate::text;
 
@@ -26,20 +26,20 @@ pub(super) fn run(command: Check) -> Result<Exit, Failure> {
 fn deployment(options: &CheckDeployment) -> Result<Exit, Failure> {
     let rules = rules(&options.judging.policies)?;
     let texts = read(&options.files)?;
-    let mut world = World::new(&options.judging.cluster);
+    let mut known = OfflineCluster::new(&options.judging.cluster);
     let named = texts.iter().map(|(name, text)| Text { name, text });
-    let found = manifest::read(named, world.cluster());
+    let found = manifest::read(named, known.cluster());
     for error in &found.errors {
         text::note(&format!("{error} ({})", error.hint()));
     }
-    world.know_manifests(&found);
+    known.know_manifests(&found);
     let set = compile(rules.clone(), options.judging.parity);
     let now = Timestamp::now();
     let judged = found.deployments.iter().zip(&found.places);
     let results: Vec<EntityResult> = judged
         .flat_map(|(model, place)| {
             let place = Place { file: place.file.clone(), line: place.line };
-            judge(&world, &set, &rules, model, &place, now)
+            judge(&known, &set, &rules, model, &place, now)
         })
         .collect();
     let evaluated =
@@ -69,7 +69,7 @@ pub(super) fn rules(names: &[String]) -> Result<Vec<Policy>, Failure> {
 }
 
 fn judge(
-    world: &World,
+    known: &OfflineCluster,
     set: &PolicySet,
     rules: &[Policy],
     model: &Deployment,
@@ -78,8 +78,8 @@ fn judge(
 ) -> Vec<EntityResult> {
     let mut results = Vec::new();
     let event = seen(model.clone(), now);
-    world.subjects(&event, &mut |subject, entity| {
-        let findings = set.judge(subject, now);
+    known.inputs(&event, &mut |input, entity| {
+        let findings = set.judge(input, now);
         let violations = findings.violations.iter().map(|found| {
             Violated::of(&found.policy, &found.sections, &found.enforcement, findings.stage, rules)
         });

@@ -15,7 +15,7 @@ use lictor_wire::policy::{LifecycleStage, Policy};
 use super::check::rules;
 use crate::cli::Replay;
 use crate::exit::{Exit, Failure};
-use crate::offline::{Contents, Recording, World, compile};
+use crate::offline::{Contents, OfflineCluster, Recording, compile};
 use crate::report::{EntityResult, Open, Report, Times, Violated};
 use crate::text;
 
@@ -29,7 +29,7 @@ const KEPT_OPEN: usize = 256;
 pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     let rules = rules(&options.judging.policies)?;
     let policies = compile(rules.clone(), options.judging.parity);
-    let mut world = World::new(&options.judging.cluster);
+    let mut known = OfflineCluster::new(&options.judging.cluster);
     let bar = progress(&options.files);
     let (mut recordings, mut manifests) = (Vec::new(), Vec::new());
     for path in &options.files {
@@ -45,10 +45,10 @@ pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
         }
     }
     // Manifests are context: all of it is known before the first event is judged.
-    let broken = know_manifests(&mut world, &manifests, &bar);
+    let broken = know_manifests(&mut known, &manifests, &bar);
     let mut replayed = Replayed { unreadable: broken, ..Replayed::default() };
     for recording in recordings {
-        replay(recording, &world, &policies, &bar, &mut replayed)?;
+        replay(recording, &known, &policies, &bar, &mut replayed)?;
     }
     bar.finish_and_clear();
     let report = replayed.report(rules);
@@ -67,12 +67,12 @@ pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     Ok(if report.summary.violations > 0 { Exit::Violated } else { Exit::Fine })
 }
 
-fn know_manifests(world: &mut World, texts: &[(String, String)], bar: &ProgressBar) -> u64 {
-    let found = manifest::read(texts.iter().map(|(name, text)| Text { name, text }), world.cluster());
+fn know_manifests(known: &mut OfflineCluster, texts: &[(String, String)], bar: &ProgressBar) -> u64 {
+    let found = manifest::read(texts.iter().map(|(name, text)| Text { name, text }), known.cluster());
     for error in &found.errors {
         bar.suspend(|| text::note(&format!("{error} ({})", error.hint())));
     }
-    world.know_manifests(&found);
+    known.know_manifests(&found);
     found.errors.len() as u64
 }
 
@@ -93,14 +93,14 @@ fn progress(files: &[PathBuf]) -> ProgressBar {
 
 fn replay(
     recording: Recording,
-    world: &World,
+    known: &OfflineCluster,
     policies: &PolicySet,
     bar: &ProgressBar,
     replayed: &mut Replayed,
 ) -> Result<(), Failure> {
     let (name, format) = (recording.name(), recording.format);
     let origin = Origin {
-        cluster: world.cluster().clone(),
+        cluster: known.cluster().clone(),
         source: format!("/file/{name}"),
         received: Timestamp::now(),
     };
@@ -120,7 +120,7 @@ fn replay(
         for item in batch.rejected.drain(..) {
             unreadable(&format!("item {}: {}", item.index, item.error), &item.error);
         }
-        batch.events.drain(..).for_each(|event| replayed.tally.replay(&event, world.state(), policies));
+        batch.events.drain(..).for_each(|event| replayed.tally.replay(&event, known.state(), policies));
     }
     Ok(())
 }

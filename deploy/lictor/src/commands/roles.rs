@@ -17,7 +17,7 @@ pub(super) async fn ingest(nats: Nats, config: lictor_ingest::Config) -> Result<
         summary.published.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let published = if published.is_empty() { "nothing".to_owned() } else { published.join(", ") };
     crate::text::note(&format!("published {published}; {} dead letters", summary.dead_letters));
-    // What could not be read lies in the dead letters, and does not pass as fine.
+    // What could not be read is in the dead letters, and does not pass as fine.
     Ok(if summary.dead_letters == 0 { Exit::Fine } else { Exit::NotUnderstood })
 }
 

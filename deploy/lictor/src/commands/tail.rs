@@ -63,7 +63,7 @@ fn show_event(line: &str, tail: &TailArgs) -> bool {
     let event = match Event::parse(line) {
         Ok(event) => event,
         Err(error) => {
-            text::note(&format!("a line is no event: {error}"));
+            text::note(&format!("a line is not an event: {error}"));
             return false;
         }
     };

@@ -111,7 +111,7 @@ async fn everything(
     for _ in 0..options.evaluators {
         let bus = connect("lictor-evaluator").await?;
         buses.push(bus.clone());
-        let config = lictor_evaluator::Config { abort_on: None };
+        let config = lictor_evaluator::Config::default();
         roles.start("evaluator", |stop| lictor_evaluator::run(config, bus, stop.cancelled_owned()));
     }
     let enforcer = connect("lictor-enforcer").await?;

@@ -10,7 +10,7 @@ use lictor_wire::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{World, happened, seen};
+use super::{OfflineCluster, happened, seen};
 
 /// One document.
 #[derive(Debug)]
@@ -101,21 +101,21 @@ impl Document {
     /// Takes in what is known. Something that happened is not known by having happened, but for workloads and images.
     pub(crate) fn know<'d>(
         documents: impl IntoIterator<Item = &'d Self>,
-        world: &mut World,
+        known: &mut OfflineCluster,
     ) -> Result<(), DocumentError> {
         let mut manifests = Vec::new();
         for document in documents {
             match document {
                 Self::Manifest(text) => manifests.push(text.as_str()),
-                Self::Deployment(model) => world.know(Fact::deployment((**model).clone())),
-                Self::Image(facts) => world.know(Fact::image((**facts).clone())),
-                Self::Namespace(record) => world.know(Fact::namespace(world.cluster(), record.clone())),
-                Self::Cluster(record) => world.know(Fact::cluster(world.cluster(), record.clone())),
-                Self::Event(event, _) => world.state().learn(event),
+                Self::Deployment(model) => known.know(Fact::deployment((**model).clone())),
+                Self::Image(facts) => known.know(Fact::image((**facts).clone())),
+                Self::Namespace(record) => known.know(Fact::namespace(known.cluster(), record.clone())),
+                Self::Cluster(record) => known.know(Fact::cluster(known.cluster(), record.clone())),
+                Self::Event(event, _) => known.state().learn(event),
             }
         }
-        let found = read_manifests(manifests, world.cluster())?;
-        world.know_manifests(&found);
+        let found = read_manifests(manifests, known.cluster())?;
+        known.know_manifests(&found);
         Ok(())
     }
 

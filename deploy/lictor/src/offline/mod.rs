@@ -16,12 +16,12 @@ pub(crate) use source::{Contents, Recording};
 
 /// What is known of a cluster.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct OfflineCluster {
     cluster: ClusterId,
     state: ClusterState,
 }
 
-impl World {
+impl OfflineCluster {
     /// A cluster of which nothing is known.
     pub(crate) fn new(cluster: &str) -> Self {
         Self { cluster: ClusterId::new(cluster), state: ClusterState::default() }
@@ -53,7 +53,7 @@ impl World {
     }
 
     /// Hands on what an event is about, joined with what is known.
-    pub(crate) fn subjects(&self, event: &Event, each: &mut dyn FnMut(&Input<'_>, Entity)) {
+    pub(crate) fn inputs(&self, event: &Event, each: &mut dyn FnMut(&Input<'_>, Entity)) {
         if let Some(target) = Target::of(&event.data) {
             self.state.join(&event.cluster, target, each);
         }

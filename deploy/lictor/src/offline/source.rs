@@ -58,7 +58,7 @@ pub(crate) enum Lines {
 pub(crate) struct Line {
     /// The number of its first line, from 1.
     pub(crate) number: u64,
-    /// Its text; what is no UTF-8 is replaced.
+    /// Its text; what is not UTF-8 is replaced.
     pub(crate) text: String,
 }
 

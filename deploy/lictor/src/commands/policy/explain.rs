@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::load;
 use crate::cli::{Output, PolicyExplain};
 use crate::exit::{Exit, Failure};
-use crate::offline::{Document, World, compile};
+use crate::offline::{Document, OfflineCluster, compile};
 use crate::text;
 
 /// The cluster of documents that name none.
@@ -25,19 +25,19 @@ pub(super) fn run(options: &PolicyExplain) -> Result<Exit, Failure> {
     // Disabled policies are explained as if they were enabled: the question is what they would do.
     let set = compile([Policy { disabled: false, ..policy }], options.parity);
     let now = Timestamp::now();
-    let mut world = World::new(CLUSTER);
+    let mut known = OfflineCluster::new(CLUSTER);
     let mut given = Vec::new();
     for path in &options.given {
-        given.extend(documents(path, &world, now)?);
+        given.extend(documents(path, &known, now)?);
     }
-    let judged = documents(&options.event, &world, now)?;
+    let judged = documents(&options.event, &known, now)?;
     let named = |error: &dyn std::fmt::Display| {
         Failure::not_understood(format!("{}: {error}", options.event.display()))
     };
-    Document::know(&given, &mut world).map_err(|error| named(&error))?;
+    Document::know(&given, &mut known).map_err(|error| named(&error))?;
     let mut all = Vec::new();
     for document in &judged {
-        explain(document, &given, &world, &set, &id, now, &mut all).map_err(|error| named(&error))?;
+        explain(document, &given, &known, &set, &id, now, &mut all).map_err(|error| named(&error))?;
     }
     if all.is_empty() {
         return Err(named(&"there is nothing in it that a policy can be about"));
@@ -57,20 +57,20 @@ pub(super) fn run(options: &PolicyExplain) -> Result<Exit, Failure> {
 fn explain(
     document: &Document,
     given: &[Document],
-    world: &World,
+    known: &OfflineCluster,
     set: &PolicySet,
     id: &PolicyId,
     now: Timestamp,
     all: &mut Vec<(Entity, Explanation)>,
 ) -> Result<(), crate::offline::DocumentError> {
     if let Document::Image(facts) = document {
-        world.state().join(world.cluster(), Target::Image(facts), &mut |subject, entity| {
-            all.extend(set.explain(id, subject, now).map(|explanation| (entity, explanation)));
+        known.state().join(known.cluster(), Target::Image(facts), &mut |input, entity| {
+            all.extend(set.explain(id, input, now).map(|explanation| (entity, explanation)));
         });
     }
-    for event in document.events(given, world.cluster(), now)? {
-        world.subjects(&event, &mut |subject, entity| {
-            all.extend(set.explain(id, subject, now).map(|explanation| (entity, explanation)));
+    for event in document.events(given, known.cluster(), now)? {
+        known.inputs(&event, &mut |input, entity| {
+            all.extend(set.explain(id, input, now).map(|explanation| (entity, explanation)));
         });
     }
     Ok(())
@@ -97,7 +97,7 @@ fn named(options: &PolicyExplain) -> Result<Policy, Failure> {
 }
 
 /// The documents of a file: YAML with several, JSON, or lines of JSON.
-fn documents(path: &Path, world: &World, now: Timestamp) -> Result<Vec<Document>, Failure> {
+fn documents(path: &Path, known: &OfflineCluster, now: Timestamp) -> Result<Vec<Document>, Failure> {
     let named =
         |error: &dyn std::fmt::Display| Failure::not_understood(format!("{}: {error}", path.display()));
     let mut content = String::new();
@@ -118,7 +118,7 @@ fn documents(path: &Path, world: &World, now: Timestamp) -> Result<Vec<Document>
     };
     values
         .iter()
-        .map(|value| Document::read(value, world.cluster(), now).map_err(|error| named(&error)))
+        .map(|value| Document::read(value, known.cluster(), now).map_err(|error| named(&error)))
         .collect()
 }
 

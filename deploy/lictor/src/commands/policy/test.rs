@@ -17,7 +17,7 @@ use super::load;
 use crate::cli::{Output, PolicyTest};
 use crate::exit::{Exit, Failure};
 use crate::files;
-use crate::offline::{Document, World, compile};
+use crate::offline::{Document, OfflineCluster, compile};
 use crate::text;
 
 /// The cluster of every case.
@@ -183,31 +183,31 @@ fn run_case(case: &Case, file: &CaseFile, named: &[Policy], parity: bool) -> Res
     compare(case, expected, &all)
 }
 
-/// Judges what the case names; one answer for each subject.
+/// Judges what the case names; one answer for each input.
 fn judge(case: &Case, set: &PolicySet, now: Timestamp) -> Result<Vec<Findings>, String> {
-    let mut world = World::new(CLUSTER);
-    let cluster = world.cluster().clone();
+    let mut known = OfflineCluster::new(CLUSTER);
+    let cluster = known.cluster().clone();
     let document = |value: &Value| Document::read(value, &cluster, now).map_err(|error| error.to_string());
     let given: Vec<Document> = case.given.iter().map(document).collect::<Result<_, _>>()?;
     let Some(when) = &case.when else { return Err("the case has no `when`".to_owned()) };
     let when = document(when)?;
-    Document::know(&given, &mut world).map_err(|error| error.to_string())?;
+    Document::know(&given, &mut known).map_err(|error| error.to_string())?;
     let mut all = Vec::new();
     if let Document::Image(facts) = &when {
         let target = Target::Image(facts);
-        world.state().join(&cluster, target, &mut |subject, _| all.push(set.judge(subject, now)));
+        known.state().join(&cluster, target, &mut |input, _| all.push(set.judge(input, now)));
     }
     let events = when.events(&given, &cluster, now).map_err(|error| error.to_string())?;
     for event in &events {
         if let Document::Event(_, Some(deviates)) = when {
             let mut baseline = None;
-            world.subjects(event, &mut |subject, _| {
-                baseline = subject.deployment.and_then(|model| Document::baseline(event, deviates, model));
+            known.inputs(event, &mut |input, _| {
+                baseline = input.deployment.and_then(|model| Document::baseline(event, deviates, model));
             });
             let baseline = baseline.ok_or("`deviates` needs the workload among what is given")?;
-            world.know(Fact::baseline(baseline));
+            known.know(Fact::baseline(baseline));
         }
-        world.subjects(event, &mut |subject, _| all.push(set.judge(subject, now)));
+        known.inputs(event, &mut |input, _| all.push(set.judge(input, now)));
     }
     if all.is_empty() {
         return Err("nothing in `when` can be judged".to_owned());

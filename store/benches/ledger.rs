@@ -66,7 +66,7 @@ fn verdict(number: u64, workloads: u64) -> Verdict {
         undecided: Vec::new(),
         failures: Vec::new(),
         gone: false,
-        asked: None,
+        admission: None,
         traceparent: None,
     }
 }

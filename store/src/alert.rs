@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use lictor_wire::policy::{EnforcementAction, LifecycleStage};
 use lictor_wire::{
-    AlertId, Asked, Decision, Entity, EventRef, Outcome, PodRef, PolicyRef, Receipt, ReceiptId, ReceiptStep,
-    Refusal, SectionMatch, VerdictId, ViolationId,
+    Admission, AlertId, Decision, Entity, EventRef, Outcome, PodRef, PolicyRef, Receipt, ReceiptId,
+    ReceiptStep, Refusal, SectionMatch, VerdictId, ViolationId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub struct AlertSummary {
     pub policy: PolicyRef,
     /// The stage.
     pub lifecycle_stage: LifecycleStage,
-    /// What violates the policy. The pod of a runtime violation stands with the violation.
+    /// What violates the policy. The pod of a runtime violation is with the violation.
     pub entity: Entity,
     /// State.
     pub state: AlertState,
@@ -94,8 +94,8 @@ pub struct AlertViolation {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub enforcement: Vec<EnforcementAction>,
     /// Who made the request and how it was answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Asked>,
+    #[serde(default, alias = "asked", skip_serializing_if = "Option::is_none")]
+    pub admission: Option<Admission>,
 }
 
 /// The last judgement could not decide the policy; the alert stays as it was.

@@ -26,7 +26,7 @@
 //!
 //! # The file
 //!
-//! One redb file; its tables stand, with what each holds, at the top of `schema.rs`. Decisions behind it:
+//! One redb file; its tables are, with what each holds, at the top of `schema.rs`. Decisions behind it:
 //!
 //! - **The id makes a repeat harmless, the sequence is only a checkpoint.** Every violation's id is kept for ever
 //!   with the highest policy revision it was seen with. A message that comes twice, in another batch, after a restart

@@ -76,9 +76,9 @@ pub struct Cursor {
     pub(crate) id: String,
 }
 
-/// A text that is no cursor of ours.
+/// A text that is not a cursor of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no cursor")]
+#[error("`{text}` is not a cursor")]
 pub struct BadCursor {
     /// The text.
     pub text: String,

@@ -40,7 +40,7 @@ pub enum Record {
     Verdict(Box<Verdict>),
     /// See [`Log::Receipts`].
     Receipt(Box<Receipt>),
-    /// See [`Log::DeadLetters`]; also what stands for a line that could not be read.
+    /// See [`Log::DeadLetters`]; also the stand-in for a line that could not be read.
     DeadLetter(Box<DeadLetter>),
     /// See [`Log::Coverage`].
     Coverage(Box<Event>),

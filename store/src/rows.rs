@@ -17,7 +17,8 @@ pub const ORIGINAL_KEPT: usize = 4 * 1024;
 pub(crate) struct AlertRow {
     pub(crate) alert: AlertSummary,
     /// Newest first.
-    pub(crate) held: Vec<Held>,
+    #[serde(alias = "held")]
+    pub(crate) shown: Vec<ShownViolation>,
     /// The time it is sorted by among alerts; absent before it is written.
     #[serde(skip)]
     pub(crate) filed: Option<i64>,
@@ -25,7 +26,7 @@ pub(crate) struct AlertRow {
 
 /// A violation an alert shows. The order of fields is the order of age.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Held {
+pub(crate) struct ShownViolation {
     pub(crate) time: Timestamp,
     pub(crate) id: ViolationId,
 }

@@ -16,7 +16,7 @@ pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("me
 pub(crate) const CHECKPOINTS: TableDefinition<'_, &str, (u64, i64)> = TableDefinition::new("checkpoints");
 
 /// Violation id: the highest policy revision it was seen with, and the alert it went to first (empty: none).
-/// Every violation that was ever seen stands here: this is what makes a repeat harmless.
+/// Every violation that was ever seen is here: this is what makes a repeat harmless.
 pub(crate) const VIOLATIONS: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("violations");
 
 /// Alert id, violation id: an `AlertViolation`, for the violations an alert still holds.
@@ -55,7 +55,7 @@ pub(crate) const RECEIPTS_BY_SEQUENCE: TableDefinition<'_, (u64, &str), ()> =
 pub(crate) const DEAD_LETTERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("dead_letters");
 
 /// Stream sequence, dead letter id: the order people read dead letters in. A letter the store itself wrote about a
-/// message stands under that message's sequence.
+/// message has that message's sequence as its key.
 pub(crate) const DEAD_LETTERS_BY_SEQUENCE: TableDefinition<'_, (u64, &str), ()> =
     TableDefinition::new("dead_letters_by_sequence");
 

@@ -10,7 +10,7 @@ use lictor_wire::{
 use proptest::prelude::*;
 
 use crate::naive::Naive;
-use crate::support::{asking, clean, entry, in_pod, memory, policy, receipt, shown, with, workload};
+use crate::support::{clean, entry, in_pod, memory, policy, receipt, shown, with, with_action, workload};
 
 /// Something a log holds.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ fn a_condition() -> impl Strategy<Value = Verdict> {
                 2 => verdict.event.kind = Kind::Request,
                 3 => {
                     verdict.event.kind = Kind::Request;
-                    verdict = asking(verdict, EnforcementAction::ScaleToZero);
+                    verdict = with_action(verdict, EnforcementAction::ScaleToZero);
                 }
                 _ => {}
             }
@@ -84,7 +84,7 @@ fn an_occurrence() -> impl Strategy<Value = Verdict> {
                 0 => verdict.cause = Cause::Draft,
                 1 => {
                     verdict.event.kind = Kind::Request;
-                    verdict = asking(verdict, EnforcementAction::FailKubeRequest);
+                    verdict = with_action(verdict, EnforcementAction::FailKubeRequest);
                 }
                 2 => verdict.gone = true,
                 _ => {}

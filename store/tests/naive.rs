@@ -267,7 +267,7 @@ fn evidence(verdict: &Verdict, violation: &Violation) -> AlertViolation {
         pod,
         sections: violation.sections.clone(),
         enforcement: violation.enforcement.clone(),
-        asked: verdict.asked.clone(),
+        admission: verdict.admission.clone(),
     }
 }
 

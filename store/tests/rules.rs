@@ -5,8 +5,8 @@ use lictor_wire::policy::{EnforcementAction, LifecycleStage, Severity};
 use lictor_wire::{Cause, Decision, Kind, Outcome, PolicyFailure, ReceiptStep, Undecided, Verdict};
 
 use crate::support::{
-    apply, apply_receipt, asking, clean, deploy, in_pod, memory, minute, policy, receipt, runtime, shown,
-    with, workload,
+    apply, apply_receipt, clean, deploy, in_pod, memory, minute, policy, receipt, runtime, shown, with,
+    with_action, workload,
 };
 
 fn alerts(ledger: &Ledger) -> Vec<Alert> {
@@ -185,11 +185,11 @@ fn a_denied_request_is_an_attempt_and_resolves_nothing() {
         verdict.event.kind = Kind::Request;
         verdict
     };
-    // A warning is no attempt: the watch will tell of the workload.
+    // A warning is not an attempt: the watch will tell of the workload.
     apply(&ledger, [request("r0", 2)]);
     assert_eq!(alerts(&ledger).len(), 1);
     for (event, at) in [("r1", 3), ("r2", 4), ("r2", 4)] {
-        apply(&ledger, [asking(request(event, at), EnforcementAction::ScaleToZero)]);
+        apply(&ledger, [with_action(request(event, at), EnforcementAction::ScaleToZero)]);
     }
     let all = alerts(&ledger);
     assert_eq!(all.len(), 2);
@@ -197,7 +197,7 @@ fn a_denied_request_is_an_attempt_and_resolves_nothing() {
     assert_eq!(all[1].summary.state, AlertState::Active);
 
     let exec = clean(LifecycleStage::Runtime, in_pod("web", "pod-1"), "x1", 5, [1, 1, 5]);
-    let mut exec = asking(with(exec, policy("exec", 5), "a"), EnforcementAction::FailKubeRequest);
+    let mut exec = with_action(with(exec, policy("exec", 5), "a"), EnforcementAction::FailKubeRequest);
     exec.event.kind = Kind::Request;
     apply(&ledger, [exec]);
     assert_eq!(alerts(&ledger)[0].summary.state, AlertState::Attempted);
@@ -205,7 +205,7 @@ fn a_denied_request_is_an_attempt_and_resolves_nothing() {
 
 #[test]
 fn receipts_find_their_alert_whichever_log_is_read_first() {
-    let verdict = asking(with(runtime("web", "e1", 1), policy("p", 5), "a"), EnforcementAction::KillPod);
+    let verdict = with_action(with(runtime("web", "e1", 1), policy("p", 5), "a"), EnforcementAction::KillPod);
     let decided = receipt(&verdict, EnforcementAction::KillPod, ReceiptStep::Decision(Decision::Act), 2);
     let change = "deleted pod".to_owned();
     let done = ReceiptStep::Outcome(Outcome::Succeeded { change });

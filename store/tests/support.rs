@@ -68,7 +68,7 @@ pub(crate) fn clean(stage: LifecycleStage, entity: Entity, event: &str, at: i64,
         undecided: Vec::new(),
         failures: Vec::new(),
         gone: false,
-        asked: None,
+        admission: None,
         traceparent: None,
     }
 }
@@ -100,8 +100,8 @@ pub(crate) fn with(mut verdict: Verdict, policy: PolicyRef, found: &str) -> Verd
     verdict
 }
 
-/// The verdict with this asked of each of its violations.
-pub(crate) fn asking(mut verdict: Verdict, action: EnforcementAction) -> Verdict {
+/// The verdict with this enforcement action on each of its violations.
+pub(crate) fn with_action(mut verdict: Verdict, action: EnforcementAction) -> Verdict {
     for violation in &mut verdict.violations {
         violation.enforcement.push(action);
     }

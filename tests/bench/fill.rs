@@ -18,7 +18,7 @@ const UNDER_WAY: usize = 512;
 /// Events a source publishes in one call.
 const CALL: usize = 256;
 
-/// What lies in the event streams.
+/// What is in the event streams.
 #[derive(Clone, Copy)]
 pub(crate) struct Filled {
     pub(crate) events: usize,

@@ -5,7 +5,7 @@
 //!
 //! [`ControlPlane`] is a real Kubernetes control plane, with a [`Kubelet`] that stands in for a node.
 //!
-//! Beside them stand what tests that start processes share, and a TLS client.
+//! Beside them is what tests that start processes share, and a TLS client.
 //!
 //! This crate knows no other crate of the project, so every one of them can use it in its tests.
 

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 /// Connects to a server, trusting these authorities (DER) and no other, and showing no certificate.
 ///
 /// # Errors
-/// When the server cannot be reached, an authority is no certificate, or the handshake fails.
+/// When the server cannot be reached, an authority is not a certificate, or the handshake fails.
 pub async fn connect_trusting(
     address: SocketAddr,
     authorities: impl IntoIterator<Item = Vec<u8>>,

@@ -361,7 +361,7 @@ fn policies_are_converted_without_a_change() {
     }
 }
 
-/// The folder of a criterion: its name in lower case, what is no letter or digit a dash.
+/// The folder of a criterion: its name in lower case, what is not a letter or digit a dash.
 fn folder_of(criterion: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     criterion.chars().map(plain).collect()

@@ -66,7 +66,7 @@ async fn one_verdict_at_two_sequences_and_after_an_edit_is_one_alert_and_one_rec
     compare("twice", &ledger, (0..1).map(|number| violation(number, NAMESPACES)));
     let found = alerts(&ledger);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].0.starts_with("Second name"), "the newer revision stands: {found:?}");
+    assert!(found[0].0.starts_with("Second name"), "the newer revision is kept: {found:?}");
     let receipts = ledger.receipts(&ReceiptFilter::default(), None, 10).unwrap().items;
     let decisions: Vec<_> = receipts
         .iter()

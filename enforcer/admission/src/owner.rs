@@ -79,7 +79,7 @@ mod tests {
         one(&text, "v1", "Pod", &ClusterId::new("c1")).unwrap().unwrap()
     }
 
-    fn stands(owner: &Deployment, pod: &Deployment) -> bool {
+    fn covered(owner: &Deployment, pod: &Deployment) -> bool {
         covers(owner, controller(pod).unwrap(), pod)
     }
 
@@ -88,18 +88,18 @@ mod tests {
         let with_token = r#""serviceAccountName":"web","volumes":[{"name":"kube-api-access-x","projected":{"sources":[]}}],
             "containers":[{"name":"c","image":"shop/web:1","volumeMounts":[
                 {"name":"kube-api-access-x","mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","readOnly":true}]}]"#;
-        assert!(stands(&replica_set(TEMPLATE), &pod("rs", "web", TEMPLATE)));
-        assert!(stands(&replica_set(TEMPLATE), &pod("rs", "web", with_token)));
+        assert!(covered(&replica_set(TEMPLATE), &pod("rs", "web", TEMPLATE)));
+        assert!(covered(&replica_set(TEMPLATE), &pod("rs", "web", with_token)));
     }
 
     #[test]
     fn not_for_others() {
         let owner = replica_set(TEMPLATE);
-        assert!(!stands(&owner, &pod("made-up", "web", TEMPLATE)));
-        assert!(!stands(&owner, &pod("", "web", TEMPLATE)));
-        assert!(!stands(&owner, &pod("rs", "other", TEMPLATE)));
+        assert!(!covered(&owner, &pod("made-up", "web", TEMPLATE)));
+        assert!(!covered(&owner, &pod("", "web", TEMPLATE)));
+        assert!(!covered(&owner, &pod("rs", "other", TEMPLATE)));
         let leaving = Deployment { deleting: true, ..owner.clone() };
-        assert!(!stands(&leaving, &pod("rs", "web", TEMPLATE)));
+        assert!(!covered(&leaving, &pod("rs", "web", TEMPLATE)));
         for spec in [
             r#""serviceAccountName":"web","containers":[{"name":"c","image":"evil:1"}]"#,
             r#""serviceAccountName":"admin","containers":[{"name":"c","image":"shop/web:1"}]"#,
@@ -112,7 +112,7 @@ mod tests {
                "containers":[{"name":"c","image":"shop/web:1","volumeMounts":[
                  {"name":"kube-api-access-x","mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","readOnly":true}]}]"#,
         ] {
-            assert!(!stands(&owner, &pod("rs", "web", spec)), "{spec}");
+            assert!(!covered(&owner, &pod("rs", "web", spec)), "{spec}");
         }
     }
 }

@@ -14,8 +14,8 @@ use lictor_normalize::Origin;
 use lictor_normalize::admission::{self, Review, ReviewError, Scale};
 use lictor_normalize::manifest::controller;
 use lictor_wire::{
-    Asked, Cause, ClusterId, Deployment, EventRef, ImageFacts, Kind, RequestAnswer, RequestEvent, Revisions,
-    Verdict,
+    Admission, Cause, ClusterId, Deployment, EventRef, ImageFacts, Kind, RequestAnswer, RequestEvent,
+    Revisions, Verdict,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -225,7 +225,7 @@ impl Reviewer {
         if !request.dry_run {
             let broke_glass = matches!(given, RequestAnswer::BrokeGlass { .. });
             let user = request.user.username.clone();
-            verdict.asked = Some(Asked { operation: request.operation, user, answer: given });
+            verdict.admission = Some(Admission { operation: request.operation, user, answer: given });
             let worth_publishing = broke_glass
                 || !verdict.violations.is_empty()
                 || !verdict.failures.is_empty()

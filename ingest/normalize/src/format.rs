@@ -164,7 +164,7 @@ impl FormatError {
             Self::Event(EventError::Body { .. }) => {
                 "compare the body with what `lictor events tail` prints for this kind"
             }
-            Self::Event(EventError::Elsewhere { .. }) => {
+            Self::Event(EventError::Offloaded { .. }) => {
                 "export with bodies in the lines; `dataref` is not followed in files"
             }
             Self::Manifest => "name it where manifests are read",

@@ -9,7 +9,7 @@ use crate::{ActionKey, ClusterId, CommandId, DeploymentId};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Command {
-    /// Chosen by the sender; progress in `lictor-jobs` stands under it.
+    /// Chosen by the sender; progress in `lictor-jobs` has it as its key.
     pub id: CommandId,
     /// What to do.
     #[serde(flatten)]

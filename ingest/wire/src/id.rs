@@ -145,7 +145,7 @@ ids! {
 }
 
 impl ViolationId {
-    /// The id of the violation of `policy` by `entity` that `event` triggered. The policy's revision is no part of
+    /// The id of the violation of `policy` by `entity` that `event` triggered. The policy's revision is not part of
     /// it: the same event judged again after an edit is the same violation, newer.
     #[must_use]
     pub fn of(event: &EventId, entity_key: &str, policy: &PolicyId) -> Self {

@@ -53,7 +53,7 @@ pub struct ImageName {
     pub registry: String,
     /// Repository path, such as `library/nginx`.
     pub remote: String,
-    /// Tag; empty for a reference by digest alone. `latest` stands here when the reference has neither.
+    /// Tag; empty for a reference by digest alone. it is `latest` when the reference has neither.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub tag: String,
     /// Digest in the reference, `sha256:…`; empty when it has none.

@@ -24,7 +24,7 @@ impl RawJson {
     /// Writes a value as JSON and keeps the text.
     ///
     /// # Errors
-    /// When the value cannot be written as JSON (a map with keys that are no strings, say).
+    /// When the value cannot be written as JSON (a map with keys that are not strings, say).
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         serde_json::value::to_raw_value(value).map(Self)
     }

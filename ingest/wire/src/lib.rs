@@ -2,7 +2,7 @@
 //!
 //! Services publish [`Event`]s; evaluators turn them into [`Verdict`]s; the enforcer answers violations with
 //! [`Receipt`]s; people send [`Command`]s and write [`Policy`] documents. All of them meet on subjects whose
-//! names, streams and limits stand in one table, [`topology`].
+//! names, streams and limits are in one table, [`topology`].
 //!
 //! This crate is pure: no I/O, no clock, no panic on any input. It must not know what NATS, Kubernetes' API or
 //! a database is; it knows JSON and names.
@@ -77,7 +77,7 @@ pub use presence::{
 };
 pub use process::{Ancestor, ProcessAction, ProcessEvent};
 pub use receipt::{Decision, Outcome, Receipt, ReceiptStep, Refusal};
-pub use request::{Asked, RequestAnswer, RequestEvent, RequestOperation};
+pub use request::{Admission, RequestAnswer, RequestEvent, RequestOperation};
 pub use verdict::{
     Cause, Entity, EventRef, Evidence, PolicyFailure, PolicyRef, Revisions, SectionMatch, Undecided, Verdict,
     Violation,

@@ -5,10 +5,10 @@ use std::fmt;
 use crate::topology::is_uuid;
 use crate::{Fingerprint, PolicyId};
 
-/// What stands between the prefix and the key in a subject of the policy log.
+/// What is between the prefix and the key in a subject of the policy log.
 const LOG: &str = "policies";
 
-/// What stands before the token of a category.
+/// What is before the token of a category.
 const CATEGORY: &str = "category.";
 
 /// What a document of the policy log is about. The last document of each key is in force.
@@ -22,7 +22,7 @@ pub enum PolicyLogKey {
     Category(SubjectToken),
 }
 
-/// One token of a subject as it stands there: not empty, and without dots, wildcards and white space.
+/// One token of a subject as it is written there: not empty, and without dots, wildcards and white space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubjectToken(String);
 

@@ -72,10 +72,10 @@ impl RequestOperation {
     }
 }
 
-/// How admission answered a request. It travels with the verdict, so that an alert can name the user.
+/// An admission request and its answer. It travels with the verdict, so that an alert can name the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Asked {
+pub struct Admission {
     /// The operation that was requested.
     pub operation: RequestOperation,
     /// The user that made the request, as the API server authenticated it.

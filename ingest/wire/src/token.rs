@@ -56,7 +56,7 @@ pub fn unescape(token: &str) -> Result<String, NotAToken> {
     if escape(&text) == token { Ok(text) } else { Err(refuse()) }
 }
 
-/// A text that is no token of ours.
+/// A text that is not a token of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAToken {
     /// The text.

@@ -31,8 +31,8 @@ pub enum Stream {
     Receipts,
     /// Policy documents: a log whose last message per subject is in force.
     Policies,
-    /// What people and tokens did.
-    Acts,
+    /// The admin log: what people and tokens did.
+    Admin,
     /// What people ask roles to do.
     Commands,
     /// What could not be judged.
@@ -231,7 +231,7 @@ impl Topology {
                 Stream::Verdicts,
                 Stream::Receipts,
                 Stream::Policies,
-                Stream::Acts,
+                Stream::Admin,
                 Stream::Commands,
                 Stream::DeadLetters,
             ]
@@ -290,8 +290,8 @@ impl Topology {
                 purpose: "policy documents, last per subject in force",
                 ..base
             },
-            Stream::Acts => StreamSpec {
-                subjects: vec![format!("{prefix}.acts.*")],
+            Stream::Admin => StreamSpec {
+                subjects: vec![format!("{prefix}.admin.*")],
                 max_age: None,
                 max_bytes: None,
                 append_only: true,
@@ -327,7 +327,7 @@ impl Topology {
             Stream::Verdicts => format!("{prefix}_VERDICTS"),
             Stream::Receipts => format!("{prefix}_RECEIPTS"),
             Stream::Policies => format!("{prefix}_POLICIES"),
-            Stream::Acts => format!("{prefix}_ACTS"),
+            Stream::Admin => format!("{prefix}_ADMIN"),
             Stream::Commands => format!("{prefix}_COMMANDS"),
             Stream::DeadLetters => format!("{prefix}_DEADLETTER"),
         }
@@ -461,10 +461,10 @@ impl Topology {
         key.subject(&self.prefix)
     }
 
-    /// Where an act of people or tokens is published; `what` is one of lictor's own words.
+    /// Where the admin log's entries about `what` are published, which is one of lictor's own words.
     #[must_use]
-    pub fn acts(&self, what: &str) -> String {
-        format!("{}.acts.{}", self.prefix, escape(what))
+    pub fn admin(&self, what: &str) -> String {
+        format!("{}.admin.{}", self.prefix, escape(what))
     }
 
     /// Where a command to a role is published.

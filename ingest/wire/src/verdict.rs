@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::json::null_as_default;
 use crate::policy::{EnforcementAction, LifecycleStage, Severity};
 use crate::{
-    Asked, ClusterId, DeploymentId, EventId, Fingerprint, Kind, PodRef, PolicyId, VerdictId, ViolationId,
+    Admission, ClusterId, DeploymentId, EventId, Fingerprint, Kind, PodRef, PolicyId, VerdictId, ViolationId,
 };
 
 /// Everything one evaluation concluded about one entity. It may hold no violation: that is how an alert resolves.
@@ -41,9 +41,9 @@ pub struct Verdict {
     /// The entity is gone: whatever is open for it at this stage ends.
     #[serde(default, skip_serializing_if = "crate::json::is_default")]
     pub gone: bool,
-    /// How the request was answered; present when admission judged it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Asked>,
+    /// How the request was answered; present when admission judged it. Its key was `asked` at first.
+    #[serde(default, alias = "asked", skip_serializing_if = "Option::is_none")]
+    pub admission: Option<Admission>,
     /// W3C trace context of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,

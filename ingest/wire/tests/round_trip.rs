@@ -53,6 +53,17 @@ fn version_1_is_read_for_ever() {
 }
 
 #[test]
+fn the_first_key_of_an_admission_is_read() {
+    let now = fixture("verdicts.ndjson");
+    let before = now.replace("\"admission\":", "\"asked\":");
+    assert_ne!(before, now);
+    let read = |text: &str| -> Vec<Verdict> {
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(read(&before), read(&now));
+}
+
+#[test]
 fn the_fixtures_show_every_kind() {
     let kinds: Vec<Kind> =
         fixture("events.ndjson").lines().map(|line| Event::parse(line).unwrap().kind()).collect();

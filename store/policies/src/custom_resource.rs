@@ -58,7 +58,7 @@ pub(crate) fn finish(policy: &mut Policy) {
 /// When the policy cannot be written; none that was read is of that sort.
 pub fn to_custom_resource(policy: &Policy) -> Result<String, serde_json::Error> {
     let Value::Object(mut spec) = serde_json::to_value(policy)? else {
-        return Err(serde::ser::Error::custom("a policy is no object"));
+        return Err(serde::ser::Error::custom("a policy is not an object"));
     };
     let not_there = [
         "id",

@@ -15,11 +15,11 @@ pub(crate) struct Document {
     places: Places,
 }
 
-/// Where each part of a document stands.
+/// Where each part of a document is.
 #[derive(Debug, Default)]
 struct Places(HashMap<String, Position>);
 
-/// Why a text is no document.
+/// Why a text is not a document.
 #[derive(Debug)]
 pub(crate) struct SyntaxError {
     /// The rule that it breaks.
@@ -72,7 +72,7 @@ const fn position(position: yaml::Position) -> Position {
 }
 
 impl Document {
-    /// Where a part stands; for one that is not written, the nearest part around it.
+    /// Where a part is; for one that is not written, the nearest part around it.
     pub(crate) fn place(&self, path: &str) -> Option<Position> {
         let mut path = path;
         loop {

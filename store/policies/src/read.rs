@@ -20,7 +20,7 @@ pub struct Read {
     pub policies: Vec<FilePolicy>,
     /// Everything that is wrong, in order.
     pub findings: Vec<Finding>,
-    /// How many policies stand in the files, those with errors too.
+    /// How many policies the files hold, those with errors too.
     pub seen: usize,
 }
 

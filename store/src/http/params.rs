@@ -168,7 +168,10 @@ fn several<T: Copy>(
         };
         all.iter().copied().find(same).ok_or_else(|| {
             let known: Vec<&str> = all.iter().map(|value| spelling(*value)).collect();
-            ApiError::invalid(format!("`{word}` is no {name}"), format!("use one of {}", known.join(", ")))
+            ApiError::invalid(
+                format!("`{word}` is not a valid {name}"),
+                format!("use one of {}", known.join(", ")),
+            )
         })
     };
     text.split(',').map(str::trim).map(read).collect()

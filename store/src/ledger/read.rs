@@ -88,10 +88,10 @@ impl Ledger {
             return Ok(None);
         };
         let evidence = reading.open_table(schema::EVIDENCE)?;
-        let mut violations = Vec::with_capacity(row.held.len());
-        for held in &row.held {
-            if let Some(value) = evidence.get((id.as_str(), held.id.as_str()))? {
-                violations.push(decode("evidence", held.id.as_str(), value.value())?);
+        let mut violations = Vec::with_capacity(row.shown.len());
+        for shown in &row.shown {
+            if let Some(value) = evidence.get((id.as_str(), shown.id.as_str()))? {
+                violations.push(decode("evidence", shown.id.as_str(), value.value())?);
             }
         }
         Ok(Some(Alert { summary: row.alert, violations }))

@@ -9,7 +9,7 @@ use lictor_wire::{AlertId, Cause, Entity, Fingerprint, Kind, PodRef, Verdict, Vi
 use super::LedgerError;
 use super::tables::Tables;
 use crate::alert::{AlertState, AlertSummary, AlertViolation, UndecidedNote, VIOLATIONS_SHOWN};
-use crate::rows::{AlertRow, Change, EntityRow, Held, Slot};
+use crate::rows::{AlertRow, Change, EntityRow, ShownViolation, Slot};
 
 /// Applies one verdict.
 pub(super) fn apply(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<(), LedgerError> {
@@ -80,8 +80,8 @@ fn holds(
     if violation.policy.revision < row.alert.policy.revision {
         return Ok(());
     }
-    let shown = match row.held.first() {
-        Some(held) => tables.evidence(&row.alert.id, &held.id)?,
+    let shown = match row.shown.first() {
+        Some(shown) => tables.evidence(&row.alert.id, &shown.id)?,
         None => None,
     };
     let differs = shown.is_none_or(|shown| shown.sections != violation.sections);
@@ -92,7 +92,7 @@ fn holds(
     }
     row.alert.undecided = None;
     if differs || edited {
-        let now = held(verdict, violation);
+        let now = shown_violation(verdict, violation);
         if differs {
             row.alert.time = row.alert.time.max(now.time);
         }
@@ -216,7 +216,7 @@ fn count(
     violation: &Violation,
     mut row: AlertRow,
 ) -> Result<(), LedgerError> {
-    let now = held(verdict, violation);
+    let now = shown_violation(verdict, violation);
     row.alert.count += 1;
     row.alert.time = row.alert.time.max(now.time);
     row.alert.first_occurred = row.alert.first_occurred.min(now.time);
@@ -224,16 +224,16 @@ fn count(
         row.alert.policy = violation.policy.clone();
     }
     assign(tables, violation, &mut row)?;
-    let place = row.held.partition_point(|held| *held > now);
+    let place = row.shown.partition_point(|shown| *shown > now);
     if place < VIOLATIONS_SHOWN {
         if place == 0 {
             row.alert.entity = without_pod(&verdict.entity);
         }
-        row.held.insert(place, now);
+        row.shown.insert(place, now);
         tables.put_evidence(&row.alert.id, &shown_as(verdict, violation))?;
     }
-    while row.held.len() > VIOLATIONS_SHOWN {
-        if let Some(oldest) = row.held.pop() {
+    while row.shown.len() > VIOLATIONS_SHOWN {
+        if let Some(oldest) = row.shown.pop() {
             tables.drop_evidence(&row.alert.id, &oldest.id)?;
         }
     }
@@ -253,7 +253,7 @@ fn judged_again(
     if violation.policy.revision > row.alert.policy.revision {
         row.alert.policy = violation.policy.clone();
     }
-    if row.held.iter().any(|held| held.id == violation.id) {
+    if row.shown.iter().any(|shown| shown.id == violation.id) {
         tables.put_evidence(alert, &shown_as(verdict, violation))?;
     }
     tables.put_alert(&mut row)?;
@@ -312,7 +312,7 @@ fn open_alert(
     slot: Slot,
 ) -> Result<(), LedgerError> {
     let entity = verdict.entity.key();
-    let now = held(verdict, violation);
+    let now = shown_violation(verdict, violation);
     let (domain, state) = match slot {
         Slot::Deploy | Slot::Runtime => ("alert", AlertState::Active),
         Slot::DeployAttempt | Slot::RuntimeAttempt => ("attempt", AlertState::Attempted),
@@ -342,7 +342,7 @@ fn open_alert(
                 inactive,
                 undecided: None,
             },
-            held: Vec::new(),
+            shown: Vec::new(),
             filed: None,
         },
     };
@@ -366,15 +366,15 @@ fn show_only(
     verdict: &Verdict,
     violation: &Violation,
 ) -> Result<(), LedgerError> {
-    for before in std::mem::take(&mut row.held) {
+    for before in std::mem::take(&mut row.shown) {
         tables.drop_evidence(&row.alert.id, &before.id)?;
     }
-    row.held.push(held(verdict, violation));
+    row.shown.push(shown_violation(verdict, violation));
     tables.put_evidence(&row.alert.id, &shown_as(verdict, violation))
 }
 
-fn held(verdict: &Verdict, violation: &Violation) -> Held {
-    Held { time: verdict.event.time, id: violation.id.clone() }
+fn shown_violation(verdict: &Verdict, violation: &Violation) -> ShownViolation {
+    ShownViolation { time: verdict.event.time, id: violation.id.clone() }
 }
 
 fn shown_as(verdict: &Verdict, violation: &Violation) -> AlertViolation {
@@ -387,7 +387,7 @@ fn shown_as(verdict: &Verdict, violation: &Violation) -> AlertViolation {
         pod: pod(&verdict.entity).cloned(),
         sections: violation.sections.clone(),
         enforcement: violation.enforcement.clone(),
-        asked: verdict.asked.clone(),
+        admission: verdict.admission.clone(),
     }
 }
 

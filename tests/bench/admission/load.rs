@@ -62,7 +62,7 @@ impl Client {
         let answer = sender.send_request(request).await.expect("an answer");
         assert!(answer.status().is_success(), "{}", answer.status());
         let body = answer.into_body().collect().await.expect("all of it").to_bytes();
-        assert!(body.starts_with(b"{"), "an answer that is no review");
+        assert!(body.starts_with(b"{"), "an answer that is not a review");
     }
 
     /// Posts at a rate; the latencies from the moment each review was due.

@@ -125,7 +125,7 @@ fn commands(world: &World) -> Result<(), String> {
     let told = |alert: &serde_json::Value| alert["state"] == "ACTIVE";
     world.alert("Port forwarding is seen", told)?;
     let attempted = |alert: &serde_json::Value| {
-        alert["state"] == "ATTEMPTED" && alert["violations"][0]["asked"]["answer"]["type"] == "denied"
+        alert["state"] == "ATTEMPTED" && alert["violations"][0]["admission"]["answer"]["type"] == "denied"
     };
     world.alert("No commands in pods", attempted).map(drop)
 }

@@ -41,7 +41,7 @@ fn left_alone(world: &World) -> Result<(), String> {
     world.ask("-n cpaas-system exec repair -- id").refused(&[])?;
     let told = |alert: &serde_json::Value| {
         alert["entity"]["namespace"] == "cpaas-system"
-            && alert["violations"][0]["asked"]["answer"]["type"] == "allowed"
+            && alert["violations"][0]["admission"]["answer"]["type"] == "allowed"
     };
     world.alert("No commands in pods", told).map(drop)
 }
@@ -50,7 +50,7 @@ fn labels(world: &World) -> Result<(), String> {
     world.namespace("exemptions")?;
     world.ask("label namespace exemptions lictor.io/ignore=true admission.gatekeeper.sh/ignore=true control-plane=true").allowed()?;
     world.privileged("exemptions", "a").denied(&[])?;
-    // The name's own label is the API server's: whatever is written there, the name stands.
+    // The name's own label is the API server's: whatever is written there, the name counts.
     let _ = world.ask("label namespace exemptions kubernetes.io/metadata.name=kube-system --overwrite");
     world.privileged("exemptions", "a").denied(&[])
 }
@@ -126,10 +126,10 @@ fn break_glass(world: &World) -> Result<(), String> {
         "No privileged containers",
     ])?;
     let told = |alert: &serde_json::Value| {
-        let asked = &alert["violations"][0]["asked"];
-        asked["answer"]["type"] == "brokeGlass"
-            && asked["answer"]["reason"] == "payments are down"
-            && asked["user"] == "carol"
+        let admission = &alert["violations"][0]["admission"];
+        admission["answer"]["type"] == "brokeGlass"
+            && admission["answer"]["reason"] == "payments are down"
+            && admission["user"] == "carol"
     };
     world.alert("No privileged containers", told).map(drop)
 }

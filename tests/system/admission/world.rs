@@ -246,7 +246,7 @@ impl Said {
 
 // === objects ===
 
-/// A pod, as JSON; `spec` is what stands in its spec.
+/// A pod, as JSON; `spec` is its spec.
 pub(super) fn pod(name: &str, spec: &str) -> String {
     format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{name}"}},"spec":{{{spec}}}}}"#)
 }

@@ -118,7 +118,7 @@ fn parts(text: &str) -> Vec<(u64, &str)> {
     parts
 }
 
-/// `---` at a line's start divides documents wherever it stands, inside a block of text too: YAML says so.
+/// `---` at a line's start divides documents wherever it is, inside a block of text too: YAML says so.
 fn is_marker(line: &str) -> bool {
     line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }

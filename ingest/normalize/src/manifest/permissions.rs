@@ -1,7 +1,7 @@
 //! What a service account may do at the most, in StackRox's five levels.
 //!
 //! The level is the highest of all bindings that name the account, or a group every account is in; a binding's level
-//! is the highest of its role's rules, each judged by itself. Names of single objects and URLs that are no objects
+//! is the highest of its role's rules, each judged by itself. Names of single objects and URLs that are not objects
 //! do not count.
 
 use k8s_openapi::api::rbac::v1::{

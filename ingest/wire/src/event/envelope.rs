@@ -51,11 +51,11 @@ impl<'a> Envelope<&'a RawValue> {
     /// Reads the body too.
     ///
     /// # Errors
-    /// [`EventError::Body`] when the body does not fit, [`EventError::Elsewhere`] when it is not in the line.
+    /// [`EventError::Body`] when the body does not fit, [`EventError::Offloaded`] when it is not in the line.
     pub fn decode(self) -> Result<Event, EventError> {
         let Some(data) = self.data else {
             let dataref = self.dataref.unwrap_or_default();
-            return Err(EventError::Elsewhere { id: self.id, dataref });
+            return Err(EventError::Offloaded { id: self.id, dataref });
         };
         let body = match EventData::decode(self.kind, data.get()) {
             Ok(body) => body,

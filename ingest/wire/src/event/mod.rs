@@ -81,7 +81,7 @@ pub enum EventError {
     },
     /// The body was offloaded and not fetched.
     #[error("the body of event `{id}` is at `{dataref}` and was not fetched")]
-    Elsewhere {
+    Offloaded {
         /// The event.
         id: EventId,
         /// Where its body is.

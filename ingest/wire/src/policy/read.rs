@@ -135,7 +135,7 @@ pub fn read_value(value: Value) -> Result<ReadPolicies, PolicyReadError> {
     Ok(ReadPolicies { policies, warnings: reader.warnings })
 }
 
-/// Reads one policy that stands at `path` in a larger document.
+/// Reads one policy that is at `path` in a larger document.
 ///
 /// # Errors
 /// When a value has the wrong type; see [`PolicyReadError`].

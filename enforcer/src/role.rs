@@ -92,19 +92,13 @@ impl Config {
     }
 }
 
-/// Runs an enforcer until `shutdown`. What fails is tried again.
-pub async fn run(config: Config, bus: Bus, shutdown: impl Future<Output = ()> + Send + 'static) -> Summary {
-    boxed(config, bus, Box::pin(shutdown)).await
+/// Runs an enforcer until `stop`. What fails is tried again.
+pub fn run(config: Config, bus: Bus, stop: CancellationToken) -> BoxFuture<'static, Summary> {
+    Box::pin(run_until(config, bus, stop))
 }
 
-/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
-#[inline(never)]
-fn boxed(config: Config, bus: Bus, shutdown: BoxFuture<'static, ()>) -> BoxFuture<'static, Summary> {
-    Box::pin(run_until(config, bus, shutdown))
-}
-
-async fn run_until(config: Config, bus: Bus, shutdown: BoxFuture<'static, ()>) -> Summary {
-    let stop = CancellationToken::new();
+async fn run_until(config: Config, bus: Bus, stop: CancellationToken) -> Summary {
+    let stop = stop.child_token();
     let _stopped = stop.clone().drop_guard();
     let limits = config.limits();
     let who = Presence { settings: settings(&limits), ..new_presence("enforcer") };
@@ -127,8 +121,6 @@ async fn run_until(config: Config, bus: Bus, shutdown: BoxFuture<'static, ()>) -
             }
         }
     });
-    shutdown.await;
-    stop.cancel();
     let _ = tokio::join!(pulling, presenting);
     enforcer.state().summary
 }

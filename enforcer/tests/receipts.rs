@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Several batches of a reader: with one, the verdict would come behind all of them on the same connection.
 const RECEIPTS: usize = 600;
@@ -135,7 +136,7 @@ async fn a_restart_acts_by_the_last_good_revision() {
     write(&bus, kill()).await;
     write(&bus, Policy { categories: Vec::new(), enforcement_actions: Vec::new(), ..kill() }).await;
     bus.publish_verdict(&verdict(Timestamp::now())).await.unwrap();
-    let enforcer = tokio::spawn(run(config(1), bus.clone(), std::future::pending()));
+    let enforcer = tokio::spawn(run(config(1), bus.clone(), CancellationToken::new()));
     let decision = decision(bus.read(Stream::Receipts, ReadFrom::First, false)).await;
     assert!(!matches!(decision, Decision::Refuse { .. }), "{decision:?}");
     enforcer.abort();
@@ -156,7 +157,7 @@ async fn a_restart_counts_every_receipt_of_the_window() {
     bus.publish_verdict(&verdict(now)).await.unwrap();
 
     let slow = connect(&slow_link(address).await.to_string()).await;
-    let enforcer = tokio::spawn(run(config(RECEIPTS), slow, std::future::pending()));
+    let enforcer = tokio::spawn(run(config(RECEIPTS), slow, CancellationToken::new()));
     let decided = ReadFrom::Sequence(RECEIPTS as u64 + 1);
     let decision = decision(bus.read(Stream::Receipts, decided, false)).await;
     assert!(

@@ -100,45 +100,34 @@ struct Evaluator {
     config: Config,
 }
 
-/// Runs an evaluator until `shutdown`, then settles what it has judged.
+/// Runs an evaluator until `stop`, then settles what it has judged.
 ///
 /// # Errors
 /// When the bus does not let it begin; once it runs, failures are tried again.
-pub async fn run(
+pub fn run(
     config: Config,
     bus: Bus,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<Summary, EvaluatorError> {
-    boxed(config, bus, Box::pin(shutdown)).await
-}
-
-/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
-#[inline(never)]
-fn boxed(
-    config: Config,
-    bus: Bus,
-    shutdown: BoxFuture<'static, ()>,
+    stop: CancellationToken,
 ) -> BoxFuture<'static, Result<Summary, EvaluatorError>> {
-    Box::pin(run_with(config, bus, shutdown, PoliciesInForce::default()))
+    Box::pin(run_with(config, bus, stop, PoliciesInForce::default()))
 }
 
 async fn run_with(
     config: Config,
     bus: Bus,
-    shutdown: impl Future<Output = ()>,
+    stop: CancellationToken,
     policies: impl PolicyLogReader<Snapshot = PolicyStatus>,
 ) -> Result<Summary, EvaluatorError> {
-    let stop = CancellationToken::new();
+    let stop = stop.child_token();
     let _stopped = stop.clone().drop_guard();
     let knowledge = Knowledge::follow(&bus, policies);
     let who = new_presence("evaluator");
     let evaluator = Arc::new(Evaluator { bus, knowledge, counts: Counts::default(), config });
     let mut tasks = JoinSet::new();
     tasks.spawn(evaluator.clone().present(who, stop.clone()));
-    let mut shutdown = std::pin::pin!(shutdown);
     let ready = tokio::select! {
         () = evaluator.knowledge.complete() => true,
-        () = &mut shutdown => false,
+        () = stop.cancelled() => false,
     };
     if ready {
         let policies = evaluator.knowledge.policies().map_or(0, |policies| policies.set.len());
@@ -148,9 +137,8 @@ async fn run_with(
         for consumer in consumers.chain(others) {
             tasks.spawn(evaluator.clone().pull(consumer, stop.clone()));
         }
-        shutdown.await;
+        stop.cancelled().await;
     }
-    stop.cancel();
     if timeout(DRAIN_WITHIN, tasks.join_all()).await.is_err() {
         tracing::warn!("stopping took too long; what is not settled is delivered to somebody else");
     }

@@ -21,35 +21,21 @@ use crate::{IngestError, manifests, webhook};
 /// next start. Ten seconds less than Kubernetes gives a pod.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Reads every source until it ends, or until `shutdown` resolves. A webhook and a followed file never end by
+/// Reads every source until it ends, or until `stop`. A webhook and a followed file never end by
 /// themselves.
 ///
 /// # Errors
 /// When the configuration cannot work, an address or file cannot be had, or the bus refuses a fact. What was
 /// acknowledged stays; a new start goes on from the checkpoints.
-pub async fn run(
+pub fn run(
     config: Config,
     bus: Bus,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<Summary, IngestError> {
-    boxed(config, bus, Box::pin(shutdown)).await
-}
-
-/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
-#[inline(never)]
-fn boxed(
-    config: Config,
-    bus: Bus,
-    shutdown: BoxFuture<'static, ()>,
+    stop: CancellationToken,
 ) -> BoxFuture<'static, Result<Summary, IngestError>> {
-    Box::pin(run_until(config, bus, shutdown))
+    Box::pin(run_until(config, bus, stop))
 }
 
-async fn run_until(
-    config: Config,
-    bus: Bus,
-    shutdown: BoxFuture<'static, ()>,
-) -> Result<Summary, IngestError> {
+async fn run_until(config: Config, bus: Bus, stop: CancellationToken) -> Result<Summary, IngestError> {
     config.check()?;
     let producer = format!("ingest-{}", config.cluster);
     let publisher = Publisher::start(bus.clone(), &producer).await.map_err(|error| IngestError::Refused {
@@ -61,7 +47,7 @@ async fn run_until(
     let refresh = move |who: &mut Presence| who.counts = counts.summary().totals();
     let ended = CancellationToken::new();
     let reading = async {
-        let summary = read_all(config, forward, shutdown).await;
+        let summary = read_all(config, forward, stop.child_token()).await;
         ended.cancel();
         summary
     };
@@ -74,9 +60,8 @@ async fn run_until(
 async fn read_all<O: Outlet>(
     config: Config,
     forward: Forward<O>,
-    shutdown: impl Future<Output = ()> + Send,
+    stop: CancellationToken,
 ) -> Result<Summary, IngestError> {
-    let stop = CancellationToken::new();
     let (ready, handles) = lictor_serve::readiness();
     // Servers go on while sources are read; sources decide when the role ends.
     let mut servers = JoinSet::new();
@@ -97,7 +82,7 @@ async fn read_all<O: Outlet>(
 
     let outcome = tokio::select! {
         outcome = all(&mut sources) => outcome,
-        () = shutdown => Ok(()),
+        () = stop.cancelled() => Ok(()),
     };
     stop.cancel();
     let drained = tokio::time::timeout(DRAIN, async {

@@ -20,6 +20,7 @@ use lictor_ingest::{Config, run};
 use lictor_tests::{NatsServer, free_port};
 use lictor_wire::topology::Topology;
 use lictor_wire::{ClusterId, Deployment, Kind, NamespaceRecord, PodRecord};
+use tokio_util::sync::CancellationToken;
 
 async fn bus(server: &NatsServer) -> Bus {
     Bus::connect(BusOptions::new(&server.url(), Topology::default(), "test")).await.unwrap()
@@ -81,7 +82,7 @@ async fn every_source_arrives_and_a_second_run_repeats_nothing() {
         manifests: vec![write("all.yaml", MANIFESTS)],
         ..config()
     };
-    let summary = run(config.clone(), bus.clone(), std::future::pending()).await.unwrap();
+    let summary = run(config.clone(), bus.clone(), CancellationToken::new()).await.unwrap();
     let published = [(Kind::Deployment, 2), (Kind::Process, 1), (Kind::Audit, 2), (Kind::Coverage, 1)];
     assert_eq!(summary.published, published.into_iter().collect());
     assert_eq!(summary.folded, [(Kind::Audit, 1)].into_iter().collect());
@@ -95,7 +96,7 @@ async fn every_source_arrives_and_a_second_run_repeats_nothing() {
     assert_eq!(namespace.labels["team"], "a");
     assert_eq!(bus.last_sequence(Stream::DeadLetters).await.unwrap(), 2);
 
-    let again = run(config, bus.clone(), std::future::pending()).await.unwrap();
+    let again = run(config, bus.clone(), CancellationToken::new()).await.unwrap();
     assert_eq!(again.published, [(Kind::Deployment, 2)].into_iter().collect());
     assert_eq!(bus.get::<Deployment>(Bucket::Deployments, "d-1").await.unwrap().unwrap().0, revision);
     assert_eq!(
@@ -110,11 +111,9 @@ async fn the_webhook_takes_a_large_batch_and_says_when_the_bus_is_away() {
     let mut server = NatsServer::start().await;
     let bus = bus(&server).await;
     let port = free_port();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stop = CancellationToken::new();
     let config = Config { audit_webhook: Some(([127, 0, 0, 1], port).into()), ..config() };
-    let role = tokio::spawn(run(config, bus.clone(), async {
-        let _ = stopped.await;
-    }));
+    let role = tokio::spawn(run(config, bus.clone(), stop.clone()));
     let client = reqwest::Client::new();
     let url = format!("http://127.0.0.1:{port}/audit");
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -145,7 +144,7 @@ async fn the_webhook_takes_a_large_batch_and_says_when_the_bus_is_away() {
     assert_eq!(answer.status(), 200);
     assert_eq!(bus.last_sequence(Stream::Events(Kind::Audit)).await.unwrap(), after_first + 1);
 
-    stop.send(()).unwrap();
+    stop.cancel();
     let summary = role.await.unwrap().unwrap();
     assert_eq!(summary.events(), 401);
 }
@@ -158,24 +157,22 @@ async fn a_followed_file_survives_a_crash_of_the_role() {
     let path = folder.path().join("audit.log");
     append(&path, 0..2_000);
     let config = Config { audit_log: vec![path.clone()], follow: true, ..config() };
-    let crashed = tokio::spawn(run(config.clone(), bus.clone(), std::future::pending()));
+    let crashed = tokio::spawn(run(config.clone(), bus.clone(), CancellationToken::new()));
     until(&bus, 1).await;
     crashed.abort();
     let _ = crashed.await;
 
     append(&path, 2_000..3_000);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let role = tokio::spawn(run(config.clone(), bus.clone(), async {
-        let _ = stopped.await;
-    }));
+    let stop = CancellationToken::new();
+    let role = tokio::spawn(run(config.clone(), bus.clone(), stop.clone()));
     tokio::time::sleep(Duration::from_secs(1)).await;
     std::fs::rename(&path, folder.path().join("audit-old.log")).unwrap();
     append(&path, 3_000..4_000);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    stop.send(()).unwrap();
+    stop.cancel();
     role.await.unwrap().unwrap();
 
-    let once = run(Config { follow: false, ..config }, bus.clone(), std::future::pending()).await.unwrap();
+    let once = run(Config { follow: false, ..config }, bus.clone(), CancellationToken::new()).await.unwrap();
     assert_eq!(once.events(), 0, "all was acknowledged and marked");
     let mut seen = std::collections::BTreeSet::new();
     let mut repeats = 0;

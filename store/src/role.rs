@@ -29,30 +29,18 @@ pub struct Summary {
     pub api: Drained,
 }
 
-/// Follows the logs and answers on `listener` until `shutdown`; `health` says how far it is.
+/// Follows the logs and answers on `listener` until `stop`; `health` says how far it is.
 ///
 /// # Errors
 /// When the ledger or the server of the API fails; nothing goes on after that.
-pub async fn run(
-    config: &Config,
-    bus: Bus,
-    listener: TcpListener,
-    health: Arc<Health>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<Summary, StoreError> {
-    boxed(config, bus, listener, health, Box::pin(shutdown)).await
-}
-
-/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
-#[inline(never)]
-fn boxed<'a>(
+pub fn run<'a>(
     config: &'a Config,
     bus: Bus,
     listener: TcpListener,
     health: Arc<Health>,
-    shutdown: BoxFuture<'static, ()>,
+    stop: &CancellationToken,
 ) -> BoxFuture<'a, Result<Summary, StoreError>> {
-    Box::pin(run_until(config, bus, listener, health, shutdown))
+    Box::pin(run_until(config, bus, listener, health, stop.child_token()))
 }
 
 async fn run_until(
@@ -60,13 +48,12 @@ async fn run_until(
     bus: Bus,
     listener: TcpListener,
     health: Arc<Health>,
-    shutdown: BoxFuture<'static, ()>,
+    stop: CancellationToken,
 ) -> Result<Summary, StoreError> {
     let address = listener.local_addr().map_err(StoreError::Serve)?;
     lictor_serve::loopback_only(address, false)?;
     let ledger = open(config).await?;
     let (ready, handles) = readiness();
-    let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
 
     let mut tasks = JoinSet::new();
@@ -92,7 +79,7 @@ async fn run_until(
 
     let mut api = Drained::Fully;
     let failure = tokio::select! {
-        () = shutdown => Ok(()),
+        () = stop.cancelled() => Ok(()),
         ended = first_failure(&mut tasks, &mut api) => ended,
     };
     stop.cancel();

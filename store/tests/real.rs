@@ -14,9 +14,9 @@ use lictor_wire::{DeadLetter, Decision, Kind, ReceiptStep};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{deploy, entry, minute, policy, receipt, runtime, with};
 
@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 struct Store {
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    stop: CancellationToken,
     running: JoinHandle<Result<Summary, StoreError>>,
 }
 
@@ -42,14 +42,10 @@ async fn start(data: &Path, bus: &Bus) -> Store {
     let config = config(data);
     let listener = config.bind().await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel();
+    let stop = CancellationToken::new();
     let bus = bus.clone();
-    let running = tokio::spawn(async move {
-        let shutdown = async {
-            let _ = stopped.await;
-        };
-        run(&config, bus, listener, Arc::default(), shutdown).await
-    });
+    let stopped = stop.clone();
+    let running = tokio::spawn(async move { run(&config, bus, listener, Arc::default(), &stopped).await });
     Store { address, stop, running }
 }
 
@@ -90,7 +86,7 @@ impl Store {
     }
 
     async fn stop(self) -> Summary {
-        self.stop.send(()).unwrap();
+        self.stop.cancel();
         self.running.await.unwrap().unwrap()
     }
 }
@@ -158,7 +154,7 @@ async fn one_process_has_the_file() {
     store.ready().await;
     let config = config(data.path());
     let listener = config.bind().await.unwrap();
-    let second = run(&config, bus.clone(), listener, Arc::default(), std::future::pending()).await;
+    let second = run(&config, bus.clone(), listener, Arc::default(), &CancellationToken::new()).await;
     assert!(matches!(second, Err(StoreError::Open(LedgerError::InUse { .. }))), "{second:?}");
     store.stop().await;
 }

@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use jiff::Timestamp;
+use pem::{EncodeConfig, LineEnding};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PublicKeyData,
@@ -37,24 +38,23 @@ pub(crate) struct Bundle {
     pub(crate) retired: String,
 }
 
-/// A certificate authority and its key.
+/// A certificate and its private key.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Authority {
-    certificate: String,
-    key: String,
-    der: Vec<u8>,
-    validity: Validity,
-}
-
-/// A server's certificate and its key.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Leaf {
+pub(crate) struct KeyedCertificate {
     certificate: String,
     key: String,
     der: Vec<u8>,
     validity: Validity,
     names: Names,
 }
+
+/// A certificate authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Authority(KeyedCertificate);
+
+/// A server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Leaf(KeyedCertificate);
 
 /// From when until when a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Bundle {
     pub(crate) fn read(data: &SecretData) -> Result<Self, BundleError> {
         let authority = Authority::read(data, AUTHORITY)?;
         let next = Authority::read(data, NEXT).ok();
-        let leaf = Leaf::read(data).ok().filter(|leaf| {
+        let leaf = read(data, LEAF).ok().map(|(leaf, _)| Leaf(leaf)).filter(|leaf| {
             authority.signed(leaf) || next.as_ref().is_some_and(|authority| authority.signed(leaf))
         });
         let retired = data.get(RETIRED).map(|pem| String::from_utf8_lossy(pem).into_owned());
@@ -148,12 +148,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
-        Ok(Self {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            der: certificate.der().to_vec(),
-            validity,
-        })
+        Ok(Self(KeyedCertificate::new(&certificate, &key, validity, Names::new())))
     }
 
     /// Signs a new certificate for these names. It never outlives the authority.
@@ -171,13 +166,7 @@ impl Authority {
         let issuer = Issuer::from_ca_cert_pem(&self.certificate, KeyPair::from_pem(&self.key)?)?;
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &issuer)?;
-        Ok(Leaf {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            der: certificate.der().to_vec(),
-            validity,
-            names: names.clone(),
-        })
+        Ok(Leaf(KeyedCertificate::new(&certificate, &key, validity, names.clone())))
     }
 
     /// Whether this authority signed `leaf`.
@@ -191,30 +180,20 @@ impl Authority {
         leaf.issuer() == own.subject() && leaf.verify_signature(Some(own.public_key())).is_ok()
     }
 
-    /// The certificate, in PEM.
-    #[must_use]
-    pub(crate) fn certificate(&self) -> &str {
-        &self.certificate
-    }
-
-    /// From when until when it is valid.
-    #[must_use]
-    pub(crate) const fn validity(&self) -> Validity {
-        self.validity
-    }
-
     fn read(data: &SecretData, entry: (&'static str, &'static str)) -> Result<Self, BundleError> {
-        let KeyedCertificate { certificate, key, der, validity, ca, .. } = read(data, entry)?;
-        if !ca {
-            return Err(BundleError::Unreadable(entry.0, "it is not a CA certificate".to_owned()));
+        match read(data, entry)? {
+            (certificate, true) => Ok(Self(certificate)),
+            (_, false) => Err(BundleError::Unreadable(entry.0, "it is not a CA certificate".to_owned())),
         }
-        Ok(Self { certificate, key, der, validity })
     }
 }
 
-// === impl Leaf ===
+impl KeyedCertificate {
+    fn new(certificate: &rcgen::Certificate, key: &KeyPair, validity: Validity, names: Names) -> Self {
+        let (der, key) = (certificate.der().to_vec(), key.serialize_pem());
+        Self { certificate: certificate.pem(), key, der, validity, names }
+    }
 
-impl Leaf {
     /// The certificate, in PEM.
     #[must_use]
     pub(crate) fn certificate(&self) -> &str {
@@ -244,23 +223,31 @@ impl Leaf {
     pub(crate) const fn names(&self) -> &Names {
         &self.names
     }
-
-    fn read(data: &SecretData) -> Result<Self, BundleError> {
-        let KeyedCertificate { certificate, key, der, validity, names, .. } = read(data, LEAF)?;
-        Ok(Self { certificate, key, der, validity, names })
-    }
 }
 
-impl fmt::Debug for Authority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority").field("validity", &self.validity).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Leaf {
+impl fmt::Debug for KeyedCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { validity, names, .. } = self;
-        f.debug_struct("Leaf").field("validity", validity).field("names", names).finish_non_exhaustive()
+        f.debug_struct("KeyedCertificate")
+            .field("validity", validity)
+            .field("names", names)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deref for Authority {
+    type Target = KeyedCertificate;
+
+    fn deref(&self) -> &KeyedCertificate {
+        &self.0
+    }
+}
+
+impl Deref for Leaf {
+    type Target = KeyedCertificate;
+
+    fn deref(&self) -> &KeyedCertificate {
+        &self.0
     }
 }
 
@@ -281,27 +268,15 @@ pub(crate) fn certificates(pem: &[u8]) -> Vec<(Vec<u8>, Timestamp)> {
 /// A certificate in PEM.
 #[must_use]
 pub(crate) fn pem_of(der: &[u8]) -> String {
-    let text = BASE64_STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in text.as_bytes().chunks(64) {
-        pem.extend(line.iter().map(|byte| char::from(*byte)));
-        pem.push('\n');
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    pem
+    let unix = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    pem::encode_config(&pem::Pem::new("CERTIFICATE", der), unix)
 }
 
-/// A certificate and its key, as read.
-struct KeyedCertificate {
-    certificate: String,
-    key: String,
-    der: Vec<u8>,
-    validity: Validity,
-    names: Names,
-    ca: bool,
-}
-
-fn read(data: &SecretData, entry: (&'static str, &'static str)) -> Result<KeyedCertificate, BundleError> {
+/// Reads a certificate and its key; whether it is a CA's.
+fn read(
+    data: &SecretData,
+    entry: (&'static str, &'static str),
+) -> Result<(KeyedCertificate, bool), BundleError> {
     let text = |name: &'static str| {
         let bytes = data.get(name).ok_or(BundleError::Absent(name))?;
         String::from_utf8(bytes.clone()).map_err(|error| BundleError::Unreadable(name, error.to_string()))
@@ -322,7 +297,7 @@ fn read(data: &SecretData, entry: (&'static str, &'static str)) -> Result<KeyedC
         return Err(BundleError::KeyMismatch(entry.1));
     }
     let (names, ca) = (names(&parsed), parsed.is_ca());
-    Ok(KeyedCertificate { certificate, key, der, validity, names, ca })
+    Ok((KeyedCertificate { certificate, key, der, validity, names }, ca))
 }
 
 fn validity(certificate: &X509Certificate<'_>) -> Option<Validity> {

@@ -115,20 +115,10 @@ impl AdmissionError {
 /// # Errors
 /// When the Kubernetes client cannot be configured, or an address cannot be listened on. The bus may be unreachable all
 /// the time.
-pub async fn run(
+pub fn run(
     config: Config,
     bus: BusOptions,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<Summary, AdmissionError> {
-    boxed(config, bus, Box::pin(shutdown)).await
-}
-
-/// Whoever awaits a future compiles it. Boxed here, a role is compiled with its own crate, not with the executable.
-#[inline(never)]
-fn boxed(
-    config: Config,
-    bus: BusOptions,
-    shutdown: BoxFuture<'static, ()>,
+    shutdown: CancellationToken,
 ) -> BoxFuture<'static, Result<Summary, AdmissionError>> {
     Box::pin(run_until(config, bus, shutdown))
 }
@@ -136,7 +126,7 @@ fn boxed(
 async fn run_until(
     config: Config,
     bus: BusOptions,
-    shutdown: BoxFuture<'static, ()>,
+    shutdown: CancellationToken,
 ) -> Result<Summary, AdmissionError> {
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
@@ -148,10 +138,9 @@ async fn run_until(
         None => None,
     };
     tracing::info!(address = %config.listen, "listening for admission reviews");
-    let mut shutdown = Box::pin(shutdown);
     let cluster = tokio::select! {
         cluster = cluster(&client, config.cluster.as_deref()) => cluster,
-        () = &mut shutdown => return Ok(Summary::default()),
+        () = shutdown.cancelled() => return Ok(Summary::default()),
     };
 
     let (connected, bus_ready) = watch::channel(None);
@@ -211,7 +200,7 @@ async fn run_until(
     let leaving = {
         let left = left.clone();
         async move {
-            shutdown.await;
+            shutdown.cancelled().await;
             tracing::info!("shutting down; other replicas take over");
             let _ = left.set(ready.take_back("shutdown"));
         }

@@ -168,7 +168,7 @@ fn without_expired(
 
 /// What is to be published: every authority whose certificate a replica may serve.
 fn publication(bundle: &Bundle) -> Vec<u8> {
-    let mut pem: String = bundle.authorities().map(Authority::certificate).collect();
+    let mut pem: String = bundle.authorities().map(|authority| authority.certificate()).collect();
     pem.push_str(&bundle.retired);
     pem.into_bytes()
 }

@@ -1,7 +1,6 @@
 //! The role against a real server, with policies that cannot be used or do not compile.
 
 use std::collections::BTreeMap;
-use std::future::pending;
 
 use lictor_bus::{Bucket, BusOptions, FeedItem, PolicyState, PolicyWrite, ReadFrom};
 use lictor_engine::PolicySet;
@@ -151,7 +150,8 @@ async fn policies_that_do_not_compile_leave_those_before_in_force() {
     let server = NatsServer::start().await;
     let bus = connect(&server).await;
     write(&bus, "p-1", "Image Tag").await;
-    let evaluator = tokio::spawn(run_with(Config::default(), bus.clone(), pending(), breaking_from(2)));
+    let evaluator =
+        tokio::spawn(run_with(Config::default(), bus.clone(), CancellationToken::new(), breaking_from(2)));
     deploy(&bus, "e-1").await;
     let violated = vec![("p-1".to_owned(), 1)];
     assert_eq!(verdict(&bus, 1).await, ("e-1".to_owned(), 1, violated.clone()));
@@ -180,8 +180,7 @@ async fn without_policies_that_compile_nothing_is_judged() {
     deploy(&bus, "e-1").await;
     let stop = CancellationToken::new();
     let config = Config::default();
-    let evaluator =
-        tokio::spawn(run_with(config, bus.clone(), stop.clone().cancelled_owned(), breaking_from(1)));
+    let evaluator = tokio::spawn(run_with(config, bus.clone(), stop.clone(), breaking_from(1)));
     let who = presence(&bus, |who| who.policy_problems.not_compiled.is_some()).await;
     assert_eq!(who.policies, 0);
     let report = bus.report().await.unwrap();
@@ -198,7 +197,7 @@ async fn a_start_finds_the_last_good_revision() {
     let bus = connect(&server).await;
     write(&bus, "p-1", "Image Tag").await;
     write(&bus, "p-1", "Image Tagg").await;
-    let evaluator = tokio::spawn(run(Config::default(), bus.clone(), pending()));
+    let evaluator = tokio::spawn(run(Config::default(), bus.clone(), CancellationToken::new()));
     deploy(&bus, "e-1").await;
     assert_eq!(verdict(&bus, 1).await, ("e-1".to_owned(), 2, vec![("p-1".to_owned(), 1)]));
     let who = presence(&bus, |who| who.policies == 2).await;

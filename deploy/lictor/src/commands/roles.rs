@@ -9,9 +9,7 @@ use crate::shutdown;
 pub(super) async fn ingest(nats: Nats, config: lictor_ingest::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let bus = super::connect(&nats, "lictor-ingest").await?;
-    let summary = lictor_ingest::run(config, bus.clone(), stop.cancelled_owned())
-        .await
-        .map_err(Failure::unreachable)?;
+    let summary = lictor_ingest::run(config, bus.clone(), stop).await.map_err(Failure::unreachable)?;
     bus.drain().await;
     let published: Vec<String> =
         summary.published.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
@@ -24,7 +22,7 @@ pub(super) async fn ingest(nats: Nats, config: lictor_ingest::Config) -> Result<
 pub(super) async fn evaluator(nats: Nats, config: lictor_evaluator::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let bus = super::connect(&nats, "lictor-evaluator").await?;
-    let ended = lictor_evaluator::run(config, bus.clone(), stop.cancelled_owned()).await;
+    let ended = lictor_evaluator::run(config, bus.clone(), stop).await;
     bus.drain().await;
     let summary = ended.map_err(Failure::unreachable)?;
     crate::text::note(&summary.to_string());
@@ -34,7 +32,7 @@ pub(super) async fn evaluator(nats: Nats, config: lictor_evaluator::Config) -> R
 pub(super) async fn enforcer(nats: Nats, config: lictor_enforcer::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let bus = super::connect(&nats, "lictor-enforcer").await?;
-    let summary = lictor_enforcer::run(config, bus.clone(), stop.cancelled_owned()).await;
+    let summary = lictor_enforcer::run(config, bus.clone(), stop).await;
     bus.drain().await;
     crate::text::note(&summary.to_string());
     Ok(Exit::Fine)
@@ -43,7 +41,7 @@ pub(super) async fn enforcer(nats: Nats, config: lictor_enforcer::Config) -> Res
 pub(super) async fn admission(nats: Nats, config: lictor_admission::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let bus = super::options(&nats.nats_url, &nats.bus, "lictor-admission")?;
-    let summary = lictor_admission::run(config, bus, stop.cancelled_owned()).await.map_err(|error| {
+    let summary = lictor_admission::run(config, bus, stop).await.map_err(|error| {
         let hint = error.hint();
         Failure::unreachable(error).hint(hint)
     })?;
@@ -55,8 +53,7 @@ pub(super) async fn store(nats: Nats, config: lictor_store::Config) -> Result<Ex
     let stop = shutdown::on_signal();
     let bus = super::connect(&nats, "lictor-store").await?;
     let listener = config.bind().await.map_err(Failure::unreachable)?;
-    let ended =
-        lictor_store::run(&config, bus.clone(), listener, Arc::default(), stop.cancelled_owned()).await;
+    let ended = lictor_store::run(&config, bus.clone(), listener, Arc::default(), &stop).await;
     bus.drain().await;
     ended.map_err(Failure::unreachable)?;
     Ok(Exit::Fine)

@@ -106,19 +106,19 @@ async fn everything(
     let health = Arc::new(lictor_store::Health::default());
     let (store_bus, store_health) = (bus.clone(), Arc::clone(&health));
     roles.start("store", |stop| async move {
-        lictor_store::run(&store, store_bus, listener, store_health, stop.cancelled_owned()).await
+        lictor_store::run(&store, store_bus, listener, store_health, &stop).await
     });
     for _ in 0..options.evaluators {
         let bus = connect("lictor-evaluator").await?;
         buses.push(bus.clone());
         let config = lictor_evaluator::Config::default();
-        roles.start("evaluator", |stop| lictor_evaluator::run(config, bus, stop.cancelled_owned()));
+        roles.start("evaluator", |stop| lictor_evaluator::run(config, bus, stop));
     }
     let enforcer = connect("lictor-enforcer").await?;
     buses.push(enforcer.clone());
     let config = options.enforcer.clone();
     roles.start("enforcer", |stop| async move {
-        Ok::<_, Infallible>(lictor_enforcer::run(config, enforcer, stop.cancelled_owned()).await)
+        Ok::<_, Infallible>(lictor_enforcer::run(config, enforcer, stop).await)
     });
     let live =
         (options.output == Output::Table || !options.once).then(|| show_live(bus.clone(), options.output));
@@ -128,8 +128,7 @@ async fn everything(
 
     let mut published = BTreeMap::new();
     for config in sources(options, demo) {
-        let stopped = stop.clone();
-        let summary = lictor_ingest::run(config, bus.clone(), stopped.cancelled_owned()).await;
+        let summary = lictor_ingest::run(config, bus.clone(), stop.clone()).await;
         for (kind, count) in summary.map_err(Failure::unreachable)?.published {
             *published.entry(kind.to_string()).or_insert(0) += count;
         }

@@ -2,7 +2,7 @@
 
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind, Literal};
 
-use super::names::{CATEGORIES, SCRIPTS};
+use super::names::SCRIPTS;
 
 /// ASCII classes that Go knows by a bracketed name.
 const POSIX: &[(&str, &[(char, char)])] = &[
@@ -150,21 +150,28 @@ pub(super) fn unicode(name: &str) -> Option<NamedClass> {
         "Any" => ranges(&[('\0', '\u{10FFFF}')]),
         "Ascii" => posix_class("ascii")?,
         "Assigned" => return Some(NamedClass::new(query(r"\p{gc=Cn}")?, !negated)),
-        name => match CATEGORIES.binary_search_by_key(&name, |(name, _)| name) {
-            Ok(index) => match CATEGORIES.get(index)?.1 {
-                // No text has surrogates.
-                "Cs" => ClassUnicode::empty(),
-                // The one category that Go does not fold.
-                "LC" => return Some(NamedClass { class: query(r"\p{gc=LC}")?, negated, folds: false }),
-                category => query(&format!(r"\p{{gc={category}}}"))?,
-            },
-            Err(_) => {
+        // No text has surrogates.
+        "Cs" | "Surrogate" => ClassUnicode::empty(),
+        // The one category that Go does not fold.
+        "Lc" | "Casedletter" => {
+            return Some(NamedClass { class: query(r"\p{gc=LC}")?, negated, folds: false });
+        }
+        name => match category(name) {
+            Some(class) => class,
+            None => {
                 SCRIPTS.binary_search(&name).ok()?;
                 query(&format!(r"\p{{sc={name}}}"))?
             }
         },
     };
     Some(NamedClass::new(class, negated))
+}
+
+/// The general category of a short or long name. `regex-syntax` knows them all, and would also take `IsL`, and skip
+/// what is not ASCII.
+fn category(name: &str) -> Option<ClassUnicode> {
+    let is_name = !name.starts_with("Is") && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_name { query(&format!(r"\p{{gc={name}}}")) } else { None }
 }
 
 fn unprefixed(name: &str) -> (&str, bool) {

@@ -48,3 +48,14 @@ fn verdicts_are_those_of_go() {
     assert!(patterns > 1000, "the file is complete");
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }
+
+/// `regex-syntax` also finds a category under these.
+#[test]
+fn names_of_categories_are_those_of_go() {
+    for pattern in [r"\p{Lu}", r"\p{Uppercase_Letter}", r"\p{letter}", r"\p{Closepunctuation}"] {
+        assert!(whole(pattern).is_ok(), "{pattern}");
+    }
+    for pattern in [r"\p{IsL}", r"\p{is_lu}", r"\p{Lué}", r"\p{L:u}", r"\p{Lx}"] {
+        assert!(whole(pattern).is_err(), "{pattern}");
+    }
+}

@@ -2,7 +2,8 @@
 //! read, more: a manifest that the API server would refuse for a missing pair of quotes is judged all the same.
 //!
 //! A text becomes a tree first, whatever it is about, and JSON or a type is made of the tree. So the YAML reader is
-//! compiled once, not once for every Kubernetes type, and its rules are here and nowhere else:
+//! compiled once, not once for every Kubernetes type, and its rules are here and nowhere else. What is JSON already
+//! becomes such a tree without it, by [`read_json`]: Kubernetes types are made of trees alone.
 //!
 //! | written | read |
 //! |---|---|
@@ -19,7 +20,10 @@
 
 mod typed;
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
@@ -45,18 +49,18 @@ const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
 #[derive(Debug)]
 pub struct Document<'a> {
     source: &'a str,
-    root: Node,
+    root: Node<'a>,
 }
 
 /// A part of a document. Types are made of it as of any deserializer.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
     source: &'a str,
-    node: &'a Node,
+    node: &'a Node<'a>,
 }
 
 /// A place in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Position {
     /// Line, from 1.
     pub line: u64,
@@ -90,10 +94,18 @@ pub enum YamlErrorKind {
 /// # Errors
 /// When the text is not YAML, has a key twice, or is beyond the bounds.
 pub fn read(text: &str) -> Result<Vec<Document<'_>>, YamlError> {
-    match serde_saphyr::from_multiple_with_options::<Node>(text, options()) {
+    match serde_saphyr::from_multiple_with_options::<Node<'_>>(text, options()) {
         Ok(roots) => Ok(roots.into_iter().map(|root| Document { source: text, root }).collect()),
         Err(error) => Err(YamlError::from(&error)),
     }
+}
+
+/// Reads one value of JSON, a key that an object has twice included. Its parts do not know where they are written.
+///
+/// # Errors
+/// When the text is not JSON.
+pub fn read_json(text: &str) -> Result<Document<'_>, serde_json::Error> {
+    serde_json::from_str(text).map(|Json(root)| Document { source: "", root })
 }
 
 fn options() -> Options {
@@ -131,9 +143,9 @@ impl<'a> Document<'a> {
 // === impl Item ===
 
 impl<'a> Item<'a> {
-    /// Where it is written; for an alias, where the alias is.
+    /// Where it is written, as far as that is known; for an alias, where the alias is.
     #[must_use]
-    pub const fn position(self) -> Position {
+    pub const fn position(self) -> Option<Position> {
         self.node.position
     }
 
@@ -146,7 +158,7 @@ impl<'a> Item<'a> {
     /// Its keys and their values, if it is a mapping.
     pub fn entries(self) -> Option<impl Iterator<Item = (&'a str, Self)>> {
         let NodeValue::Map(entries) = &self.node.value else { return None };
-        Some(entries.iter().map(move |(key, node)| (key.as_str(), Self { node, ..self })))
+        Some(entries.iter().map(move |(Text(key), node)| (&**key, Self { node, ..self })))
     }
 
     /// Its items, if it is a list.
@@ -155,16 +167,33 @@ impl<'a> Item<'a> {
         Some(items.iter().map(move |node| Self { node, ..self }))
     }
 
-    /// It as text, if it is a scalar and not null: numbers and booleans as they are written.
+    /// It as text, if it is a scalar and not null: numbers and booleans as they are written, where that is known.
     #[must_use]
     pub fn text(self) -> Option<&'a str> {
         match &self.node.value {
-            NodeValue::Text(text) => Some(text),
+            NodeValue::Text(Text(text)) => Some(text),
             NodeValue::Bool(_) | NodeValue::Number(_) => {
-                Some(self.source.get(self.node.start..self.node.end).unwrap_or_default())
+                self.source.get(self.node.start..self.node.end).filter(|text| !text.is_empty())
             }
             NodeValue::Null | NodeValue::List(_) | NodeValue::Map(_) => None,
         }
+    }
+
+    /// A key that a mapping in it has twice, which only JSON lets through.
+    #[must_use]
+    pub fn duplicate_key(self) -> Option<&'a str> {
+        let mut keys = HashSet::new();
+        let twice = |(key, value): (&'a str, Self)| {
+            if keys.insert(key) { value.duplicate_key() } else { Some(key) }
+        };
+        let in_entries = self.entries().and_then(|mut entries| entries.find_map(twice));
+        in_entries.or_else(|| self.items()?.find_map(Self::duplicate_key))
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
     }
 }
 
@@ -193,48 +222,62 @@ impl From<&serde_saphyr::Error> for YamlError {
 // === the tree ===
 
 #[derive(Debug)]
-struct Node {
-    position: Position,
-    /// The bytes of the text that a scalar is written in.
+struct Node<'a> {
+    position: Option<Position>,
+    /// The bytes of the text that a scalar is written in; none where that is not known.
     start: usize,
     end: usize,
-    value: NodeValue,
+    value: NodeValue<'a>,
 }
 
 #[derive(Debug)]
-enum NodeValue {
+enum NodeValue<'a> {
     Null,
     Bool(bool),
     Number(Number),
-    Text(String),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
+    Text(Text<'a>),
+    List(Vec<Node<'a>>),
+    Map(Vec<(Text<'a>, Node<'a>)>),
 }
 
-impl Node {
+/// `Cow<str>` by itself never borrows inside another type; this one does where the text has no escapes.
+#[derive(Debug, Clone, serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A node of JSON, which does not say where it is written.
+struct Json<'a>(Node<'a>);
+
+impl Node<'_> {
     fn into_json(self) -> Value {
         match self.value {
             NodeValue::Null => Value::Null,
             NodeValue::Bool(value) => Value::Bool(value),
             NodeValue::Number(number) => Value::Number(number),
-            NodeValue::Text(text) => Value::String(text),
+            NodeValue::Text(Text(text)) => Value::String(text.into_owned()),
             NodeValue::List(items) => items.into_iter().map(Self::into_json).collect(),
             NodeValue::Map(entries) => {
-                let entries = entries.into_iter().map(|(key, node)| (key, node.into_json()));
+                let entries =
+                    entries.into_iter().map(|(Text(key), node)| (key.into_owned(), node.into_json()));
                 Value::Object(entries.collect())
             }
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Node {
+impl<'a> From<Json<'a>> for Node<'a> {
+    fn from(Json(node): Json<'a>) -> Self {
+        node
+    }
+}
+
+impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Spanned { value, referenced, defined } = Spanned::deserialize(deserializer)?;
         let (start, length) = (defined.span().byte_offset(), defined.span().byte_len());
         let offset = |bytes: Option<u64>| usize::try_from(bytes.unwrap_or_default()).unwrap_or_default();
         let start = offset(start);
         Ok(Self {
-            position: Position { line: referenced.line(), column: referenced.column() },
+            position: Some(Position { line: referenced.line(), column: referenced.column() }),
             start,
             end: start.saturating_add(offset(length)),
             value,
@@ -242,73 +285,81 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
-impl<'de> Deserialize<'de> for NodeValue {
+impl<'de> Deserialize<'de> for NodeValue<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
+        deserializer.deserialize_any(NodeVisitor::<Node<'de>>(PhantomData))
     }
 }
 
-struct NodeVisitor;
+impl<'de> Deserialize<'de> for Json<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = deserializer.deserialize_any(NodeVisitor::<Self>(PhantomData))?;
+        Ok(Self(Node { position: None, start: 0, end: 0, value }))
+    }
+}
 
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = NodeValue;
+/// Makes a node's value; `N` reads the nodes below.
+struct NodeVisitor<N>(PhantomData<N>);
+
+impl<'de, N: Deserialize<'de> + Into<Node<'de>>> Visitor<'de> for NodeVisitor<N> {
+    type Value = NodeValue<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<NodeValue, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
         Ok(NodeValue::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<NodeValue, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
         Ok(NodeValue::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<NodeValue, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
         Ok(NodeValue::Number(value.into()))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "whole, and far within the range")]
-    fn visit_f64<E>(self, value: f64) -> Result<NodeValue, E> {
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
         if value.fract() == 0.0 && value.abs() < LARGEST_WHOLE {
             return Ok(NodeValue::Number((value as i64).into()));
         }
         Ok(Number::from_f64(value).map_or(NodeValue::Null, NodeValue::Number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<NodeValue, E> {
-        Ok(NodeValue::Text(value.to_owned()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(NodeValue::Text(Text(value.into())))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<NodeValue, E> {
-        Ok(NodeValue::Text(value))
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(NodeValue::Text(Text(value.to_owned().into())))
     }
 
-    fn visit_unit<E>(self) -> Result<NodeValue, E> {
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(NodeValue::Null)
     }
 
-    fn visit_none<E>(self) -> Result<NodeValue, E> {
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
         Ok(NodeValue::Null)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<NodeValue, D::Error> {
-        NodeValue::deserialize(deserializer)
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<NodeValue, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
+        while let Some(item) = seq.next_element::<N>()? {
+            items.push(item.into());
         }
         Ok(NodeValue::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NodeValue, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
+        while let Some((key, node)) = map.next_entry::<_, N>()? {
+            entries.push((key, node.into()));
         }
         Ok(NodeValue::Map(entries))
     }
@@ -371,9 +422,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_twice_in_json_is_found_in_whatever_depth() {
+        let twice = "{\"a\": 1,\n \"b\": [{\"c\": 1, \"d\": {\"c\": 2}}, {\"c\": 1,\n \"\\u0063\": 2}]}";
+        assert_eq!(read_json(twice).unwrap().root().duplicate_key(), Some("c"));
+        assert_eq!(read(twice).unwrap_err().position.unwrap().line, 3);
+        for text in ["{\"a\": {\"a\": null}}", "[1, -2, 3.5, \"x\", true]"] {
+            assert_eq!(read_json(text).unwrap().root().duplicate_key(), None, "{text}");
+        }
+    }
+
+    #[test]
     fn documents_know_their_lines_and_empty_ones_are_none() {
         let documents = read("# none\n--- # a comment\n---\na: 1\n---\n- b\n").unwrap();
-        let lines: Vec<u64> = documents.iter().map(|document| document.root().position().line).collect();
+        let lines: Vec<u64> =
+            documents.iter().map(|document| document.root().position().unwrap().line).collect();
         assert_eq!(lines, [4, 6]);
     }
 

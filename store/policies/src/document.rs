@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 
-use lictor_normalize::json;
-use lictor_normalize::yaml::{self, Item, YamlErrorKind};
+use lictor_normalize::yaml::{self, Item, Position, YamlErrorKind};
 use serde_json::Value;
-
-use crate::finding::Position;
 
 /// One document of a text.
 #[derive(Debug)]
@@ -33,24 +30,22 @@ pub(crate) fn read(text: &str) -> Result<Vec<Document>, SyntaxError> {
     let is_json = text.trim_start().starts_with(['{', '[']);
     if is_json {
         // Read as JSON, which YAML is a superset of in all but a few escapes; those cost the places only.
-        let value = serde_json::from_str(text).map_err(|error| {
+        let document = yaml::read_json(text).map_err(|error| {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();
             let position = Position { line: error.line() as u64, column: error.column() as u64 };
             not_understood(message, Some(position))
         })?;
-        if let Some(at) = json::duplicate_key(text) {
-            return Err(duplicate_key(&at.key, Some(Position { line: at.line, column: at.column })));
+        let written = yaml::read(text);
+        if let Some(key) = document.root().duplicate_key() {
+            return Err(duplicate_key(key, written.err().and_then(|error| error.position)));
         }
-        let places = yaml::read(text).ok().and_then(|documents| documents.first().map(Places::of));
-        return Ok(vec![Document { value, places: places.unwrap_or_default() }]);
+        let places = written.ok().and_then(|documents| documents.first().map(Places::of));
+        return Ok(vec![Document { value: document.into_json(), places: places.unwrap_or_default() }]);
     }
-    let documents = yaml::read(text).map_err(|error| {
-        let position = error.position.map(position);
-        match &error.kind {
-            YamlErrorKind::DuplicateKey(key) => duplicate_key(key, position),
-            YamlErrorKind::Syntax(message) => not_understood(message, position),
-        }
+    let documents = yaml::read(text).map_err(|error| match &error.kind {
+        YamlErrorKind::DuplicateKey(key) => duplicate_key(key, error.position),
+        YamlErrorKind::Syntax(message) => not_understood(message, error.position),
     })?;
     let documents = documents.into_iter().map(|document| {
         let places = Places::of(&document);
@@ -65,10 +60,6 @@ fn not_understood(message: &str, position: Option<Position>) -> SyntaxError {
 
 fn duplicate_key(key: &str, position: Option<Position>) -> SyntaxError {
     SyntaxError { code: "duplicate-key", message: format!("the key `{key}` is there twice"), position }
-}
-
-const fn position(position: yaml::Position) -> Position {
-    Position { line: position.line, column: position.column }
 }
 
 impl Document {
@@ -102,7 +93,9 @@ impl Places {
             let key = lower_camel_case(key);
             self.add(if path.is_empty() { key } else { format!("{path}.{key}") }, value);
         }
-        self.0.insert(path, position(item.position()));
+        if let Some(position) = item.position() {
+            self.0.insert(path, position);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use lictor_normalize::yaml::Position;
 use serde::{Serialize, Serializer};
 
 /// One thing that is wrong, or that was passed over.
@@ -24,15 +25,6 @@ pub struct Finding {
     pub message: String,
     /// What to do about it; empty when the message says it.
     pub hint: String,
-}
-
-/// A place in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Position {
-    /// Line, from 1.
-    pub line: u64,
-    /// Column in characters, from 1.
-    pub column: u64,
 }
 
 /// How bad a finding is.
@@ -64,12 +56,6 @@ impl Serialize for Level {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
     }
 }
 

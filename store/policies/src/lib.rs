@@ -30,6 +30,7 @@ mod shipped;
 
 pub use change_set::{BadChange, ChangeSet, NameTaken, NamesTaken};
 pub use custom_resource::to_custom_resource;
-pub use finding::{Finding, Level, Position};
+pub use finding::{Finding, Level};
+pub use lictor_normalize::yaml::Position;
 pub use read::{FilePolicy, Read, read, read_all};
 pub use shipped::Set;

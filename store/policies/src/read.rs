@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use lictor_engine::{Problem, nearest};
+use lictor_normalize::yaml::Position;
 use lictor_wire::policy::read::{
     PassedOver, PolicyReadError, PolicyWarning, ReadPolicies, read_policy, read_value,
 };
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use crate::custom_resource::{self, SPEC};
 use crate::document::{self, Document};
-use crate::finding::{Finding, Level, Position};
+use crate::finding::{Finding, Level};
 
 /// What files hold.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{ManifestError, Place, Problem, Text};
 use crate::json::{self, Lines};
-use crate::yaml::{self, Item, YamlErrorKind};
+use crate::yaml::{self, Item, Position, TypeError, YamlErrorKind};
 
 /// A list in a list is written by tools that gather their own outputs; one in that is written by nobody.
 const MAX_LISTS: usize = 8;
@@ -16,13 +16,11 @@ pub(super) struct Document<'a> {
     pub(super) place: Place,
     pub(super) api_version: String,
     pub(super) kind: String,
-    body: Body<'a>,
-}
-
-enum Body<'a> {
-    /// In a text that begins at this line.
-    Yaml(u64, Item<'a>),
-    Json(&'a str),
+    pub(super) item: Item<'a>,
+    /// The line of the file that the item's lines are counted from.
+    first: u64,
+    /// All of an item of JSON, which does not know its lines.
+    json: Option<&'a str>,
 }
 
 /// One item that cannot be read does not spoil its neighbours.
@@ -42,33 +40,32 @@ const TOP: Within<'_> = Within { list: None, level: 0 };
 impl Document<'_> {
     /// Reads the object's fields.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, ManifestError> {
-        match self.body {
-            Body::Yaml(first, item) => self.read_item(first, item),
-            Body::Json(text) => serde_json::from_str(text).map_err(|error| {
-                // JSON is YAML, whose reader can name the field.
-                let document = yaml::read(text).ok().and_then(|mut documents| documents.pop());
-                let named =
-                    document.and_then(|document| self.read_item::<T>(self.place.line, document.root()).err());
-                named.unwrap_or_else(|| self.misfit(below(&self.place, &error), plain(&error)))
-            }),
-        }
+        T::deserialize(self.item).map_err(|error| self.misfit(&error))
     }
 
-    fn read_item<T: DeserializeOwned>(&self, first: u64, item: Item<'_>) -> Result<T, ManifestError> {
-        T::deserialize(item).map_err(|error| {
-            let line = error.position.map_or(1, |position| position.line);
-            self.misfit(Place { file: self.place.file.clone(), line: nth(first, line) }, error.to_string())
-        })
-    }
-
-    fn misfit(&self, place: Place, message: String) -> ManifestError {
-        ManifestError { place, problem: Problem::Field { kind: self.kind.clone(), message } }
+    /// What does not fit the object's kind, with its line.
+    pub(super) fn misfit(&self, error: &TypeError) -> ManifestError {
+        // JSON is YAML, whose reader can name the line.
+        let named = |text| {
+            let documents = yaml::read(text).ok()?;
+            documents.first().and_then(|document| error.position_in(document.root()))
+        };
+        let position = self.json.map_or(error.position, named);
+        misfit(&self.place.file, nth(self.first, position), &self.kind, error.to_string())
     }
 }
 
-/// A line counted from another, both from 1.
-const fn nth(first: u64, line: u64) -> u64 {
-    first + line.saturating_sub(1)
+fn misfit(file: &str, line: u64, kind: &str, message: String) -> ManifestError {
+    at(file, line, Problem::Field { kind: kind.to_owned(), message })
+}
+
+fn at(file: &str, line: u64, problem: Problem) -> ManifestError {
+    ManifestError { place: Place { file: file.to_owned(), line }, problem }
+}
+
+/// The line of a position counted from another line; that line where the position is not known.
+fn nth(first: u64, position: Option<Position>) -> u64 {
+    first + position.map_or(0, |position| position.line.saturating_sub(1))
 }
 
 /// Hands on the objects of a text, those of lists one by one. Documents that are empty are left out.
@@ -79,7 +76,8 @@ pub(super) fn each(text: Text<'_>, take: Take<'_>) {
         && let Ok(values) = json::values(body).collect::<Result<Vec<_>, _>>()
     {
         for (line, value) in values {
-            json_object(Place { file: text.name.to_owned(), line }, value, TOP, take);
+            let place = Place { file: text.name.to_owned(), line };
+            json_object(place, value, TOP, take).unwrap_or_else(|error| take(Err(error)));
         }
         return;
     }
@@ -87,16 +85,16 @@ pub(super) fn each(text: Text<'_>, take: Take<'_>) {
         match yaml::read(part) {
             Ok(documents) => {
                 for document in &documents {
-                    yaml_object(text.name, first, document.root(), TOP, take);
+                    let object = yaml_object(text.name, first, document.root(), TOP, take);
+                    object.unwrap_or_else(|error| take(Err(error)));
                 }
             }
             Err(error) => {
-                let line = nth(first, error.position.map_or(1, |position| position.line));
                 let problem = match error.kind {
                     YamlErrorKind::DuplicateKey(key) => Problem::DuplicateKey { key },
                     YamlErrorKind::Syntax(message) => Problem::Syntax(message),
                 };
-                take(Err(ManifestError { place: Place { file: text.name.to_owned(), line }, problem }));
+                take(Err(at(text.name, nth(first, error.position), problem)));
             }
         }
     }
@@ -131,24 +129,29 @@ fn is_empty(part: &str) -> bool {
     })
 }
 
-fn yaml_object(file: &str, first: u64, item: Item<'_>, within: Within<'_>, take: Take<'_>) {
-    let place = Place { file: file.to_owned(), line: nth(first, item.position().line) };
+fn yaml_object(
+    file: &str,
+    first: u64,
+    item: Item<'_>,
+    within: Within<'_>,
+    take: Take<'_>,
+) -> Result<(), ManifestError> {
+    let place = Place { file: file.to_owned(), line: nth(first, item.position()) };
     if item.entries().is_none() {
         let problem = Problem::Syntax("expected a Kubernetes object".to_owned());
-        return take(Err(ManifestError { place, problem }));
+        return Err(ManifestError { place, problem });
     }
     let text = |key| item.get(key).and_then(Item::text).map(str::to_owned);
-    let (api_version, kind) = match within.identity(&place, text("apiVersion"), text("kind")) {
-        Ok(identity) => identity,
-        Err(error) => return take(Err(error)),
+    let (api_version, kind) = within.identity(&place, text("apiVersion"), text("kind"))?;
+    let Some(items) = item.get("items").and_then(Item::items).filter(|_| kind.ends_with("List")) else {
+        take(Ok(Document { place, api_version, kind, item, first, json: None }));
+        return Ok(());
     };
-    match item.get("items").and_then(Item::items).filter(|_| kind.ends_with("List")) {
-        None => take(Ok(Document { place, api_version, kind, body: Body::Yaml(first, item) })),
-        Some(items) => match within.below(&place, &api_version, &kind) {
-            Ok(within) => items.for_each(|item| yaml_object(file, first, item, within, take)),
-            Err(error) => take(Err(error)),
-        },
+    let within = within.below(&place, &api_version, &kind)?;
+    for item in items {
+        yaml_object(file, first, item, within, take).unwrap_or_else(|error| take(Err(error)));
     }
+    Ok(())
 }
 
 // --- JSON --------------------------------------------------------------------------------------------------------
@@ -164,53 +167,37 @@ struct Outline<'a> {
     items: Option<&'a RawValue>,
 }
 
-fn json_object(place: Place, text: &str, within: Within<'_>, take: Take<'_>) {
-    let misfit = |kind: &str, error: &serde_json::Error| ManifestError {
-        place: below(&place, error),
-        problem: Problem::Field { kind: kind.to_owned(), message: plain(error) },
+fn json_object(place: Place, text: &str, within: Within<'_>, take: Take<'_>) -> Result<(), ManifestError> {
+    let unread = |kind: &str, error: &serde_json::Error| {
+        let line = place.line + (error.line() as u64).saturating_sub(1);
+        // The message without the place: it counts from the object's beginning, and the line from the text's.
+        let message = error.to_string();
+        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+        misfit(&place.file, line, kind, message.to_owned())
     };
-    let outline: Outline<'_> = match serde_json::from_str(text) {
-        Ok(outline) => outline,
-        Err(error) => return take(Err(misfit("the object", &error))),
-    };
-    let (api_version, kind) = match within.identity(&place, outline.api_version, outline.kind) {
-        Ok(identity) => identity,
-        Err(error) => return take(Err(error)),
-    };
+    let outline: Outline<'_> = serde_json::from_str(text).map_err(|error| unread("the object", &error))?;
+    let (api_version, kind) = within.identity(&place, outline.api_version, outline.kind)?;
     let Some(items) = outline.items.filter(|items| kind.ends_with("List") && items.get().starts_with('['))
     else {
-        return take(match json::duplicate_key(text) {
-            Some(twice) => {
-                let place = Place { line: nth(place.line, twice.line), ..place };
-                Err(ManifestError { place, problem: Problem::DuplicateKey { key: twice.key } })
-            }
-            None => Ok(Document { place, api_version, kind, body: Body::Json(text) }),
-        });
+        let document = yaml::read_json(text).map_err(|error| unread(&kind, &error))?;
+        let item = document.root();
+        if let Some(key) = item.duplicate_key() {
+            let position = yaml::read(text).err().and_then(|error| error.position);
+            let problem = Problem::DuplicateKey { key: key.to_owned() };
+            return Err(at(&place.file, nth(place.line, position), problem));
+        }
+        take(Ok(Document { first: place.line, place, api_version, kind, item, json: Some(text) }));
+        return Ok(());
     };
-    let within = match within.below(&place, &api_version, &kind) {
-        Ok(within) => within,
-        Err(error) => return take(Err(error)),
-    };
-    let items: Vec<&RawValue> = match serde_json::from_str(items.get()) {
-        Ok(items) => items,
-        Err(error) => return take(Err(misfit(&kind, &error))),
-    };
+    let within = within.below(&place, &api_version, &kind)?;
+    let items: Vec<&RawValue> = serde_json::from_str(items.get()).map_err(|error| unread(&kind, &error))?;
     let mut lines = Lines::new(text);
     for item in items {
-        let place = Place { file: place.file.clone(), line: nth(place.line, lines.of(item.get())) };
-        json_object(place, item.get(), within, take);
+        let line = place.line + lines.of(item.get()).saturating_sub(1);
+        let place = Place { file: place.file.clone(), line };
+        json_object(place, item.get(), within, take).unwrap_or_else(|error| take(Err(error)));
     }
-}
-
-/// Where in a text that begins at `start` reading stopped.
-fn below(start: &Place, error: &serde_json::Error) -> Place {
-    Place { file: start.file.clone(), line: nth(start.line, error.line() as u64) }
-}
-
-/// The message without the place: it counts from the object's beginning, and the error's own counts from the text's.
-fn plain(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message).to_owned()
+    Ok(())
 }
 
 // --- lists -------------------------------------------------------------------------------------------------------

@@ -52,10 +52,8 @@ impl Objects {
     ) -> Result<(), ManifestError> {
         let (version, kind) = (document.api_version.as_str(), document.kind.as_str());
         if workload::is_workload(version, kind) {
-            self.workloads.push(match kind {
-                "Pod" => workload::of_pod(document.read()?, version),
-                _ => workload::of_object(document.read()?, version, kind),
-            });
+            let workload = workload::of(document.item, version, kind);
+            self.workloads.push(workload.map_err(|error| document.misfit(&error))?);
             self.places.push(document.place.clone());
             return Ok(());
         }

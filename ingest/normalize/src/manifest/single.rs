@@ -1,10 +1,10 @@
 //! One object by itself, as the API server holds it.
 
-use k8s_openapi::api::core::v1::Pod;
 use lictor_wire::{ClusterId, Deployment};
 
 use super::workload::{self, Workload};
 use super::{Problem, exposure};
+use crate::yaml;
 
 /// Reads one workload from its JSON, as the API server writes it. What depends on other objects (services, network
 /// policies, accounts) stays open. `None` when the kind is not a workload.
@@ -22,13 +22,10 @@ pub fn one(
     if !workload::is_workload(api_version, kind) {
         return Ok(None);
     }
-    let misfit =
-        |error: serde_json::Error| Problem::Field { kind: kind.to_owned(), message: error.to_string() };
-    let Workload { mut model, uid, running, .. } = if kind == "Pod" {
-        workload::of_pod(serde_json::from_str::<Pod>(text).map_err(misfit)?, api_version)
-    } else {
-        workload::of_object(serde_json::from_str(text).map_err(misfit)?, api_version, kind)
-    };
+    let misfit = |message: String| Problem::Field { kind: kind.to_owned(), message };
+    let document = yaml::read_json(text).map_err(|error| misfit(error.to_string()))?;
+    let Workload { mut model, uid, running, .. } =
+        workload::of(document.root(), api_version, kind).map_err(|error| misfit(error.to_string()))?;
     if uid.is_empty() {
         model.id = Deployment::id_without_uid(cluster, &model.namespace, &model.kind, &model.name);
     }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::container::{Surroundings, all};
 use super::pod::Running;
 use super::selector::Selector;
+use crate::yaml::{Item, TypeError};
 
 /// A workload, before it is known whose it is.
 pub(super) struct Workload {
@@ -41,7 +42,7 @@ pub(super) fn is_workload(api_version: &str, kind: &str) -> bool {
 
 /// The shape that all kinds but pods share.
 #[derive(Deserialize)]
-pub(super) struct Object {
+struct Object {
     #[serde(default)]
     metadata: ObjectMeta,
     #[serde(default)]
@@ -75,8 +76,16 @@ struct Condition {
     status: String,
 }
 
+/// Reads a workload, of a kind that is one.
+pub(super) fn of(item: Item<'_>, api_version: &str, kind: &str) -> Result<Workload, TypeError> {
+    Ok(match kind {
+        "Pod" => of_pod(core::Pod::deserialize(item)?, api_version),
+        _ => of_object(Object::deserialize(item)?, api_version, kind),
+    })
+}
+
 /// A workload of any kind but Pod.
-pub(super) fn of_object(object: Object, api_version: &str, kind: &str) -> Workload {
+fn of_object(object: Object, api_version: &str, kind: &str) -> Workload {
     let spec = object.spec.unwrap_or_default();
     let status = object.status.unwrap_or_default();
     let template = match spec.job_template {
@@ -107,7 +116,7 @@ fn has_finished(status: &Status) -> bool {
 }
 
 /// A pod by itself.
-pub(super) fn of_pod(pod: core::Pod, api_version: &str) -> Workload {
+fn of_pod(pod: core::Pod, api_version: &str) -> Workload {
     let spec = pod.spec.unwrap_or_default();
     let running = Running::new(&pod.metadata, &spec, pod.status.unwrap_or_default());
     let pod_meta = pod.metadata.clone();

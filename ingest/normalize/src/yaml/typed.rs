@@ -8,7 +8,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Item, Node, NodeValue, Position};
+use super::{Item, Node, NodeValue, Position, Text};
 
 /// Why a part of a document does not fit a type.
 #[derive(Debug)]
@@ -43,8 +43,20 @@ impl TypeError {
         path
     }
 
-    fn at(mut self, node: &Node) -> Self {
-        self.position.get_or_insert(node.position);
+    /// Where it is in a document of the same content, one that knows where it is written.
+    pub(crate) fn position_in(&self, document: Item<'_>) -> Option<Position> {
+        let mut at = document;
+        for step in self.steps.iter().rev() {
+            at = match step {
+                Step::Key(key) => at.get(key),
+                Step::Index(index) => at.items()?.nth(*index),
+            }?;
+        }
+        at.position()
+    }
+
+    fn at(mut self, node: &Node<'_>) -> Self {
+        self.position = self.position.or(node.position);
         self
     }
 
@@ -79,7 +91,7 @@ impl<'de> Item<'de> {
                 (_, Some(number)) => Unexpected::Signed(number),
                 _ => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
             },
-            NodeValue::Text(text) => Unexpected::Str(text),
+            NodeValue::Text(Text(text)) => Unexpected::Str(text),
             NodeValue::List(_) => Unexpected::Seq,
             NodeValue::Map(_) => Unexpected::Map,
         }
@@ -88,7 +100,7 @@ impl<'de> Item<'de> {
     /// Integers in quotes are integers where a type wants them.
     fn integer<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TypeError> {
         match &self.node.value {
-            NodeValue::Text(text) => match text.trim().parse() {
+            NodeValue::Text(Text(text)) => match text.trim().parse() {
                 Ok(number) => visitor.visit_i64(number).map_err(|error: TypeError| error.at(self.node)),
                 Err(_) => Err(self.misfit(&visitor)),
             },
@@ -96,7 +108,7 @@ impl<'de> Item<'de> {
         }
     }
 
-    fn entries_of(self, entries: &'de [(String, Node)]) -> Entries<'de> {
+    fn entries_of(self, entries: &'de [(Text<'de>, Node<'de>)]) -> Entries<'de> {
         Entries { source: self.source, entries: entries.iter(), value: None }
     }
 
@@ -117,7 +129,7 @@ impl<'de> Deserializer<'de> for Item<'de> {
                 (_, Some(number)) => visitor.visit_i64(number),
                 _ => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
             },
-            NodeValue::Text(text) => visitor.visit_borrowed_str(text),
+            NodeValue::Text(Text(text)) => visitor.visit_borrowed_str(text),
             NodeValue::List(_) => return self.deserialize_seq(visitor),
             NodeValue::Map(_) => return self.deserialize_map(visitor),
         }
@@ -126,7 +138,7 @@ impl<'de> Deserializer<'de> for Item<'de> {
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TypeError> {
         match &self.node.value {
-            NodeValue::Text(text) => match boolean(text) {
+            NodeValue::Text(Text(text)) => match boolean(text) {
                 Some(value) => visitor.visit_bool(value).map_err(|error: TypeError| error.at(self.node)),
                 None => Err(self.misfit(&visitor)),
             },
@@ -201,8 +213,8 @@ impl<'de> Deserializer<'de> for Item<'de> {
         visitor: V,
     ) -> Result<V::Value, TypeError> {
         match &self.node.value {
-            NodeValue::Text(variant) => {
-                let variant: StrDeserializer<'_, TypeError> = variant.as_str().into_deserializer();
+            NodeValue::Text(Text(variant)) => {
+                let variant: StrDeserializer<'_, TypeError> = (&**variant).into_deserializer();
                 visitor.visit_enum(variant)
             }
             NodeValue::Map(entries) => {
@@ -234,7 +246,7 @@ fn boolean(text: &str) -> Option<bool> {
 
 struct Items<'de> {
     source: &'de str,
-    items: std::iter::Enumerate<std::slice::Iter<'de, Node>>,
+    items: std::iter::Enumerate<std::slice::Iter<'de, Node<'de>>>,
 }
 
 impl<'de> SeqAccess<'de> for Items<'de> {
@@ -253,8 +265,8 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 
 struct Entries<'de> {
     source: &'de str,
-    entries: std::slice::Iter<'de, (String, Node)>,
-    value: Option<&'de (String, Node)>,
+    entries: std::slice::Iter<'de, (Text<'de>, Node<'de>)>,
+    value: Option<&'de (Text<'de>, Node<'de>)>,
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
@@ -262,16 +274,16 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, TypeError> {
         self.value = self.entries.next();
-        let Some((key, _)) = self.value else { return Ok(None) };
-        let key: StrDeserializer<'_, TypeError> = key.as_str().into_deserializer();
+        let Some((Text(key), _)) = self.value else { return Ok(None) };
+        let key: StrDeserializer<'_, TypeError> = (&**key).into_deserializer();
         seed.deserialize(key).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, TypeError> {
-        let Some((key, node)) = self.value.take() else {
+        let Some((Text(key), node)) = self.value.take() else {
             return Err(TypeError::custom("a value without a key"));
         };
         let value = seed.deserialize(Item { source: self.source, node });
-        value.map_err(|error| error.below(Step::Key(key.clone())))
+        value.map_err(|error| error.below(Step::Key(key.clone().into_owned())))
     }
 }

@@ -9,7 +9,7 @@ use lictor_wire::ClusterId;
 use crate::IngestError;
 
 /// Where events come from.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Config {
     /// The cluster that the sources report on: the UID of its namespace `kube-system`, or a name of your own
     #[arg(long, value_name = "ID", env = "LICTOR_CLUSTER", default_value = "local", value_parser = cluster_id)]
@@ -50,23 +50,6 @@ pub struct Config {
     /// Let other machines connect; whoever reaches the webhook can forge audit events, so guard it
     #[arg(long)]
     pub allow_remote: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            cluster: ClusterId::new("local"),
-            node: None,
-            audit_webhook: None,
-            audit_log: Vec::new(),
-            tetragon: Vec::new(),
-            events: Vec::new(),
-            manifests: Vec::new(),
-            follow: false,
-            listen: None,
-            allow_remote: false,
-        }
-    }
 }
 
 impl Config {

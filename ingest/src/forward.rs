@@ -21,29 +21,33 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// What a dead letter's original is cut to when a line is longer than anybody reads.
 const LONGEST_ORIGINAL: usize = 256 * 1024;
 
-/// Something that could not be read, and where it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unreadable {
-    pub(crate) reason: String,
-    pub(crate) origin: String,
-    /// Line in a file, item in a list.
-    pub(crate) position: u64,
-    pub(crate) original: String,
-    pub(crate) lossy: bool,
+/// Something that could not be read, and where it was: a line in a file, an item in a list. `lossy` as
+/// [`DeadLetter::lossy`].
+pub(crate) fn unreadable(
+    reason: String,
+    origin: &str,
+    position: u64,
+    original: String,
+    lossy: bool,
+) -> DeadLetter {
+    DeadLetter {
+        role: "ingest".to_owned(),
+        reason,
+        origin: origin.to_owned(),
+        position,
+        line: 0,
+        original,
+        lossy,
+        at: Timestamp::now(),
+    }
 }
 
 /// Publishes what sources read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Forward<O> {
     pub(crate) outlet: O,
     pub(crate) counts: Arc<Counts>,
     seen: Arc<Mutex<LruCache<EventId, ()>>>,
-}
-
-impl<O: Clone> Clone for Forward<O> {
-    fn clone(&self) -> Self {
-        Self { outlet: self.outlet.clone(), counts: self.counts.clone(), seen: self.seen.clone() }
-    }
 }
 
 impl<O: Outlet> Forward<O> {
@@ -56,7 +60,7 @@ impl<O: Outlet> Forward<O> {
     pub(crate) async fn once(
         &self,
         events: Vec<Event>,
-        unreadable: Vec<Unreadable>,
+        unreadable: Vec<DeadLetter>,
     ) -> Result<(), OutletError> {
         let events = self.fold(events);
         if !events.is_empty() {
@@ -65,14 +69,14 @@ impl<O: Outlet> Forward<O> {
                 other => other?,
             }
         }
-        for unreadable in unreadable {
-            self.dead_letter(unreadable).await?;
+        for letter in unreadable {
+            self.dead_letter(letter).await?;
         }
         Ok(())
     }
 
     /// As [`Forward::once`], again and again while nobody answers.
-    pub(crate) async fn until_acknowledged(&self, events: Vec<Event>, unreadable: Vec<Unreadable>) {
+    pub(crate) async fn until_acknowledged(&self, events: Vec<Event>, unreadable: Vec<DeadLetter>) {
         loop {
             match self.once(events.clone(), unreadable.clone()).await {
                 Ok(()) => return,
@@ -114,14 +118,7 @@ impl<O: Outlet> Forward<O> {
             let origin = event.source.clone();
             match self.publish(vec![event]).await {
                 Err(OutletError::Refused(reason)) => {
-                    self.dead_letter(Unreadable {
-                        reason,
-                        origin,
-                        position: 0,
-                        original: line,
-                        lossy: false,
-                    })
-                    .await?;
+                    self.dead_letter(unreadable(reason, &origin, 0, line, false)).await?;
                 }
                 other => other?,
             }
@@ -129,31 +126,15 @@ impl<O: Outlet> Forward<O> {
         Ok(())
     }
 
-    async fn dead_letter(&self, unreadable: Unreadable) -> Result<(), OutletError> {
-        let Unreadable { reason, origin, position, original, lossy } = unreadable;
-        tracing::debug!(origin, position, reason, "dead letter");
-        let (original, cut) = shortened(original);
-        let reason = if cut { format!("{reason} (only its beginning is kept)") } else { reason };
-        let letter = DeadLetter {
-            role: "ingest".to_owned(),
-            reason,
-            origin,
-            position,
-            line: 0,
-            original,
-            lossy,
-            at: Timestamp::now(),
-        };
+    async fn dead_letter(&self, mut letter: DeadLetter) -> Result<(), OutletError> {
+        tracing::debug!(letter.origin, letter.position, letter.reason, "dead letter");
+        let kept = letter.original.floor_char_boundary(LONGEST_ORIGINAL);
+        if kept < letter.original.len() {
+            letter.original.truncate(kept);
+            letter.reason.push_str(" (only its beginning is kept)");
+        }
         self.outlet.dead_letter(&letter).await?;
         self.counts.change(|summary| summary.dead_letters += 1);
         Ok(())
     }
-}
-
-fn shortened(mut text: String) -> (String, bool) {
-    if text.len() <= LONGEST_ORIGINAL {
-        return (text, false);
-    }
-    text.truncate(text.floor_char_boundary(LONGEST_ORIGINAL));
-    (text, true)
 }

@@ -4,18 +4,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use lictor_normalize::Origin;
 use lictor_normalize::manifest::{self, Manifests, Text};
 use lictor_wire::topology::{Bucket, deployment_key, namespace_key, pod_key};
-use lictor_wire::{
-    ClusterId, Deployment, DeploymentChange, DeploymentEvent, Event, EventData, EventId, Fingerprint,
-};
+use lictor_wire::{ClusterId, Deployment, DeploymentChange, DeploymentEvent, Event, EventData, Fingerprint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::IngestError;
-use crate::forward::{Forward, Unreadable};
+use crate::forward::{Forward, unreadable};
 use crate::outlet::{Outlet, OutletError};
 
 /// Facts written side by side: at a millisecond each, some 30,000 a second.
@@ -59,17 +58,12 @@ async fn publish<O: Outlet>(
     cluster: &ClusterId,
     forward: &Forward<O>,
 ) -> Result<(), IngestError> {
-    let unreadable = found.errors.iter().map(|error| {
+    let letters = found.errors.iter().map(|error| {
         tracing::warn!("{error} ({})", error.hint());
-        Unreadable {
-            reason: format!("{}; {}", error.problem, error.hint()),
-            origin: error.place.file.clone(),
-            position: error.place.line,
-            original: String::new(),
-            lossy: false,
-        }
+        let reason = format!("{}; {}", error.problem, error.hint());
+        unreadable(reason, &error.place.file, error.place.line, String::new(), false)
     });
-    forward.until_acknowledged(Vec::new(), unreadable.collect()).await;
+    forward.until_acknowledged(Vec::new(), letters.collect()).await;
 
     let namespaces = found
         .namespaces
@@ -81,8 +75,9 @@ async fn publish<O: Outlet>(
     let pods = found.pods.into_iter().map(|pod| (pod_key(&pod.uid), pod));
     write(Bucket::Pods, pods, forward).await?;
 
-    let now = Timestamp::now();
-    let events = written.into_iter().map(|fact| event(fact, cluster, now)).collect();
+    let origin =
+        Origin { cluster: cluster.clone(), source: "/manifests".to_owned(), received: Timestamp::now() };
+    let events = written.into_iter().map(|fact| event(fact, &origin)).collect();
     forward.until_acknowledged(events, Vec::new()).await;
     Ok(())
 }
@@ -104,13 +99,8 @@ where
     T: Serialize + DeserializeOwned + PartialEq + Send + Sync,
     O: Outlet,
 {
-    let mut writes =
-        stream::iter(facts.map(|(key, value)| write_one(bucket, key, value, forward))).buffered(SIDE_BY_SIDE);
-    let mut written = Vec::new();
-    while let Some(fact) = writes.next().await {
-        written.push(fact?);
-    }
-    Ok(written)
+    let writes = facts.map(|(key, value)| write_one(bucket, key, value, forward));
+    stream::iter(writes).buffered(SIDE_BY_SIDE).try_collect().await
 }
 
 async fn write_one<T, O>(
@@ -151,22 +141,12 @@ where
 }
 
 /// The event's id is made of what the workload is: the same manifest read twice is the same event.
-fn event(fact: Fact<Deployment>, cluster: &ClusterId, now: Timestamp) -> Event {
-    let content = serde_json::to_string(&fact.value).unwrap_or_default();
-    let fingerprint = Fingerprint::new("manifest").part(cluster).part(&fact.value.id).part(content);
-    Event {
-        id: EventId::from(fingerprint),
-        source: "/manifests".to_owned(),
-        time: now,
-        cluster: cluster.clone(),
-        traceparent: None,
-        extensions: std::collections::BTreeMap::new(),
-        data: EventData::Deployment(Box::new(DeploymentEvent {
-            change: fact.change,
-            deployment: fact.value,
-            revision: fact.revision,
-        })),
-    }
+fn event(fact: Fact<Deployment>, origin: &Origin) -> Event {
+    let Fact { value: deployment, revision, change } = fact;
+    let content = serde_json::to_string(&deployment).unwrap_or_default();
+    let id = Fingerprint::new("manifest").part(&origin.cluster).part(&deployment.id).part(content);
+    let data = DeploymentEvent { change, deployment, revision };
+    origin.event(id.into(), None, EventData::Deployment(Box::new(data)))
 }
 
 /// The texts of files, and of the YAML and JSON files of folders in the order of their names.

@@ -1,33 +1,27 @@
 //! What a line of a file becomes.
 
 use lictor_normalize::{Batch, Format, Origin};
+use lictor_wire::DeadLetter;
 
-use crate::forward::Unreadable;
+use crate::forward::unreadable;
 use crate::lines::Line;
 
 /// Events, and what could not be read.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     pub(crate) batch: Batch,
-    pub(crate) unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<DeadLetter>,
 }
 
 impl Parsed {
     /// Takes a line of the file `path`.
     pub(crate) fn line(&mut self, format: Format, line: Line, path: &str, origin: &Origin) {
-        let unreadable = |reason: String, position: u64, original: String, lossy: bool| Unreadable {
-            reason,
-            origin: path.to_owned(),
-            position,
-            original,
-            lossy,
-        };
         let (number, bytes) = match line {
             Line::Whole { number, bytes } => (number, bytes),
             Line::TooLong { number, head } => {
                 let reason = format!("the line is longer than {} bytes", crate::lines::LONGEST_LINE);
                 let head = String::from_utf8_lossy(&head).into_owned();
-                self.unreadable.push(unreadable(reason, number, head, true));
+                self.unreadable.push(unreadable(reason, path, number, head, true));
                 return;
             }
         };
@@ -36,17 +30,17 @@ impl Parsed {
             Err(error) => {
                 let reason = format!("the line is not UTF-8: {}", error.utf8_error());
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                self.unreadable.push(unreadable(reason, number, text, true));
+                self.unreadable.push(unreadable(reason, path, number, text, true));
                 return;
             }
         };
         if let Err(error) = format.read(&text, origin, &mut self.batch) {
             let reason = format!("{error}; {}", error.hint());
-            self.unreadable.push(unreadable(reason, number, text, false));
+            self.unreadable.push(unreadable(reason, path, number, text, false));
         }
         for item in self.batch.rejected.drain(..) {
             let reason = format!("item {}: {}", item.index, item.error);
-            self.unreadable.push(unreadable(reason, number, item.original, false));
+            self.unreadable.push(unreadable(reason, path, number, item.original, false));
         }
     }
 }

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +22,10 @@ use flate2::read::MultiGzDecoder;
 use http_body_util::LengthLimitError;
 use jiff::Timestamp;
 use lictor_normalize::{Batch, Format, Origin};
-use lictor_wire::ClusterId;
+use lictor_wire::{ClusterId, DeadLetter, Event};
 use tokio::sync::Semaphore;
 
-use crate::forward::{Forward, Unreadable};
+use crate::forward::{Forward, unreadable};
 use crate::outlet::Outlet;
 
 /// The bounds of the receiver.
@@ -62,14 +63,27 @@ struct Receiver<O> {
     free: Arc<Semaphore>,
 }
 
-/// Why a batch was not taken.
-enum Refused {
-    TooLarge(usize),
-    NotUnderstood(String),
-    Encoding(String),
-    Busy(&'static str),
-    Unavailable(String),
-    CutOff(String),
+/// Why a batch was not taken: the answer's status, and a sentence.
+struct Refused(StatusCode, String);
+
+impl Refused {
+    fn too_large(most: usize) -> Self {
+        let why = format!("the body is larger than {most} bytes; lower --audit-webhook-batch-max-size");
+        Self(StatusCode::PAYLOAD_TOO_LARGE, why)
+    }
+
+    fn not_understood(why: String) -> Self {
+        Self(StatusCode::BAD_REQUEST, why)
+    }
+
+    fn busy(why: &str) -> Self {
+        Self(StatusCode::TOO_MANY_REQUESTS, why.to_owned())
+    }
+
+    fn unavailable(why: impl fmt::Display) -> Self {
+        tracing::warn!(%why, "an audit batch could not be published; the API server will repeat it");
+        Self(StatusCode::SERVICE_UNAVAILABLE, format!("the bus is unavailable: {why}"))
+    }
 }
 
 /// The routes: a post to `/` or `/audit`.
@@ -101,26 +115,29 @@ async fn take<O: Outlet>(
 impl<O: Outlet> Receiver<O> {
     async fn take(&self, headers: &HeaderMap, body: Body) -> Result<(), Refused> {
         if self.forward.outlet.is_closed() {
-            return Err(Refused::Busy("evaluators are behind"));
+            return Err(Refused::busy("evaluators are behind"));
         }
         let encoding =
             headers.get(header::CONTENT_ENCODING).map_or("", |value| value.to_str().unwrap_or("?"));
         let packed = match encoding.to_ascii_lowercase().as_str() {
             "" | "identity" => false,
             "gzip" | "x-gzip" => true,
-            other => return Err(Refused::Encoding(other.to_owned())),
+            other => {
+                let why = format!("content encoding `{other}` is not supported; send gzip or none");
+                return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+            }
         };
         let announced = headers.get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if announced.is_some_and(|bytes| bytes > self.bounds.body) {
-            return Err(Refused::TooLarge(self.bounds.body));
+            return Err(Refused::too_large(self.bounds.body));
         }
         let mut reserved = self.reserve(announced.unwrap_or(self.bounds.body))?;
         let body = axum::body::to_bytes(body, self.bounds.body).await.map_err(|error| self.unread(&error))?;
         let body = if packed {
             let most = self.bounds.unpacked;
             let unpacked = tokio::task::spawn_blocking(move || unpack(&body, most)).await;
-            unpacked.map_err(|error| Refused::Unavailable(error.to_string()))??
+            unpacked.map_err(Refused::unavailable)??
         } else {
             body.into()
         };
@@ -132,11 +149,10 @@ impl<O: Outlet> Receiver<O> {
             received: Timestamp::now(),
         };
         let read = tokio::task::spawn_blocking(move || read(body, &origin)).await;
-        let (events, unreadable) = read.map_err(|error| Refused::Unavailable(error.to_string()))??;
+        let (events, unreadable) = read.map_err(Refused::unavailable)??;
         match tokio::time::timeout(self.bounds.patience, self.forward.once(events, unreadable)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Refused::Unavailable(error.to_string())),
-            Err(_) => Err(Refused::Unavailable("no acknowledgement in time".to_owned())),
+            Ok(published) => published.map_err(Refused::unavailable),
+            Err(_) => Err(Refused::unavailable("no acknowledgement in time")),
         }
     }
 
@@ -144,69 +160,47 @@ impl<O: Outlet> Receiver<O> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         Arc::clone(&self.free)
             .try_acquire_many_owned(units)
-            .map_err(|_| Refused::Busy("too many batches are in flight"))
+            .map_err(|_| Refused::busy("too many batches are in flight"))
     }
 
     fn unread(&self, error: &axum::Error) -> Refused {
-        use std::error::Error as _;
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            if error.is::<LengthLimitError>() {
-                return Refused::TooLarge(self.bounds.body);
-            }
-            cause = error.source();
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        if causes.into_iter().any(|cause| cause.is::<LengthLimitError>()) {
+            return Refused::too_large(self.bounds.body);
         }
-        Refused::CutOff(error.to_string())
+        Refused::not_understood(format!("the body broke off: {error}"))
     }
 }
 
 fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, Refused> {
     let mut body = Vec::new();
     let read = MultiGzDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut body);
-    read.map_err(|error| Refused::NotUnderstood(format!("the body is not gzip: {error}")))?;
-    if body.len() > most { Err(Refused::TooLarge(most)) } else { Ok(body) }
+    read.map_err(|error| Refused::not_understood(format!("the body is not gzip: {error}")))?;
+    if body.len() > most { Err(Refused::too_large(most)) } else { Ok(body) }
 }
 
-fn read(body: Vec<u8>, origin: &Origin) -> Result<(Vec<lictor_wire::Event>, Vec<Unreadable>), Refused> {
+fn read(body: Vec<u8>, origin: &Origin) -> Result<(Vec<Event>, Vec<DeadLetter>), Refused> {
     let text = String::from_utf8(body)
-        .map_err(|error| Refused::NotUnderstood(format!("the body is not UTF-8: {}", error.utf8_error())))?;
+        .map_err(|error| Refused::not_understood(format!("the body is not UTF-8: {}", error.utf8_error())))?;
     let mut batch = Batch::default();
     Format::Audit
         .read(&text, origin, &mut batch)
-        .map_err(|error| Refused::NotUnderstood(format!("{error}; {}", error.hint())))?;
-    let unreadable = batch.rejected.into_iter().map(|item| Unreadable {
-        reason: item.error.to_string(),
-        origin: origin.source.clone(),
-        position: item.index as u64,
-        original: item.original,
-        lossy: false,
+        .map_err(|error| Refused::not_understood(format!("{error}; {}", error.hint())))?;
+    let letters = batch.rejected.into_iter().map(|item| {
+        unreadable(item.error.to_string(), &origin.source, item.index as u64, item.original, false)
     });
-    Ok((batch.events, unreadable.collect()))
+    Ok((batch.events, letters.collect()))
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let retry = [(header::RETRY_AFTER, RETRY_AFTER)];
-        match self {
-            Self::TooLarge(most) => {
-                let message =
-                    format!("the body is larger than {most} bytes; lower --audit-webhook-batch-max-size\n");
-                (StatusCode::PAYLOAD_TOO_LARGE, message).into_response()
+        let Self(status, why) = self;
+        let body = format!("{why}\n");
+        match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                (status, [(header::RETRY_AFTER, RETRY_AFTER)], body).into_response()
             }
-            Self::NotUnderstood(message) => (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response(),
-            Self::CutOff(message) => {
-                (StatusCode::BAD_REQUEST, format!("the body broke off: {message}\n")).into_response()
-            }
-            Self::Encoding(encoding) => {
-                let message = format!("content encoding `{encoding}` is not supported; send gzip or none\n");
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into_response()
-            }
-            Self::Busy(why) => (StatusCode::TOO_MANY_REQUESTS, retry, format!("{why}\n")).into_response(),
-            Self::Unavailable(why) => {
-                tracing::warn!(why, "an audit batch could not be published; the API server will repeat it");
-                (StatusCode::SERVICE_UNAVAILABLE, retry, format!("the bus is unavailable: {why}\n"))
-                    .into_response()
-            }
+            _ => (status, body).into_response(),
         }
     }
 }

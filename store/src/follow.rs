@@ -171,15 +171,15 @@ impl Follower {
             tracing::error!(%log, gap, "messages left the stream before they were read");
         }
         let ledger = self.ledger.clone();
-        let applied = tokio::task::spawn_blocking(move || ledger.apply(log, &entries))
+        let checkpoint = tokio::task::spawn_blocking(move || ledger.apply(log, &entries))
             .await?
             .map_err(|source| StoreError::Apply { log, source })?;
         self.health.log(log, |health| {
-            health.checkpoint = applied.checkpoint;
+            health.checkpoint = checkpoint;
             health.skipped += gap;
         });
         self.health.applied();
-        Ok(applied.checkpoint)
+        Ok(checkpoint)
     }
 
     /// Asks where the stream ends. A problem when that is before the checkpoint.

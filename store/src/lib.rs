@@ -79,7 +79,7 @@ pub use config::Config;
 pub use error::StoreError;
 pub use health::{Health, HealthReport, LogHealth, StreamContinuity};
 pub use http::router;
-pub use ledger::{Applied, Ledger, LedgerError};
+pub use ledger::{Ledger, LedgerError};
 pub use policies::write_policies;
 pub use query::{AlertFilter, BadCursor, Changes, Cursor, Page, PolicyTotals, ReceiptFilter, Step, Totals};
 pub use record::{Entry, Log, Record};

@@ -68,8 +68,8 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// Where a page begins: after this row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a page begins: after this row. The order of fields is the order of rows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     /// Time in microseconds, or a sequence.
     pub(crate) at: i64,
@@ -200,17 +200,9 @@ impl ReceiptFilter {
 // === impl Cursor ===
 
 impl Cursor {
-    pub(crate) fn of_alert(alert: &AlertSummary) -> Self {
-        Self { at: alert.time.as_microsecond(), id: alert.id.as_str().to_owned() }
-    }
-
     pub(crate) fn of_sequence(sequence: u64, id: &str) -> Self {
         // A sequence beyond 2^63 does not exist: one message a nanosecond takes 292 years to get there.
         Self { at: i64::try_from(sequence).unwrap_or(i64::MAX), id: id.to_owned() }
-    }
-
-    pub(crate) fn sequence(&self) -> u64 {
-        u64::try_from(self.at).unwrap_or(0)
     }
 }
 

@@ -8,18 +8,18 @@ use lictor_wire::topology::Stream;
 use lictor_wire::{DeadLetter, Event, EventData, Kind, Receipt, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// The logs the ledger is an index of.
+/// The logs the ledger is an index of. The numbers are part of the file's format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Log {
     /// Verdicts: alerts are made of them.
-    Verdicts,
+    Verdicts = 1,
     /// Receipts.
-    Receipts,
+    Receipts = 2,
     /// Dead letters.
-    DeadLetters,
+    DeadLetters = 3,
     /// Coverage notices.
-    Coverage,
+    Coverage = 4,
 }
 
 /// A message of a log.
@@ -74,14 +74,9 @@ impl Log {
         }
     }
 
-    /// The number that stands for it in keys. It is part of the file's format.
+    /// The number that stands for it in keys.
     pub(crate) const fn number(self) -> u8 {
-        match self {
-            Self::Verdicts => 1,
-            Self::Receipts => 2,
-            Self::DeadLetters => 3,
-            Self::Coverage => 4,
-        }
+        self as u8
     }
 }
 

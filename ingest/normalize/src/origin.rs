@@ -15,7 +15,9 @@ pub struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn event(&self, id: EventId, time: Option<Timestamp>, data: EventData) -> Event {
+    /// An event from there; without a time, at that of its arrival.
+    #[must_use]
+    pub fn event(&self, id: EventId, time: Option<Timestamp>, data: EventData) -> Event {
         Event {
             id,
             source: self.source.clone(),

@@ -2,6 +2,12 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+
+/// `Cow<str>` by itself never borrows inside another type; this one does where the text has no escapes.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
 /// The part of a path after its last slash; the whole path when nothing follows one.
 pub(crate) fn base_name(path: &str) -> &str {
     match path.rsplit_once('/') {

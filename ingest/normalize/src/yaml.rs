@@ -20,7 +20,6 @@
 
 mod typed;
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
@@ -29,6 +28,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 use serde_saphyr::{Options, Spanned};
 
+use crate::path::Text;
 pub use typed::TypeError;
 
 /// Mappings and lists nest this deep at most: a custom resource definition's schema, the deepest thing `kubectl`
@@ -239,10 +239,6 @@ enum NodeValue<'a> {
     List(Vec<Node<'a>>),
     Map(Vec<(Text<'a>, Node<'a>)>),
 }
-
-/// `Cow<str>` by itself never borrows inside another type; this one does where the text has no escapes.
-#[derive(Debug, Clone, serde::Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A node of JSON, which does not say where it is written.
 struct Json<'a>(Node<'a>);

@@ -43,18 +43,11 @@ pub fn read(name: &str, text: &str) -> Read {
     let documents = match document::read(text) {
         Ok(documents) => documents,
         Err(error) => {
-            read.findings.push(Finding {
-                level: Level::Error,
-                code: error.code,
-                file: name.to_owned(),
-                position: error.position,
-                path: String::new(),
-                policy: String::new(),
-                message: error.message,
-                hint: "a file holds an export {\"policies\": […]}, a list of policies, one policy, or \
-                       SecurityPolicy resources"
-                    .to_owned(),
-            });
+            let hint = "a file holds an export {\"policies\": […]}, a list of policies, one policy, or \
+                        SecurityPolicy resources";
+            let finding =
+                Finding { hint: hint.to_owned(), ..of_file(name, Level::Error, error.code, error.message) };
+            read.findings.push(Finding { position: error.position, ..finding });
             return read;
         }
     };
@@ -65,18 +58,24 @@ pub fn read(name: &str, text: &str) -> Read {
         }
     }
     if read.seen == 0 && read.findings.is_empty() {
-        read.findings.push(Finding {
-            level: Level::Warning,
-            code: "empty",
-            file: name.to_owned(),
-            position: None,
-            path: String::new(),
-            policy: String::new(),
-            message: "there is no policy in it".to_owned(),
-            hint: String::new(),
-        });
+        let message = "there is no policy in it".to_owned();
+        read.findings.push(of_file(name, Level::Warning, "empty", message));
     }
     read
+}
+
+/// A finding about the whole of a file.
+fn of_file(name: &str, level: Level, code: &'static str, message: String) -> Finding {
+    Finding {
+        level,
+        code,
+        file: name.to_owned(),
+        position: None,
+        path: String::new(),
+        policy: String::new(),
+        message,
+        hint: String::new(),
+    }
 }
 
 /// Reads several texts, each with the name that findings call it. A policy that an earlier text holds (by id) is not
@@ -153,16 +152,8 @@ impl Reading<'_> {
     }
 
     fn finding(&mut self, level: Level, code: &'static str, path: String, message: String, hint: String) {
-        self.read.findings.push(Finding {
-            level,
-            code,
-            file: self.name.to_owned(),
-            position: self.document.place(&path),
-            path,
-            policy: String::new(),
-            message,
-            hint,
-        });
+        let position = self.document.place(&path);
+        self.read.findings.push(Finding { position, path, hint, ..of_file(self.name, level, code, message) });
     }
 
     fn refused(&mut self, error: &PolicyReadError) {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use lictor_wire::AlertId;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Api;
 use super::error::ApiError;
@@ -13,43 +13,34 @@ use crate::alert::{Alert, AlertSummary};
 use crate::query::{Page, Totals};
 use crate::rows::{StoredCoverage, StoredDeadLetter, StoredReceipt};
 
+type Answer<T> = Result<Json<T>, ApiError>;
+
 /// A page under a name of its own, as `{"alerts": […], "total": …, "next": …}`.
-macro_rules! listing {
-    ($($name:ident { $field:ident: $item:ty })*) => {$(
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        pub(super) struct $name {
-            $field: Vec<$item>,
-            total: u64,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            next: Option<String>,
-        }
+pub(super) struct Listing<T>(&'static str, Page<T>);
 
-        impl From<Page<$item>> for $name {
-            fn from(page: Page<$item>) -> Self {
-                Self { $field: page.items, total: page.total, next: page.next }
-            }
+impl<T: Serialize> Serialize for Listing<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(name, page) = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(name, &page.items)?;
+        map.serialize_entry("total", &page.total)?;
+        if let Some(next) = &page.next {
+            map.serialize_entry("next", next)?;
         }
-    )*};
-}
-
-listing! {
-    Alerts { alerts: AlertSummary }
-    Receipts { receipts: StoredReceipt }
-    DeadLetters { dead_letters: StoredDeadLetter }
-    Coverage { notices: StoredCoverage }
+        map.end()
+    }
 }
 
 pub(super) async fn alerts(
     State(api): State<Api>,
     Params(params): Params<AlertParams>,
-) -> Result<Json<Alerts>, ApiError> {
+) -> Answer<Listing<AlertSummary>> {
     let (filter, window) = params.filter()?;
     let page = api.read(move |ledger| ledger.alerts(&filter, window.after.as_ref(), window.limit)).await?;
-    Ok(Json(page.into()))
+    Ok(Json(Listing("alerts", page)))
 }
 
-pub(super) async fn alert(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Alert>, ApiError> {
+pub(super) async fn alert(State(api): State<Api>, Path(id): Path<String>) -> Answer<Alert> {
     let found = api.read(move |ledger| ledger.alert(&AlertId::new(id))).await?;
     found.map(Json).ok_or_else(|| ApiError::not_found("alert"))
 }
@@ -57,31 +48,31 @@ pub(super) async fn alert(State(api): State<Api>, Path(id): Path<String>) -> Res
 pub(super) async fn receipts(
     State(api): State<Api>,
     Params(params): Params<ReceiptParams>,
-) -> Result<Json<Receipts>, ApiError> {
+) -> Answer<Listing<StoredReceipt>> {
     let (filter, window) = params.filter()?;
     let page = api.read(move |ledger| ledger.receipts(&filter, window.after.as_ref(), window.limit)).await?;
-    Ok(Json(page.into()))
+    Ok(Json(Listing("receipts", page)))
 }
 
 pub(super) async fn dead_letters(
     State(api): State<Api>,
     Params(params): Params<PageParams>,
-) -> Result<Json<DeadLetters>, ApiError> {
+) -> Answer<Listing<StoredDeadLetter>> {
     let window = params.window()?;
     let page = api.read(move |ledger| ledger.dead_letters(window.after.as_ref(), window.limit)).await?;
-    Ok(Json(page.into()))
+    Ok(Json(Listing("deadLetters", page)))
 }
 
 pub(super) async fn coverage(
     State(api): State<Api>,
     Params(params): Params<PageParams>,
-) -> Result<Json<Coverage>, ApiError> {
+) -> Answer<Listing<StoredCoverage>> {
     let window = params.window()?;
     let page = api.read(move |ledger| ledger.coverage(window.after.as_ref(), window.limit)).await?;
-    Ok(Json(page.into()))
+    Ok(Json(Listing("notices", page)))
 }
 
-pub(super) async fn summary(State(api): State<Api>) -> Result<Json<Totals>, ApiError> {
+pub(super) async fn summary(State(api): State<Api>) -> Answer<Totals> {
     Ok(Json(api.read(crate::Ledger::totals).await?))
 }
 

@@ -99,20 +99,14 @@ impl AlertParams {
         let states = match self.state.as_deref() {
             None => vec![AlertState::Active, AlertState::Attempted],
             Some("ALL" | "all") => Vec::new(),
-            Some(text) => several("state", text, &AlertState::ALL, |state| state.as_str(), "")?,
+            state => several("state", state, &AlertState::ALL, |state| state.as_str(), "")?,
         };
-        let severities = match self.severity.as_deref() {
-            None => Vec::new(),
-            Some(text) => several("severity", text, Severity::ALL, |s| s.as_str(), "_SEVERITY")?,
-        };
-        let stages = match self.stage.as_deref() {
-            None => Vec::new(),
-            Some(text) => several("stage", text, LifecycleStage::ALL, |s| s.as_str(), "")?,
-        };
+        let severity = self.severity.as_deref();
+        let stage = self.stage.as_deref();
         let filter = AlertFilter {
             states,
-            severities,
-            stages,
+            severities: several("severity", severity, Severity::ALL, |s| s.as_str(), "_SEVERITY")?,
+            stages: several("stage", stage, LifecycleStage::ALL, |s| s.as_str(), "")?,
             policy: self.policy,
             policy_id: self.policy_id.map(PolicyId::new),
             namespace: self.namespace,
@@ -126,14 +120,12 @@ impl AlertParams {
 impl ReceiptParams {
     pub(super) fn filter(self) -> Result<(ReceiptFilter, Window), ApiError> {
         let window = PageParams { limit: self.limit, after: self.after }.window()?;
-        let action = match self.action.as_deref() {
-            None => None,
-            Some(text) => one("action", text, EnforcementAction::ALL, |a| a.as_str(), "_ENFORCEMENT")?,
-        };
+        let action = self.action.as_deref();
+        let actions = several("action", action, EnforcementAction::ALL, |a| a.as_str(), "_ENFORCEMENT")?;
         let filter = ReceiptFilter {
             violation: self.violation.map(ViolationId::new),
             action_key: self.action_key.map(ActionKey::new),
-            action,
+            action: actions.first().copied(),
             policy_id: self.policy_id.map(PolicyId::new),
             namespace: self.namespace,
             step: self.step,
@@ -142,20 +134,10 @@ impl ReceiptParams {
     }
 }
 
-fn one<T: Copy>(
-    name: &str,
-    text: &str,
-    all: &[T],
-    spelling: impl Fn(T) -> &'static str,
-    ending: &str,
-) -> Result<Option<T>, ApiError> {
-    Ok(several(name, text, all, spelling, ending)?.first().copied())
-}
-
-/// Names separated by commas, in any case, with or without the ending StackRox gives them.
+/// Names separated by commas, in any case, with or without the ending StackRox gives them; none where nobody says.
 fn several<T: Copy>(
     name: &str,
-    text: &str,
+    text: Option<&str>,
     all: &[T],
     spelling: impl Fn(T) -> &'static str,
     ending: &str,
@@ -174,5 +156,5 @@ fn several<T: Copy>(
             )
         })
     };
-    text.split(',').map(str::trim).map(read).collect()
+    text.into_iter().flat_map(|text| text.split(',')).map(str::trim).map(read).collect()
 }

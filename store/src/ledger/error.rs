@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// What using the ledger gives.
+pub(crate) type Result<T> = std::result::Result<T, LedgerError>;
+
 /// Why the ledger could not be opened, read or written.
 ///
 /// After an error of [`Ledger::apply`](crate::Ledger::apply) nothing of that batch is in the file, or all of it is;

@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lictor_wire::{DeadLetter, Receipt};
-use redb::{Builder, Database, Durability, ReadableDatabase, StorageBackend, TableDefinition};
+use redb::{Builder, Database, Durability, ReadableDatabase, StorageBackend};
 
 pub use self::error::LedgerError;
+use self::error::Result;
 pub(crate) use self::tables::CHANGES_KEPT;
 use self::tables::Tables;
 use crate::rows::{Change, ORIGINAL_KEPT, StoredCoverage, StoredDeadLetter};
@@ -27,22 +28,13 @@ pub struct Ledger {
     database: Arc<Database>,
 }
 
-/// What a batch did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Applied {
-    /// The log's checkpoint now.
-    pub checkpoint: u64,
-    /// How many changes live readers can see.
-    pub changes: u64,
-}
-
 impl Ledger {
     /// Opens the file, or makes it.
     ///
     /// # Errors
     /// [`LedgerError::InUse`] while another process has it open; else when it cannot be opened, or another version
     /// made it.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+    pub fn open(path: &Path) -> Result<Self> {
         let opened = Builder::new().set_cache_size(CACHE_BYTES).create(path);
         Self::with(opened.map_err(|source| match source {
             redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse { path: path.to_owned() },
@@ -54,7 +46,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`Ledger::open`].
-    pub fn open_on(storage: impl StorageBackend) -> Result<Self, LedgerError> {
+    pub fn open_on(storage: impl StorageBackend) -> Result<Self> {
         let opened = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage);
         Self::with(opened.map_err(|source| LedgerError::Open {
             path: Path::new("(storage of the caller)").to_owned(),
@@ -62,7 +54,7 @@ impl Ledger {
         })?)
     }
 
-    fn with(database: Database) -> Result<Self, LedgerError> {
+    fn with(database: Database) -> Result<Self> {
         let found = {
             let reading = database.begin_read()?;
             match reading.open_table(schema::META) {
@@ -80,20 +72,20 @@ impl Ledger {
     }
 
     /// Applies messages of one log, in the log's order, and moves its checkpoint: all in one transaction that is on
-    /// the medium when this returns.
+    /// the medium when this returns the checkpoint.
     ///
     /// A message that was applied before changes nothing, whatever its sequence.
     ///
     /// # Errors
     /// When the file cannot be read or written. Stop then: see [`LedgerError`].
-    pub fn apply(&self, log: Log, entries: &[Entry]) -> Result<Applied, LedgerError> {
+    pub fn apply(&self, log: Log, entries: &[Entry]) -> Result<u64> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         // Saves the allocator's state with each commit: a crash costs no walk over the whole file. It also commits
         // in two phases, without which somebody who chooses stored bytes (a process chooses its arguments) and can
         // crash the host might forge a checksum.
         transaction.set_quick_repair(true);
-        let applied = {
+        let checkpoint = {
             let mut tables = Tables::open(&transaction, log)?;
             for entry in entries {
                 tables.at(entry.sequence, entry.time);
@@ -101,14 +93,14 @@ impl Ledger {
                     apply_record(&mut tables, record)?;
                 }
             }
-            Applied { checkpoint: tables.checkpoint()?, changes: tables.changes_made }
+            tables.checkpoint()?
         };
         transaction.commit()?;
-        Ok(applied)
+        Ok(checkpoint)
     }
 }
 
-fn apply_record(tables: &mut Tables<'_>, record: &Record) -> Result<(), LedgerError> {
+fn apply_record(tables: &mut Tables<'_>, record: &Record) -> Result<()> {
     match record {
         Record::Verdict(verdict) => verdicts::apply(tables, verdict),
         Record::Receipt(receipt) => apply_receipt(tables, receipt),
@@ -118,7 +110,7 @@ fn apply_record(tables: &mut Tables<'_>, record: &Record) -> Result<(), LedgerEr
     }
 }
 
-fn apply_receipt(tables: &mut Tables<'_>, receipt: &Receipt) -> Result<(), LedgerError> {
+fn apply_receipt(tables: &mut Tables<'_>, receipt: &Receipt) -> Result<()> {
     if !tables.add_receipt(receipt)? {
         return Ok(());
     }
@@ -145,32 +137,10 @@ fn stored(tables: &Tables<'_>, letter: &DeadLetter) -> StoredDeadLetter {
 }
 
 /// Makes every table, so readers find them however empty.
-fn make_tables(database: &Database) -> Result<(), LedgerError> {
-    fn make<K: redb::Key, V: redb::Value>(
-        transaction: &redb::WriteTransaction,
-        table: TableDefinition<'_, K, V>,
-    ) -> Result<(), LedgerError> {
-        transaction.open_table(table)?;
-        Ok(())
-    }
+fn make_tables(database: &Database) -> Result<()> {
     let transaction = database.begin_write()?;
     transaction.open_table(schema::META)?.insert("format", schema::FORMAT)?;
-    make(&transaction, schema::CHECKPOINTS)?;
-    make(&transaction, schema::VIOLATIONS)?;
-    make(&transaction, schema::EVIDENCE)?;
-    make(&transaction, schema::ALERTS)?;
-    make(&transaction, schema::ALERTS_BY_TIME)?;
-    make(&transaction, schema::OPEN_ALERTS)?;
-    make(&transaction, schema::ENTITIES)?;
-    make(&transaction, schema::RECEIPTS)?;
-    make(&transaction, schema::RECEIPTS_BY_VIOLATION)?;
-    make(&transaction, schema::RECEIPTS_BY_ACTION)?;
-    make(&transaction, schema::RECEIPTS_BY_SEQUENCE)?;
-    make(&transaction, schema::DEAD_LETTERS)?;
-    make(&transaction, schema::DEAD_LETTERS_BY_SEQUENCE)?;
-    make(&transaction, schema::COVERAGE)?;
-    make(&transaction, schema::COVERAGE_BY_SEQUENCE)?;
-    make(&transaction, schema::CHANGES)?;
+    drop(Tables::open(&transaction, Log::Verdicts)?);
     transaction.commit()?;
     Ok(())
 }

@@ -7,8 +7,9 @@ use lictor_wire::{AlertId, EventId, ReceiptId, ViolationId};
 use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata, Value};
 use serde::de::DeserializeOwned;
 
-use super::tables::decode;
-use super::{CHANGES_KEPT, Ledger, LedgerError};
+use super::error::Result;
+use super::tables::{decode, evidence, get, paired};
+use super::{CHANGES_KEPT, Ledger};
 use crate::alert::{Alert, AlertState, AlertSummary};
 use crate::query::{AlertFilter, Changes, Cursor, Page, PolicyTotals, ReceiptFilter, Totals};
 use crate::rows::{AlertRow, StoredCoverage, StoredDeadLetter, StoredReceipt};
@@ -22,12 +23,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn checkpoint(&self, log: Log) -> Result<u64, LedgerError> {
+    pub fn checkpoint(&self, log: Log) -> Result<u64> {
         Ok(self.checkpoint_message(log)?.map_or(0, |(sequence, _)| sequence))
     }
 
     /// The last message of a log that was applied: its sequence, and when the stream stored it, in microseconds.
-    pub(crate) fn checkpoint_message(&self, log: Log) -> Result<Option<(u64, i64)>, LedgerError> {
+    pub(crate) fn checkpoint_message(&self, log: Log) -> Result<Option<(u64, i64)>> {
         let table = self.table(schema::CHECKPOINTS)?;
         Ok(table.get(log.as_str())?.map(|value| value.value()))
     }
@@ -41,58 +42,36 @@ impl Ledger {
         filter: &AlertFilter,
         after: Option<&Cursor>,
         limit: usize,
-    ) -> Result<Page<AlertSummary>, LedgerError> {
+    ) -> Result<Page<AlertSummary>> {
         let reading = self.database.begin_read()?;
-        let alerts = reading.open_table(schema::ALERTS)?;
+        let rows = reading.open_table(schema::ALERTS)?;
         let order = reading.open_table(schema::ALERTS_BY_TIME)?;
-        let mut page = Page { items: Vec::new(), total: 0, next: None };
         let open = filter.is_open();
-        // A filter must see every alert for the total; without one the page itself is enough.
-        let from = match after {
-            Some(after) if open => Bound::Excluded((after.at, after.id.as_str())),
-            _ => Bound::Unbounded,
-        };
-        for item in order.range::<(i64, &str)>((Bound::Unbounded, from))?.rev() {
-            let (key, ()) = item.map(|(key, _)| (key, ()))?;
-            let (time, id) = key.value();
-            let Some(row) = get::<AlertRow>(&alerts, "alerts", id)? else { continue };
-            if !filter.matches(&row.alert) {
-                continue;
-            }
-            page.total += 1;
-            if after.is_some_and(|after| (time, id) >= (after.at, after.id.as_str())) {
-                continue;
-            }
-            if page.items.len() < limit {
-                page.items.push(row.alert);
-            } else if page.next.is_none() {
-                page.next = page.items.last().map(|alert| Cursor::of_alert(alert).to_string());
-            }
-            if open && page.next.is_some() {
-                break;
-            }
-        }
-        if open {
-            page.total = alerts.len()?;
-        }
-        Ok(page)
+        let keys = order.range::<(i64, &str)>((Bound::Unbounded, until(after, open)))?.rev();
+        let keys = keys.map(|item| {
+            let (key, _) = item?;
+            let (at, id) = key.value();
+            Ok(Cursor { at, id: id.to_owned() })
+        });
+        let page =
+            page(&rows, "alerts", keys, after, limit, open, |row: &AlertRow| filter.matches(&row.alert))?;
+        let items = page.items.into_iter().map(|row| row.alert).collect();
+        Ok(Page { items, total: page.total, next: page.next })
     }
 
     /// One alert with its violations.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn alert(&self, id: &AlertId) -> Result<Option<Alert>, LedgerError> {
+    pub fn alert(&self, id: &AlertId) -> Result<Option<Alert>> {
         let reading = self.database.begin_read()?;
         let Some(row) = get::<AlertRow>(&reading.open_table(schema::ALERTS)?, "alerts", id.as_str())? else {
             return Ok(None);
         };
-        let evidence = reading.open_table(schema::EVIDENCE)?;
+        let table = reading.open_table(schema::EVIDENCE)?;
         let mut violations = Vec::with_capacity(row.shown.len());
         for shown in &row.shown {
-            if let Some(value) = evidence.get((id.as_str(), shown.id.as_str()))? {
-                violations.push(decode("evidence", shown.id.as_str(), value.value())?);
-            }
+            violations.extend(evidence(&table, id, &shown.id)?);
         }
         Ok(Some(Alert { summary: row.alert, violations }))
     }
@@ -101,7 +80,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn alert_summary(&self, id: &AlertId) -> Result<Option<AlertSummary>, LedgerError> {
+    pub fn alert_summary(&self, id: &AlertId) -> Result<Option<AlertSummary>> {
         let row = get::<AlertRow>(&self.table(schema::ALERTS)?, "alerts", id.as_str())?;
         Ok(row.map(|row| row.alert))
     }
@@ -110,7 +89,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn violation_ids(&self) -> Result<BTreeSet<ViolationId>, LedgerError> {
+    pub fn violation_ids(&self) -> Result<BTreeSet<ViolationId>> {
         let mut ids = BTreeSet::new();
         for item in self.table(schema::VIOLATIONS)?.range::<&str>(..)? {
             ids.insert(ViolationId::new(item?.0.value()));
@@ -122,7 +101,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn receipt(&self, id: &ReceiptId) -> Result<Option<StoredReceipt>, LedgerError> {
+    pub fn receipt(&self, id: &ReceiptId) -> Result<Option<StoredReceipt>> {
         get(&self.table(schema::RECEIPTS)?, "receipts", id.as_str())
     }
 
@@ -135,54 +114,50 @@ impl Ledger {
         filter: &ReceiptFilter,
         after: Option<&Cursor>,
         limit: usize,
-    ) -> Result<Page<StoredReceipt>, LedgerError> {
+    ) -> Result<Page<StoredReceipt>> {
         let reading = self.database.begin_read()?;
         let rows = reading.open_table(schema::RECEIPTS)?;
+        let matches = |row: &StoredReceipt| filter.matches(&row.receipt);
         if let Some(ids) = few(&reading, filter)? {
-            return page_of_few(&rows, &ids, filter, after, limit);
+            let mut keys = Vec::with_capacity(ids.len());
+            for id in ids {
+                let row: Option<StoredReceipt> = get(&rows, "receipts", &id)?;
+                keys.extend(row.map(|row| Cursor::of_sequence(row.sequence, &id)));
+            }
+            keys.sort_by(|a, b| b.cmp(a));
+            return page(&rows, "receipts", keys.into_iter().map(Ok), after, limit, false, matches);
         }
         let order = reading.open_table(schema::RECEIPTS_BY_SEQUENCE)?;
-        let open = filter.is_open();
-        page(&rows, "receipts", &order, after, limit, open, |row: &StoredReceipt| {
-            filter.matches(&row.receipt)
-        })
+        page_of_log(&rows, "receipts", &order, after, limit, filter.is_open(), matches)
     }
 
     /// The dead letters, newest first.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn dead_letters(
-        &self,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<StoredDeadLetter>, LedgerError> {
+    pub fn dead_letters(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<StoredDeadLetter>> {
         let reading = self.database.begin_read()?;
         let rows = reading.open_table(schema::DEAD_LETTERS)?;
         let order = reading.open_table(schema::DEAD_LETTERS_BY_SEQUENCE)?;
-        page(&rows, "dead_letters", &order, after, limit, true, |_| true)
+        page_of_log(&rows, "dead_letters", &order, after, limit, true, |_| true)
     }
 
     /// The coverage notices, newest first.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn coverage(
-        &self,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<StoredCoverage>, LedgerError> {
+    pub fn coverage(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<StoredCoverage>> {
         let reading = self.database.begin_read()?;
         let rows = reading.open_table(schema::COVERAGE)?;
         let order = reading.open_table(schema::COVERAGE_BY_SEQUENCE)?;
-        page(&rows, "coverage", &order, after, limit, true, |_| true)
+        page_of_log(&rows, "coverage", &order, after, limit, true, |_| true)
     }
 
     /// Whether a coverage notice is known.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn knows_coverage(&self, id: &EventId) -> Result<bool, LedgerError> {
+    pub fn knows_coverage(&self, id: &EventId) -> Result<bool> {
         Ok(self.table(schema::COVERAGE)?.get(id.as_str())?.is_some())
     }
 
@@ -190,7 +165,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn changes(&self, log: Log, sequence: u64, limit: usize) -> Result<Changes, LedgerError> {
+    pub fn changes(&self, log: Log, sequence: u64, limit: usize) -> Result<Changes> {
         let reading = self.database.begin_read()?;
         let checkpoint = reading.open_table(schema::CHECKPOINTS)?.get(log.as_str())?;
         let checkpoint = checkpoint.map_or(0, |value| value.value().0);
@@ -215,7 +190,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn totals(&self) -> Result<Totals, LedgerError> {
+    pub fn totals(&self) -> Result<Totals> {
         let reading = self.database.begin_read()?;
         let alerts = reading.open_table(schema::ALERTS)?;
         let mut totals = Totals {
@@ -241,7 +216,7 @@ impl Ledger {
     fn table<K: Key + 'static, V: Value + 'static>(
         &self,
         table: redb::TableDefinition<'_, K, V>,
-    ) -> Result<ReadOnlyTable<K, V>, LedgerError> {
+    ) -> Result<ReadOnlyTable<K, V>> {
         Ok(self.database.begin_read()?.open_table(table)?)
     }
 }
@@ -273,51 +248,26 @@ fn add(totals: &mut Totals, policies: &mut BTreeMap<String, PolicyTotals>, alert
     }
 }
 
-/// The receipts of one violation or one action, by their index: a handful.
-fn few(reading: &ReadTransaction, filter: &ReceiptFilter) -> Result<Option<Vec<String>>, LedgerError> {
+/// The ids of the receipts of one violation or one action, by their index: a handful.
+fn few(reading: &ReadTransaction, filter: &ReceiptFilter) -> Result<Option<Vec<String>>> {
     let (table, key) = match (&filter.violation, &filter.action_key) {
-        (Some(violation), _) => (reading.open_table(schema::RECEIPTS_BY_VIOLATION)?, violation.as_str()),
-        (None, Some(action)) => (reading.open_table(schema::RECEIPTS_BY_ACTION)?, action.as_str()),
+        (Some(violation), _) => (schema::RECEIPTS_BY_VIOLATION, violation.as_str()),
+        (None, Some(action)) => (schema::RECEIPTS_BY_ACTION, action.as_str()),
         (None, None) => return Ok(None),
     };
-    let mut ids = Vec::new();
-    for item in table.range((key, "")..)? {
-        let (found, _) = item?;
-        let (of, receipt) = found.value();
-        if of != key {
-            break;
-        }
-        ids.push(receipt.to_owned());
-    }
-    Ok(Some(ids))
+    paired(&reading.open_table(table)?, key).map(Some)
 }
 
-fn page_of_few(
-    rows: &Rows,
-    ids: &[String],
-    filter: &ReceiptFilter,
-    after: Option<&Cursor>,
-    limit: usize,
-) -> Result<Page<StoredReceipt>, LedgerError> {
-    let mut found = Vec::new();
-    for id in ids {
-        found.extend(get::<StoredReceipt>(rows, "receipts", id)?.filter(|row| filter.matches(&row.receipt)));
+/// Where keys end, oldest first: where everything matches, the rows of earlier pages need not be seen.
+fn until(after: Option<&Cursor>, open: bool) -> Bound<(i64, &str)> {
+    match after {
+        Some(after) if open => Bound::Excluded((after.at, after.id.as_str())),
+        _ => Bound::Unbounded,
     }
-    let total = found.len() as u64;
-    found.sort_by(|a, b| (b.sequence, &b.receipt.id).cmp(&(a.sequence, &a.receipt.id)));
-    found.retain(|row| {
-        after.is_none_or(|after| {
-            (row.sequence, row.receipt.id.as_str()) < (after.sequence(), after.id.as_str())
-        })
-    });
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().map(|row| Cursor::of_sequence(row.sequence, row.receipt.id.as_str()).to_string());
-    Ok(Page { items: found, total, next: last.filter(|_| more) })
 }
 
-/// A page in order of sequence. `open`: everything matches, so the total is the table's length.
-fn page<T: DeserializeOwned>(
+/// A page in order of sequence.
+fn page_of_log<T: DeserializeOwned>(
     rows: &Rows,
     table: &'static str,
     order: &Sequences,
@@ -325,23 +275,39 @@ fn page<T: DeserializeOwned>(
     limit: usize,
     open: bool,
     matches: impl Fn(&T) -> bool,
-) -> Result<Page<T>, LedgerError> {
-    let mut page = Page { items: Vec::new(), total: 0, next: None };
-    let mut last = None;
-    let until = match after {
-        Some(after) if open => Bound::Excluded((after.sequence(), after.id.as_str())),
-        _ => Bound::Unbounded,
-    };
-    for item in order.range::<(u64, &str)>((Bound::Unbounded, until))?.rev() {
+) -> Result<Page<T>> {
+    let until = until(after, open).map(|(at, id)| (u64::try_from(at).unwrap_or(0), id));
+    let keys = order.range::<(u64, &str)>((Bound::Unbounded, until))?.rev();
+    let keys = keys.map(|item| {
         let (key, _) = item?;
         let (sequence, id) = key.value();
-        let Some(row) = get::<T>(rows, table, id)?.filter(&matches) else { continue };
+        Ok(Cursor::of_sequence(sequence, id))
+    });
+    page(rows, table, keys, after, limit, open, matches)
+}
+
+/// A page in order of `keys`. `open`: everything matches, so the total is the table's length; else every row must be
+/// seen for the total.
+fn page<T: DeserializeOwned>(
+    rows: &Rows,
+    table: &'static str,
+    keys: impl Iterator<Item = Result<Cursor>>,
+    after: Option<&Cursor>,
+    limit: usize,
+    open: bool,
+    matches: impl Fn(&T) -> bool,
+) -> Result<Page<T>> {
+    let mut page = Page { items: Vec::new(), total: 0, next: None };
+    let mut last = None;
+    for key in keys {
+        let key = key?;
+        let Some(row) = get(rows, table, &key.id)?.filter(&matches) else { continue };
         page.total += 1;
-        if after.is_some_and(|after| (sequence, id) >= (after.sequence(), after.id.as_str())) {
+        if after.is_some_and(|after| key >= *after) {
             continue;
         }
         if page.items.len() < limit {
-            last = Some(Cursor::of_sequence(sequence, id));
+            last = Some(key);
             page.items.push(row);
         } else if page.next.is_none() {
             page.next = last.as_ref().map(Cursor::to_string);
@@ -354,11 +320,4 @@ fn page<T: DeserializeOwned>(
         page.total = rows.len()?;
     }
     Ok(page)
-}
-
-fn get<T: DeserializeOwned>(rows: &Rows, table: &'static str, id: &str) -> Result<Option<T>, LedgerError> {
-    match rows.get(id)? {
-        None => Ok(None),
-        Some(value) => decode(table, id, value.value()).map(Some),
-    }
 }

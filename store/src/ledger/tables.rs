@@ -1,13 +1,14 @@
 //! Typed access to the tables within one write transaction. No rules here.
 
 use jiff::Timestamp;
-use lictor_wire::{AlertId, PolicyId, Receipt, ReceiptId, ViolationId};
+use lictor_wire::{AlertId, PolicyId, Receipt, ViolationId};
 use redb::{ReadableTable, Table, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::LedgerError;
-use crate::alert::AlertViolation;
+use super::error::Result;
+use crate::alert::{AlertSummary, AlertViolation};
 use crate::rows::{AlertRow, Change, EntityRow, Slot, StoredCoverage, StoredDeadLetter, StoredReceipt};
 use crate::{Log, schema};
 
@@ -17,6 +18,8 @@ pub(crate) const CHANGES_KEPT: u64 = 10_000;
 
 type Bytes = &'static [u8];
 type Pair = (&'static str, &'static str);
+type Rows<'t> = Table<'t, &'static str, Bytes>;
+type Sequences<'t> = Table<'t, (u64, &'static str), ()>;
 
 /// The tables of one write transaction, and where in which log it is.
 pub(super) struct Tables<'t> {
@@ -24,22 +27,21 @@ pub(super) struct Tables<'t> {
     sequence: u64,
     time: i64,
     index: u32,
-    pub(super) changes_made: u64,
     checkpoints: Table<'t, &'static str, (u64, i64)>,
     violations: Table<'t, &'static str, (u64, &'static str)>,
     evidence: Table<'t, Pair, Bytes>,
-    alerts: Table<'t, &'static str, Bytes>,
+    alerts: Rows<'t>,
     alerts_by_time: Table<'t, (i64, &'static str), ()>,
     open_alerts: Table<'t, (&'static str, u8, &'static str), &'static str>,
-    entities: Table<'t, &'static str, Bytes>,
-    receipts: Table<'t, &'static str, Bytes>,
+    entities: Rows<'t>,
+    receipts: Rows<'t>,
     receipts_by_violation: Table<'t, Pair, ()>,
     receipts_by_action: Table<'t, Pair, ()>,
-    receipts_by_sequence: Table<'t, (u64, &'static str), ()>,
-    dead_letters: Table<'t, &'static str, Bytes>,
-    dead_letters_by_sequence: Table<'t, (u64, &'static str), ()>,
-    coverage: Table<'t, &'static str, Bytes>,
-    coverage_by_sequence: Table<'t, (u64, &'static str), ()>,
+    receipts_by_sequence: Sequences<'t>,
+    dead_letters: Rows<'t>,
+    dead_letters_by_sequence: Sequences<'t>,
+    coverage: Rows<'t>,
+    coverage_by_sequence: Sequences<'t>,
     changes: Table<'t, (u8, u64, u32), Bytes>,
 }
 
@@ -50,13 +52,12 @@ pub(super) struct KnownViolation {
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction, log: Log) -> Result<Self, LedgerError> {
+    pub(super) fn open(transaction: &'t WriteTransaction, log: Log) -> Result<Self> {
         Ok(Self {
             log,
             sequence: 0,
             time: 0,
             index: 0,
-            changes_made: 0,
             checkpoints: transaction.open_table(schema::CHECKPOINTS)?,
             violations: transaction.open_table(schema::VIOLATIONS)?,
             evidence: transaction.open_table(schema::EVIDENCE)?,
@@ -84,7 +85,7 @@ impl<'t> Tables<'t> {
     }
 
     /// Moves the checkpoint, never back, and forgets the changes of messages long past.
-    pub(super) fn checkpoint(&mut self) -> Result<u64, LedgerError> {
+    pub(super) fn checkpoint(&mut self) -> Result<u64> {
         let known = self.checkpoints.get(self.log.as_str())?.map_or((0, 0), |value| value.value());
         let (last, time) = known.max((self.sequence, self.time));
         self.checkpoints.insert(self.log.as_str(), (last, time))?;
@@ -95,17 +96,16 @@ impl<'t> Tables<'t> {
     }
 
     /// Tells live readers.
-    pub(super) fn changed(&mut self, change: &Change) -> Result<(), LedgerError> {
+    pub(super) fn changed(&mut self, change: &Change) -> Result<()> {
         let value = encode("changes", change)?;
         self.changes.insert((self.log.number(), self.sequence, self.index), value.as_slice())?;
         self.index += 1;
-        self.changes_made += 1;
         Ok(())
     }
 
     // --- violations ----------------------------------------------------------------------------------------------
 
-    pub(super) fn violation(&self, id: &ViolationId) -> Result<Option<KnownViolation>, LedgerError> {
+    pub(super) fn violation(&self, id: &ViolationId) -> Result<Option<KnownViolation>> {
         Ok(self.violations.get(id.as_str())?.map(|value| {
             let (revision, alert) = value.value();
             KnownViolation { revision, alert: (!alert.is_empty()).then(|| AlertId::new(alert)) }
@@ -117,16 +117,12 @@ impl<'t> Tables<'t> {
         id: &ViolationId,
         revision: u64,
         alert: Option<&AlertId>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<()> {
         self.violations.insert(id.as_str(), (revision, alert.map_or("", AlertId::as_str)))?;
         Ok(())
     }
 
-    pub(super) fn put_evidence(
-        &mut self,
-        alert: &AlertId,
-        violation: &AlertViolation,
-    ) -> Result<(), LedgerError> {
+    pub(super) fn put_evidence(&mut self, alert: &AlertId, violation: &AlertViolation) -> Result<()> {
         let value = encode("evidence", violation)?;
         self.evidence.insert((alert.as_str(), violation.id.as_str()), value.as_slice())?;
         Ok(())
@@ -136,32 +132,23 @@ impl<'t> Tables<'t> {
         &self,
         alert: &AlertId,
         violation: &ViolationId,
-    ) -> Result<Option<AlertViolation>, LedgerError> {
-        match self.evidence.get((alert.as_str(), violation.as_str()))? {
-            None => Ok(None),
-            Some(value) => decode("evidence", violation.as_str(), value.value()).map(Some),
-        }
+    ) -> Result<Option<AlertViolation>> {
+        evidence(&self.evidence, alert, violation)
     }
 
-    pub(super) fn drop_evidence(
-        &mut self,
-        alert: &AlertId,
-        violation: &ViolationId,
-    ) -> Result<(), LedgerError> {
+    pub(super) fn drop_evidence(&mut self, alert: &AlertId, violation: &ViolationId) -> Result<()> {
         self.evidence.remove((alert.as_str(), violation.as_str()))?;
         Ok(())
     }
 
     // --- alerts --------------------------------------------------------------------------------------------------
 
-    pub(super) fn alert(&self, id: &AlertId) -> Result<Option<AlertRow>, LedgerError> {
-        let Some(value) = self.alerts.get(id.as_str())? else { return Ok(None) };
-        let mut row: AlertRow = decode("alerts", id.as_str(), value.value())?;
-        row.filed = Some(row.alert.time.as_microsecond());
-        Ok(Some(row))
+    pub(super) fn alert(&self, id: &AlertId) -> Result<Option<AlertRow>> {
+        let row: Option<AlertRow> = get(&self.alerts, "alerts", id.as_str())?;
+        Ok(row.map(|row| AlertRow { filed: Some(row.alert.time.as_microsecond()), ..row }))
     }
 
-    pub(super) fn put_alert(&mut self, row: &mut AlertRow) -> Result<(), LedgerError> {
+    pub(super) fn put_alert(&mut self, row: &AlertRow) -> Result<()> {
         let id = row.alert.id.as_str();
         let time = row.alert.time.as_microsecond();
         if row.filed != Some(time) {
@@ -170,28 +157,19 @@ impl<'t> Tables<'t> {
             }
             self.alerts_by_time.insert((time, id), ())?;
         }
-        let value = encode("alerts", row)?;
-        self.alerts.insert(id, value.as_slice())?;
-        row.filed = Some(time);
-        Ok(())
+        put(&mut self.alerts, "alerts", id, row)
     }
 
-    pub(super) fn open_alert(
-        &self,
-        entity: &str,
-        slot: Slot,
-        policy: &PolicyId,
-    ) -> Result<Option<AlertId>, LedgerError> {
-        let found = self.open_alerts.get((entity, slot.number(), policy.as_str()))?;
-        Ok(found.map(|value| AlertId::new(value.value())))
+    /// The open alert of an entity in a slot about a policy.
+    pub(super) fn open_alert(&self, entity: &str, slot: Slot, policy: &PolicyId) -> Result<Option<AlertRow>> {
+        match self.open_alerts.get((entity, slot.number(), policy.as_str()))? {
+            Some(id) => self.alert(&AlertId::new(id.value())),
+            None => Ok(None),
+        }
     }
 
     /// The open alerts of an entity in a slot, by policy.
-    pub(super) fn open_alerts(
-        &self,
-        entity: &str,
-        slot: Slot,
-    ) -> Result<Vec<(PolicyId, AlertId)>, LedgerError> {
+    pub(super) fn open_alerts(&self, entity: &str, slot: Slot) -> Result<Vec<(PolicyId, AlertId)>> {
         let slot = slot.number();
         let mut found = Vec::new();
         for item in self.open_alerts.range((entity, slot, "")..(entity, slot + 1, ""))? {
@@ -201,94 +179,61 @@ impl<'t> Tables<'t> {
         Ok(found)
     }
 
-    pub(super) fn put_open(
-        &mut self,
-        entity: &str,
-        slot: Slot,
-        policy: &PolicyId,
-        alert: &AlertId,
-    ) -> Result<(), LedgerError> {
-        self.open_alerts.insert((entity, slot.number(), policy.as_str()), alert.as_str())?;
+    pub(super) fn put_open(&mut self, entity: &str, slot: Slot, alert: &AlertSummary) -> Result<()> {
+        self.open_alerts.insert((entity, slot.number(), alert.policy.id.as_str()), alert.id.as_str())?;
         Ok(())
     }
 
-    pub(super) fn remove_open(
-        &mut self,
-        entity: &str,
-        slot: Slot,
-        policy: &PolicyId,
-    ) -> Result<(), LedgerError> {
+    pub(super) fn remove_open(&mut self, entity: &str, slot: Slot, policy: &PolicyId) -> Result<()> {
         self.open_alerts.remove((entity, slot.number(), policy.as_str()))?;
         Ok(())
     }
 
     // --- entities ------------------------------------------------------------------------------------------------
 
-    pub(super) fn entity(&self, key: &str) -> Result<Option<EntityRow>, LedgerError> {
-        match self.entities.get(key)? {
-            None => Ok(None),
-            Some(value) => decode("entities", key, value.value()).map(Some),
-        }
+    pub(super) fn entity(&self, key: &str) -> Result<Option<EntityRow>> {
+        get(&self.entities, "entities", key)
     }
 
-    pub(super) fn put_entity(&mut self, key: &str, row: EntityRow) -> Result<(), LedgerError> {
-        let value = encode("entities", &row)?;
-        self.entities.insert(key, value.as_slice())?;
-        Ok(())
+    pub(super) fn put_entity(&mut self, key: &str, row: &EntityRow) -> Result<()> {
+        put(&mut self.entities, "entities", key, row)
     }
 
     // --- receipts, dead letters, coverage ------------------------------------------------------------------------
 
     /// Keeps a receipt; `false` when its id is known.
-    pub(super) fn add_receipt(&mut self, receipt: &Receipt) -> Result<bool, LedgerError> {
+    pub(super) fn add_receipt(&mut self, receipt: &Receipt) -> Result<bool> {
         let id = receipt.id.as_str();
-        if self.receipts.get(id)?.is_some() {
-            return Ok(false);
-        }
         let row = StoredReceipt { sequence: self.sequence, receipt: receipt.clone() };
-        self.receipts.insert(id, encode("receipts", &row)?.as_slice())?;
-        self.receipts_by_violation.insert((receipt.violation.as_str(), id), ())?;
-        self.receipts_by_action.insert((receipt.action_key.as_str(), id), ())?;
-        self.receipts_by_sequence.insert((self.sequence, id), ())?;
-        Ok(true)
+        let order = &mut self.receipts_by_sequence;
+        let added = add(&mut self.receipts, order, "receipts", (row.sequence, id), &row)?;
+        if added {
+            self.receipts_by_violation.insert((receipt.violation.as_str(), id), ())?;
+            self.receipts_by_action.insert((receipt.action_key.as_str(), id), ())?;
+        }
+        Ok(added)
     }
 
-    pub(super) fn receipts_of(&self, violation: &ViolationId) -> Result<Vec<Receipt>, LedgerError> {
-        let mut ids = Vec::new();
-        for item in self.receipts_by_violation.range((violation.as_str(), "")..)? {
-            let (key, _) = item?;
-            let (of, receipt) = key.value();
-            if of != violation.as_str() {
-                break;
-            }
-            ids.push(ReceiptId::new(receipt));
-        }
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            if let Some(value) = self.receipts.get(id.as_str())? {
-                let row: StoredReceipt = decode("receipts", id.as_str(), value.value())?;
-                found.push(row.receipt);
-            }
+    pub(super) fn receipts_of(&self, violation: &ViolationId) -> Result<Vec<Receipt>> {
+        let mut found = Vec::new();
+        for id in paired(&self.receipts_by_violation, violation.as_str())? {
+            let row: Option<StoredReceipt> = get(&self.receipts, "receipts", &id)?;
+            found.extend(row.map(|row| row.receipt));
         }
         Ok(found)
     }
 
     /// Keeps a dead letter, once.
-    pub(super) fn add_dead_letter(&mut self, row: &StoredDeadLetter) -> Result<(), LedgerError> {
-        if self.dead_letters.get(row.id.as_str())?.is_none() {
-            self.dead_letters.insert(row.id.as_str(), encode("dead_letters", row)?.as_slice())?;
-            self.dead_letters_by_sequence.insert((row.sequence, row.id.as_str()), ())?;
-        }
+    pub(super) fn add_dead_letter(&mut self, row: &StoredDeadLetter) -> Result<()> {
+        let key = (row.sequence, row.id.as_str());
+        add(&mut self.dead_letters, &mut self.dead_letters_by_sequence, "dead_letters", key, row)?;
         Ok(())
     }
 
     /// Keeps a coverage notice, once.
-    pub(super) fn add_coverage(&mut self, row: &StoredCoverage) -> Result<(), LedgerError> {
-        let id = row.event.id.as_str();
-        if self.coverage.get(id)?.is_none() {
-            self.coverage.insert(id, encode("coverage", row)?.as_slice())?;
-            self.coverage_by_sequence.insert((row.sequence, id), ())?;
-        }
+    pub(super) fn add_coverage(&mut self, row: &StoredCoverage) -> Result<()> {
+        let key = (row.sequence, row.event.id.as_str());
+        add(&mut self.coverage, &mut self.coverage_by_sequence, "coverage", key, row)?;
         Ok(())
     }
 
@@ -301,14 +246,65 @@ impl<'t> Tables<'t> {
     }
 }
 
-pub(super) fn encode<T: Serialize>(table: &'static str, value: &T) -> Result<Vec<u8>, LedgerError> {
+// --- rows, in a transaction that writes or one that reads ----------------------------------------------------------
+
+/// The row of an id.
+pub(super) fn get<T: DeserializeOwned>(
+    rows: &impl ReadableTable<&'static str, Bytes>,
+    table: &'static str,
+    id: &str,
+) -> Result<Option<T>> {
+    rows.get(id)?.map(|value| decode(table, id, value.value())).transpose()
+}
+
+/// The evidence that an alert holds of a violation.
+pub(super) fn evidence(
+    rows: &impl ReadableTable<Pair, Bytes>,
+    alert: &AlertId,
+    violation: &ViolationId,
+) -> Result<Option<AlertViolation>> {
+    let value = rows.get((alert.as_str(), violation.as_str()))?;
+    value.map(|value| decode("evidence", violation.as_str(), value.value())).transpose()
+}
+
+/// What is paired with a key.
+pub(super) fn paired(pairs: &impl ReadableTable<Pair, ()>, key: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for item in pairs.range((key, "")..)? {
+        let (pair, _) = item?;
+        match pair.value() {
+            (of, second) if of == key => found.push(second.to_owned()),
+            _ => break,
+        }
+    }
+    Ok(found)
+}
+
+fn put<T: Serialize>(rows: &mut Rows<'_>, table: &'static str, id: &str, row: &T) -> Result<()> {
+    rows.insert(id, encode(table, row)?.as_slice())?;
+    Ok(())
+}
+
+/// Keeps a row with its place in the order of sequences; `false` when its id is known.
+fn add<T: Serialize>(
+    rows: &mut Rows<'_>,
+    order: &mut Sequences<'_>,
+    table: &'static str,
+    (sequence, id): (u64, &str),
+    row: &T,
+) -> Result<bool> {
+    if rows.get(id)?.is_some() {
+        return Ok(false);
+    }
+    put(rows, table, id, row)?;
+    order.insert((sequence, id), ())?;
+    Ok(true)
+}
+
+fn encode<T: Serialize>(table: &'static str, value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|source| LedgerError::Value { table, source })
 }
 
-pub(super) fn decode<T: DeserializeOwned>(
-    table: &'static str,
-    key: &str,
-    value: &[u8],
-) -> Result<T, LedgerError> {
+pub(super) fn decode<T: DeserializeOwned>(table: &'static str, key: &str, value: &[u8]) -> Result<T> {
     serde_json::from_slice(value).map_err(|source| LedgerError::Row { table, key: key.to_owned(), source })
 }

@@ -6,13 +6,13 @@
 use lictor_wire::policy::{EnforcementAction, LifecycleStage};
 use lictor_wire::{AlertId, Cause, Entity, Fingerprint, Kind, PodRef, Verdict, Violation};
 
-use super::LedgerError;
+use super::error::Result;
 use super::tables::Tables;
 use crate::alert::{AlertState, AlertSummary, AlertViolation, UndecidedNote, VIOLATIONS_SHOWN};
 use crate::rows::{AlertRow, Change, EntityRow, ShownViolation, Slot};
 
 /// Applies one verdict.
-pub(super) fn apply(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<(), LedgerError> {
+pub(super) fn apply(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<()> {
     if matches!(verdict.cause, Cause::Replay | Cause::Draft) {
         return Ok(());
     }
@@ -35,7 +35,7 @@ pub(super) fn apply(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<(), Le
 // === what is: deploy ===
 
 /// A judgement of a workload as it is: it opens, changes and resolves.
-fn condition(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<(), LedgerError> {
+fn condition(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<()> {
     let entity = verdict.entity.key();
     for violation in &verdict.violations {
         note(tables, violation)?;
@@ -46,7 +46,7 @@ fn condition(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<(), LedgerErr
     }
     let known = known.unwrap_or_default();
     let row = EntityRow { revisions: verdict.revisions.newest(&known.revisions), gone: verdict.gone };
-    tables.put_entity(&entity, row)?;
+    tables.put_entity(&entity, &row)?;
     if known.gone != verdict.gone {
         presence(tables, &entity, verdict.gone)?;
     }
@@ -65,17 +65,10 @@ fn condition(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<(), LedgerErr
 }
 
 /// A violation holds: the open alert shows it, or a new one does.
-fn holds(
-    tables: &mut Tables<'_>,
-    verdict: &Verdict,
-    violation: &Violation,
-    entity: &str,
-) -> Result<(), LedgerError> {
-    let open = match tables.open_alert(entity, Slot::Deploy, &violation.policy.id)? {
-        Some(alert) => tables.alert(&alert)?,
-        None => None,
+fn holds(tables: &mut Tables<'_>, verdict: &Verdict, violation: &Violation, entity: &str) -> Result<()> {
+    let Some(mut row) = tables.open_alert(entity, Slot::Deploy, &violation.policy.id)? else {
+        return open_alert(tables, verdict, violation, Slot::Deploy);
     };
-    let Some(mut row) = open else { return open_alert(tables, verdict, violation, Slot::Deploy) };
     // An evaluator that has not read the policy that far back knows less than the alert says.
     if violation.policy.revision < row.alert.policy.revision {
         return Ok(());
@@ -100,17 +93,12 @@ fn holds(
         row.alert.entity = without_pod(&verdict.entity);
         show_only(tables, &mut row, verdict, violation)?;
     }
-    tables.put_alert(&mut row)?;
+    tables.put_alert(&row)?;
     tables.changed(&Change::Merged { alert: row.alert.id })
 }
 
 /// The judgement does not name an open alert's policy: it resolves, unless nobody knows.
-fn silence(
-    tables: &mut Tables<'_>,
-    verdict: &Verdict,
-    entity: &str,
-    alert: &AlertId,
-) -> Result<(), LedgerError> {
+fn silence(tables: &mut Tables<'_>, verdict: &Verdict, entity: &str, alert: &AlertId) -> Result<()> {
     let Some(mut row) = tables.alert(alert)? else { return Ok(()) };
     let policy = row.alert.policy.id.clone();
     if !verdict.gone {
@@ -120,7 +108,7 @@ fn silence(
         }
         if let Some(note) = undecided(verdict, &row) {
             row.alert.undecided = Some(note);
-            tables.put_alert(&mut row)?;
+            tables.put_alert(&row)?;
             return tables.changed(&Change::Undecided { alert: row.alert.id, policy });
         }
     }
@@ -128,7 +116,7 @@ fn silence(
     row.alert.resolved_at = Some(verdict.judged_at);
     row.alert.undecided = None;
     tables.remove_open(entity, Slot::Deploy, &policy)?;
-    tables.put_alert(&mut row)?;
+    tables.put_alert(&row)?;
     tables.changed(&Change::Resolved { alert: row.alert.id })
 }
 
@@ -145,12 +133,12 @@ fn undecided(verdict: &Verdict, row: &AlertRow) -> Option<UndecidedNote> {
 }
 
 /// The entity went, or came back: all its open alerts say so.
-fn presence(tables: &mut Tables<'_>, entity: &str, gone: bool) -> Result<(), LedgerError> {
+fn presence(tables: &mut Tables<'_>, entity: &str, gone: bool) -> Result<()> {
     for slot in Slot::ALL {
         for (_, alert) in tables.open_alerts(entity, slot)? {
             if let Some(mut row) = tables.alert(&alert)? {
                 row.alert.inactive = gone;
-                tables.put_alert(&mut row)?;
+                tables.put_alert(&row)?;
                 tables.changed(&Change::Presence { alert, inactive: gone })?;
             }
         }
@@ -160,7 +148,7 @@ fn presence(tables: &mut Tables<'_>, entity: &str, gone: bool) -> Result<(), Led
 
 // === what happened: runtime, and requests ===
 
-fn attempts(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<(), LedgerError> {
+fn attempts(tables: &mut Tables<'_>, verdict: &Verdict) -> Result<()> {
     for violation in &verdict.violations {
         if is_attempt(verdict, violation) {
             happened(tables, verdict, violation, Slot::DeployAttempt)?;
@@ -187,22 +175,12 @@ fn is_attempt(verdict: &Verdict, violation: &Violation) -> bool {
 }
 
 /// Something happened: the open alert counts one more, or a new one begins.
-fn happened(
-    tables: &mut Tables<'_>,
-    verdict: &Verdict,
-    violation: &Violation,
-    slot: Slot,
-) -> Result<(), LedgerError> {
+fn happened(tables: &mut Tables<'_>, verdict: &Verdict, violation: &Violation, slot: Slot) -> Result<()> {
     match note(tables, violation)? {
         Noted::Repeat => Ok(()),
         Noted::Newer { alert: Some(alert) } => judged_again(tables, verdict, violation, &alert),
         Noted::New | Noted::Newer { alert: None } => {
-            let entity = verdict.entity.key();
-            let open = match tables.open_alert(&entity, slot, &violation.policy.id)? {
-                Some(alert) => tables.alert(&alert)?,
-                None => None,
-            };
-            match open {
+            match tables.open_alert(&verdict.entity.key(), slot, &violation.policy.id)? {
                 Some(row) => count(tables, verdict, violation, row),
                 None => open_alert(tables, verdict, violation, slot),
             }
@@ -210,12 +188,7 @@ fn happened(
     }
 }
 
-fn count(
-    tables: &mut Tables<'_>,
-    verdict: &Verdict,
-    violation: &Violation,
-    mut row: AlertRow,
-) -> Result<(), LedgerError> {
+fn count(tables: &mut Tables<'_>, verdict: &Verdict, violation: &Violation, mut row: AlertRow) -> Result<()> {
     let now = shown_violation(verdict, violation);
     row.alert.count += 1;
     row.alert.time = row.alert.time.max(now.time);
@@ -237,7 +210,7 @@ fn count(
             tables.drop_evidence(&row.alert.id, &oldest.id)?;
         }
     }
-    tables.put_alert(&mut row)?;
+    tables.put_alert(&row)?;
     tables.changed(&Change::Merged { alert: row.alert.id })
 }
 
@@ -248,7 +221,7 @@ fn judged_again(
     verdict: &Verdict,
     violation: &Violation,
     alert: &AlertId,
-) -> Result<(), LedgerError> {
+) -> Result<()> {
     let Some(mut row) = tables.alert(alert)? else { return Ok(()) };
     if violation.policy.revision > row.alert.policy.revision {
         row.alert.policy = violation.policy.clone();
@@ -256,7 +229,7 @@ fn judged_again(
     if row.shown.iter().any(|shown| shown.id == violation.id) {
         tables.put_evidence(alert, &shown_as(verdict, violation))?;
     }
-    tables.put_alert(&mut row)?;
+    tables.put_alert(&row)?;
     tables.changed(&Change::Merged { alert: row.alert.id })
 }
 
@@ -273,7 +246,7 @@ enum Noted {
 }
 
 /// Remembers a violation's id with the highest revision of its policy.
-fn note(tables: &mut Tables<'_>, violation: &Violation) -> Result<Noted, LedgerError> {
+fn note(tables: &mut Tables<'_>, violation: &Violation) -> Result<Noted> {
     let revision = violation.policy.revision;
     match tables.violation(&violation.id)? {
         None => {
@@ -291,7 +264,7 @@ fn note(tables: &mut Tables<'_>, violation: &Violation) -> Result<Noted, LedgerE
 /// Gives a violation to its first alert, with the receipts about it that came before. Whether the alert changed.
 ///
 /// Once given it stays: receipts find their alert the same way whichever of the two logs is read first.
-fn assign(tables: &mut Tables<'_>, violation: &Violation, row: &mut AlertRow) -> Result<bool, LedgerError> {
+fn assign(tables: &mut Tables<'_>, violation: &Violation, row: &mut AlertRow) -> Result<bool> {
     let known = tables.violation(&violation.id)?;
     if known.as_ref().is_some_and(|known| known.alert.is_some()) {
         return Ok(false);
@@ -305,12 +278,7 @@ fn assign(tables: &mut Tables<'_>, violation: &Violation, row: &mut AlertRow) ->
     Ok(!receipts.is_empty())
 }
 
-fn open_alert(
-    tables: &mut Tables<'_>,
-    verdict: &Verdict,
-    violation: &Violation,
-    slot: Slot,
-) -> Result<(), LedgerError> {
+fn open_alert(tables: &mut Tables<'_>, verdict: &Verdict, violation: &Violation, slot: Slot) -> Result<()> {
     let entity = verdict.entity.key();
     let now = shown_violation(verdict, violation);
     let (domain, state) = match slot {
@@ -354,8 +322,8 @@ fn open_alert(
     row.alert.inactive = inactive;
     show_only(tables, &mut row, verdict, violation)?;
     assign(tables, violation, &mut row)?;
-    tables.put_open(&entity, slot, &violation.policy.id, &row.alert.id)?;
-    tables.put_alert(&mut row)?;
+    tables.put_open(&entity, slot, &row.alert)?;
+    tables.put_alert(&row)?;
     tables.changed(&Change::Opened { alert: row.alert.id })
 }
 
@@ -365,7 +333,7 @@ fn show_only(
     row: &mut AlertRow,
     verdict: &Verdict,
     violation: &Violation,
-) -> Result<(), LedgerError> {
+) -> Result<()> {
     for before in std::mem::take(&mut row.shown) {
         tables.drop_evidence(&row.alert.id, &before.id)?;
     }

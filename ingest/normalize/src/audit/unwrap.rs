@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use crate::path::Text;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wrapper<'a> {
@@ -25,10 +27,6 @@ struct Properties<'a> {
     #[serde(borrow, default)]
     log: Option<Text<'a>>,
 }
-
-/// `Cow<str>` by itself never borrows inside an `Option`; this one does where the text has no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The texts inside a wrapper; `None` when it is not one of these.
 pub(super) fn unwrap(text: &str) -> Option<Vec<Cow<'_, str>>> {

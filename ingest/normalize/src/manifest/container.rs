@@ -37,13 +37,12 @@ pub(super) fn all(around: &Surroundings<'_>) -> Vec<Container> {
         .collect()
 }
 
-/// An ephemeral container is a container but for the one it looks into.
+/// What is read of an ephemeral container, which is a container but for the one it looks into.
 fn as_container(ephemeral: core::EphemeralContainer) -> core::Container {
     core::Container {
         args: ephemeral.args,
         command: ephemeral.command,
         env: ephemeral.env,
-        env_from: ephemeral.env_from,
         image: ephemeral.image,
         image_pull_policy: ephemeral.image_pull_policy,
         liveness_probe: ephemeral.liveness_probe,
@@ -51,7 +50,6 @@ fn as_container(ephemeral: core::EphemeralContainer) -> core::Container {
         ports: ephemeral.ports,
         readiness_probe: ephemeral.readiness_probe,
         resources: ephemeral.resources,
-        restart_policy: ephemeral.restart_policy,
         security_context: ephemeral.security_context,
         startup_probe: ephemeral.startup_probe,
         volume_mounts: ephemeral.volume_mounts,

@@ -8,6 +8,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lictor_wire::{Deployment, Exposure, ExposureLevel, Port};
 use serde::Deserialize;
 
+use super::policies::namespace;
+
 /// An OpenShift route.
 #[derive(Deserialize)]
 pub(super) struct Route {
@@ -69,7 +71,11 @@ fn position(ports: &mut Vec<Port>, name: &str, container_port: i32, protocol: &s
 /// Adds what services and routes of the input do for a workload's ports.
 pub(super) fn apply(model: &mut Deployment, services: &[core::Service], routes: &[Route]) {
     for service in services {
-        let Some(spec) = service.spec.as_ref().filter(|_| in_namespace(&service.metadata, model)) else {
+        let Some(spec) = service
+            .spec
+            .as_ref()
+            .filter(|_| namespace(service.metadata.namespace.as_ref()) == model.namespace)
+        else {
             continue;
         };
         if !selects(spec, &model.pod_labels) {
@@ -99,10 +105,6 @@ pub(super) fn apply(model: &mut Deployment, services: &[core::Service], routes: 
             }
         }
     }
-}
-
-fn in_namespace(meta: &ObjectMeta, model: &Deployment) -> bool {
-    meta.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default") == model.namespace
 }
 
 /// A service without a selector has its addresses written by hand; one that is only a name has none.

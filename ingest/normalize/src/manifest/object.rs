@@ -87,11 +87,7 @@ impl Objects {
     /// Draws the conclusions.
     pub(super) fn link(mut self, cluster: &ClusterId, manifests: &mut Manifests) {
         for workload in &mut self.workloads {
-            let model = &mut workload.model;
-            if workload.uid.is_empty() {
-                model.id = Deployment::id_without_uid(cluster, &model.namespace, &model.kind, &model.name);
-            }
-            model.cluster_id = cluster.clone();
+            workload.place_in(cluster);
         }
         let tops = owners::tops(&self.workloads);
         self.link_pods(&tops, manifests);

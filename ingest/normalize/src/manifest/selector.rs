@@ -8,49 +8,37 @@ use serde::Deserialize;
 
 type Labels = BTreeMap<String, String>;
 
-/// A workload's selector. Older kinds (ReplicationController, DeploymentConfig) write the labels alone.
+/// A workload's selector. Older kinds (ReplicationController, DeploymentConfig) write the labels alone, which a label's
+/// value distinguishes: it is never a map or a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Selector {
-    /// As all newer kinds write it.
-    Full(Full),
     /// Labels alone.
     Labels(Labels),
-}
-
-/// Distinguished from plain labels by its fields: a label's value is never a map or a list.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Full {
-    #[serde(default)]
-    match_labels: Option<Labels>,
-    #[serde(default)]
-    match_expressions: Option<Vec<meta::LabelSelectorRequirement>>,
+    /// As all newer kinds write it.
+    Full(LabelSelector),
 }
 
 impl From<Selector> for LabelSelector {
     fn from(selector: Selector) -> Self {
         match selector {
             Selector::Labels(match_labels) => Self { match_labels, match_expressions: Vec::new() },
-            Selector::Full(full) => model(full.match_labels, full.match_expressions),
+            Selector::Full(full) => full,
         }
     }
 }
 
 pub(super) fn of(selector: meta::LabelSelector) -> LabelSelector {
-    model(selector.match_labels, selector.match_expressions)
-}
-
-fn model(labels: Option<Labels>, expressions: Option<Vec<meta::LabelSelectorRequirement>>) -> LabelSelector {
-    let expressions = expressions.unwrap_or_default().into_iter();
-    let match_expressions = expressions
-        .map(|expression| LabelSelectorRequirement {
-            key: expression.key,
-            operator: expression.operator,
-            values: expression.values.unwrap_or_default(),
-        })
-        .collect();
-    LabelSelector { match_labels: labels.unwrap_or_default(), match_expressions }
+    let expressions = selector.match_expressions.unwrap_or_default().into_iter();
+    let match_expressions = expressions.map(|expression| LabelSelectorRequirement {
+        key: expression.key,
+        operator: expression.operator,
+        values: expression.values.unwrap_or_default(),
+    });
+    LabelSelector {
+        match_labels: selector.match_labels.unwrap_or_default(),
+        match_expressions: match_expressions.collect(),
+    }
 }
 
 /// Whether a selector selects something with these labels. An empty one selects everything; an operator nobody

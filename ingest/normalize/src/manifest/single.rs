@@ -24,12 +24,10 @@ pub fn one(
     }
     let misfit = |message: String| Problem::Field { kind: kind.to_owned(), message };
     let document = yaml::read_json(text).map_err(|error| misfit(error.to_string()))?;
-    let Workload { mut model, uid, running, .. } =
+    let mut workload =
         workload::of(document.root(), api_version, kind).map_err(|error| misfit(error.to_string()))?;
-    if uid.is_empty() {
-        model.id = Deployment::id_without_uid(cluster, &model.namespace, &model.kind, &model.name);
-    }
-    model.cluster_id = cluster.clone();
+    workload.place_in(cluster);
+    let Workload { mut model, running, .. } = workload;
     if let Some(running) = running {
         running.fill_in_digests(&mut model);
     }

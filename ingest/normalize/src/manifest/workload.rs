@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::batch::v1::JobTemplateSpec;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lictor_wire::{Deployment, DeploymentId, OwnerReference, Toleration};
+use lictor_wire::{ClusterId, Deployment, DeploymentId, OwnerReference, Toleration};
 use serde::Deserialize;
 
 use super::container::{Surroundings, all};
@@ -25,6 +25,17 @@ pub(super) struct Workload {
     pub(super) token_decided: bool,
     /// Present for a pod.
     pub(super) running: Option<Running>,
+}
+
+impl Workload {
+    /// Says which cluster it is in. Without a UID it gets an id of cluster, namespace, kind and name.
+    pub(super) fn place_in(&mut self, cluster: &ClusterId) {
+        let model = &mut self.model;
+        if self.uid.is_empty() {
+            model.id = Deployment::id_without_uid(cluster, &model.namespace, &model.kind, &model.name);
+        }
+        model.cluster_id = cluster.clone();
+    }
 }
 
 /// The API groups in which a kind is Kubernetes' or OpenShift's own; elsewhere the same word means another thing.

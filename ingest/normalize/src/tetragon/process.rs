@@ -2,22 +2,22 @@
 
 use lictor_wire::{Ancestor, ContainerRef, PodId, PodRef, ProcessAction, ProcessEvent, WorkloadRef};
 
-use super::raw::{Exec, Exit, Pod, Process};
+use super::raw::{Execution, Pod, Process};
 use crate::path::{base_name, container_id, image_digest};
 
 /// What the kernel's audit id is when nobody logged in.
 const NO_LOGIN: u32 = u32::MAX;
 
-pub(super) fn exec(line: &Exec, node: &str) -> ProcessEvent {
+pub(super) fn exec(line: &Execution, node: &str) -> ProcessEvent {
     process(&line.process, line.parent.as_ref(), &line.ancestors, node)
 }
 
-pub(super) fn exit(line: &Exit, node: &str) -> ProcessEvent {
+pub(super) fn exit(line: &Execution, node: &str) -> ProcessEvent {
     ProcessEvent {
         action: ProcessAction::Exit,
         exit_status: Some(u32::try_from(line.status).unwrap_or(u32::MAX)),
         signal: line.signal.clone(),
-        ..process(&line.process, line.parent.as_ref(), &line.ancestors, node)
+        ..exec(line, node)
     }
 }
 

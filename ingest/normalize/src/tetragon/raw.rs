@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 #[serde(default)]
 #[derive(Default)]
 pub(super) struct Line {
-    pub(super) process_exec: Option<Exec>,
-    pub(super) process_exit: Option<Exit>,
+    pub(super) process_exec: Option<Execution>,
+    pub(super) process_exit: Option<Execution>,
     pub(super) process_kprobe: Option<Probe>,
     pub(super) process_lsm: Option<Probe>,
     pub(super) process_connect: Option<Socket>,
@@ -34,18 +34,10 @@ pub(super) enum Call {
     Listen,
 }
 
+/// An execution's beginning, or its end, which adds the signal, the status and the time.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Exec {
-    pub(super) process: Process,
-    pub(super) parent: Option<Process>,
-    #[serde(deserialize_with = "nullable")]
-    pub(super) ancestors: Vec<Process>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Exit {
+pub(super) struct Execution {
     pub(super) process: Process,
     pub(super) parent: Option<Process>,
     #[serde(deserialize_with = "nullable")]

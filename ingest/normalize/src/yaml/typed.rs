@@ -8,7 +8,8 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Item, Node, NodeValue, Position, Text};
+use super::{Item, Node, NodeValue, Position};
+use crate::path::Text;
 
 /// Why a part of a document does not fit a type.
 #[derive(Debug)]

@@ -40,12 +40,6 @@ impl Summary {
         .map(|(name, count)| (name.to_owned(), count))
         .collect()
     }
-
-    /// Gaps that sources reported.
-    #[must_use]
-    pub fn coverage(&self) -> u64 {
-        self.published.get(&Kind::Coverage).copied().unwrap_or_default()
-    }
 }
 
 /// Counts from all parts.

@@ -50,14 +50,8 @@ pub(crate) trait Outlet: Clone + Send + Sync + 'static {
 /// The bus as a way out.
 #[derive(Debug, Clone)]
 pub(crate) struct BusOutlet {
-    bus: Bus,
-    publisher: Publisher,
-}
-
-impl BusOutlet {
-    pub(crate) const fn new(bus: Bus, publisher: Publisher) -> Self {
-        Self { bus, publisher }
-    }
+    pub(crate) bus: Bus,
+    pub(crate) publisher: Publisher,
 }
 
 impl From<PublishError> for OutletError {

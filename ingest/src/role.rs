@@ -42,7 +42,7 @@ async fn run_until(config: Config, bus: Bus, stop: CancellationToken) -> Result<
         what: "a publisher".to_owned(),
         reason: error.to_string(),
     })?;
-    let forward = Forward::new(BusOutlet::new(bus.clone(), publisher.clone()));
+    let forward = Forward::new(BusOutlet { bus: bus.clone(), publisher: publisher.clone() });
     let counts = forward.counts.clone();
     let refresh = move |who: &mut Presence| who.counts = counts.summary().totals();
     let ended = CancellationToken::new();

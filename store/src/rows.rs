@@ -1,7 +1,7 @@
 //! The shapes of the values in the file.
 
 use jiff::Timestamp;
-use lictor_wire::{AlertId, DeadLetter, Event, PolicyId, Receipt, ReceiptId, Revisions, ViolationId};
+use lictor_wire::{AlertId, DeadLetter, Event, Receipt, ReceiptId, Revisions, ViolationId};
 use serde::{Deserialize, Serialize};
 
 use crate::Log;
@@ -123,15 +123,11 @@ pub enum Change {
     Undecided {
         /// Which.
         alert: AlertId,
-        /// Its policy.
-        policy: PolicyId,
     },
     /// The entity of an alert is gone, or is back.
     Presence {
         /// Which.
         alert: AlertId,
-        /// Whether it is gone.
-        inactive: bool,
     },
     /// A receipt.
     Receipt {

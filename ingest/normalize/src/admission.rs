@@ -117,8 +117,8 @@ struct Outer<'a> {
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
     uid: String,
-    kind: GroupVersionKind,
-    resource: GroupVersionResource,
+    kind: GroupVersion,
+    resource: GroupVersion,
     #[serde(default)]
     sub_resource: Option<String>,
     #[serde(default)]
@@ -136,20 +136,14 @@ struct Request<'a> {
     dry_run: Option<bool>,
 }
 
+/// A kind or a resource.
 #[derive(Deserialize)]
-struct GroupVersionKind {
+struct GroupVersion {
     #[serde(default)]
     group: String,
     version: String,
+    #[serde(alias = "resource")]
     kind: String,
-}
-
-#[derive(Deserialize)]
-struct GroupVersionResource {
-    #[serde(default)]
-    group: String,
-    version: String,
-    resource: String,
 }
 
 #[derive(Deserialize)]
@@ -173,7 +167,7 @@ struct ConnectOptions {
     ports: Option<Vec<u16>>,
 }
 
-impl GroupVersionKind {
+impl GroupVersion {
     fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
@@ -193,7 +187,7 @@ impl Request<'_> {
 
     fn object_ref(&self) -> ObjectReference {
         ObjectReference {
-            resource: self.resource.resource.clone(),
+            resource: self.resource.kind.clone(),
             namespace: self.namespace.clone().unwrap_or_default(),
             name: self.name.clone().unwrap_or_default(),
             api_group: self.resource.group.clone(),

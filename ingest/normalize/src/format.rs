@@ -1,11 +1,10 @@
 //! The outside formats: how each is detected, and how a text of it is read. Whoever takes bytes from
 //! outside (a source of ingest, a replay, a test case) comes through here.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
 use lictor_wire::{Event, EventError};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::{Origin, audit, tetragon};
 
@@ -97,8 +96,8 @@ impl Format {
     /// [`FormatError::UnknownObject`] or [`FormatError::UnknownText`].
     pub fn detect(text: &str) -> Result<Self, FormatError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        match serde_json::Deserializer::from_str(text).into_iter::<Keys>().next() {
-            Some(Ok(keys)) => keys.format().ok_or(FormatError::UnknownObject),
+        match serde_json::Deserializer::from_str(text).into_iter::<Keys<'_>>().next() {
+            Some(Ok(keys)) => by_keys(&keys).ok_or(FormatError::UnknownObject),
             _ if text.lines().any(begins_object) => Ok(Self::Manifest),
             _ => Err(FormatError::UnknownText),
         }
@@ -180,68 +179,28 @@ fn begins_object(line: &str) -> bool {
     line.starts_with("apiVersion:") || line.starts_with("kind:")
 }
 
+/// The keys of a JSON object, each with what it stands for.
+type Keys<'a> = BTreeMap<String, &'a RawValue>;
+
 /// What a JSON object is, by its keys.
-#[derive(Default)]
-struct Keys {
-    api_version: Option<Value>,
-    /// A CloudEvents object.
-    is_event: bool,
-    is_tetragon: bool,
-    /// A record or list of records, or a wrapper that a cloud puts around them.
-    is_audit: bool,
-}
-
-impl Keys {
-    fn format(&self) -> Option<Format> {
-        if self.is_event {
-            return Some(Format::Events);
-        }
-        if let Some(version) = &self.api_version {
-            let is_audit = version.as_str().is_some_and(|version| version.starts_with("audit.k8s.io/"));
-            return Some(if is_audit { Format::Audit } else { Format::Manifest });
-        }
-        if self.is_tetragon {
-            return Some(Format::Tetragon);
-        }
-        self.is_audit.then_some(Format::Audit)
+fn by_keys(keys: &Keys<'_>) -> Option<Format> {
+    let has = |key: &&str| keys.contains_key(*key);
+    if has(&"specversion") {
+        return Some(Format::Events);
     }
-}
-
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(KeysVisitor)
+    if let Some(version) = keys.get("apiVersion") {
+        let version = serde_json::from_str::<String>(version.get()).unwrap_or_default();
+        return Some(if version.starts_with("audit.k8s.io/") { Format::Audit } else { Format::Manifest });
     }
-}
-
-struct KeysVisitor;
-
-impl<'de> Visitor<'de> for KeysVisitor {
-    type Value = Keys;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
+    // The sensor's own notices have no key that begins with `process_`.
+    let notices = ["node_name", "rate_limit_info"];
+    if notices.iter().any(has) || keys.keys().any(|key| key.starts_with("process_")) {
+        return Some(Format::Tetragon);
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
-        let mut keys = Keys::default();
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "apiVersion" => {
-                    keys.api_version = Some(map.next_value()?);
-                    continue;
-                }
-                "specversion" => keys.is_event = true,
-                // The sensor's own notices have no key that begins with `process_`.
-                "node_name" | "rate_limit_info" => keys.is_tetragon = true,
-                key if key.starts_with("process_") => keys.is_tetragon = true,
-                "auditID" | "stage" | "verb" | "requestURI" | "items" => keys.is_audit = true,
-                "category" | "properties" | "records" | "message" | "logEvents" => keys.is_audit = true,
-                _ => {}
-            }
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(keys)
-    }
+    // A record or list of records, or a wrapper that a cloud puts around them.
+    let records = ["auditID", "stage", "verb", "requestURI", "items"];
+    let wrappers = ["category", "properties", "records", "message", "logEvents"];
+    records.iter().chain(&wrappers).any(has).then_some(Format::Audit)
 }
 
 #[cfg(test)]

@@ -59,8 +59,9 @@ pub struct NameTaken {
     pub claimant: PolicyId,
 }
 
-/// Why a valid set cannot follow the policies in force: every name that is taken, at least one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a valid set cannot follow the policies in force: every name that is taken, at least one, each on a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", join(_0, "\n"))]
 pub struct NamesTaken(pub Vec<NameTaken>);
 
 impl ChangeSet {
@@ -167,12 +168,3 @@ fn describe(change: &PolicyChange) -> String {
 fn join(items: &[impl fmt::Display], separator: &str) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
-
-/// One line for each name.
-impl fmt::Display for NamesTaken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&join(&self.0, "\n"))
-    }
-}
-
-impl std::error::Error for NamesTaken {}

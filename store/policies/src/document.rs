@@ -13,8 +13,7 @@ pub(crate) struct Document {
 }
 
 /// Where each part of a document is.
-#[derive(Debug, Default)]
-struct Places(HashMap<String, Position>);
+type Places = HashMap<String, Position>;
 
 /// Why a text is not a document.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Document>, SyntaxError> {
         if let Some(key) = document.root().duplicate_key() {
             return Err(duplicate_key(key, written.err().and_then(|error| error.position)));
         }
-        let places = written.ok().and_then(|documents| documents.first().map(Places::of));
+        let places = written.ok().and_then(|documents| documents.first().map(places));
         return Ok(vec![Document { value: document.into_json(), places: places.unwrap_or_default() }]);
     }
     let documents = yaml::read(text).map_err(|error| match &error.kind {
@@ -48,7 +47,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Document>, SyntaxError> {
         YamlErrorKind::Syntax(message) => not_understood(message, error.position),
     })?;
     let documents = documents.into_iter().map(|document| {
-        let places = Places::of(&document);
+        let places = places(&document);
         Document { value: document.into_json(), places }
     });
     Ok(documents.collect())
@@ -67,7 +66,7 @@ impl Document {
     pub(crate) fn place(&self, path: &str) -> Option<Position> {
         let mut path = path;
         loop {
-            if let Some(position) = self.places.0.get(path) {
+            if let Some(position) = self.places.get(path) {
                 return Some(*position);
             }
             if path.is_empty() {
@@ -78,25 +77,21 @@ impl Document {
     }
 }
 
-impl Places {
-    fn of(document: &yaml::Document<'_>) -> Self {
-        let mut places = Self::default();
-        places.add(String::new(), document.root());
-        places
-    }
+fn places(document: &yaml::Document<'_>) -> Places {
+    let mut places = Places::new();
+    add(&mut places, String::new(), document.root());
+    places
+}
 
-    fn add(&mut self, path: String, item: Item<'_>) {
-        for (i, item) in item.items().into_iter().flatten().enumerate() {
-            self.add(format!("{path}[{i}]"), item);
-        }
-        for (key, value) in item.entries().into_iter().flatten() {
-            let key = lower_camel_case(key);
-            self.add(if path.is_empty() { key } else { format!("{path}.{key}") }, value);
-        }
-        if let Some(position) = item.position() {
-            self.0.insert(path, position);
-        }
+fn add(places: &mut Places, path: String, item: Item<'_>) {
+    for (i, item) in item.items().into_iter().flatten().enumerate() {
+        add(places, format!("{path}[{i}]"), item);
     }
+    for (key, value) in item.entries().into_iter().flatten() {
+        let key = lower_camel_case(key);
+        add(places, if path.is_empty() { key } else { format!("{path}.{key}") }, value);
+    }
+    places.extend(item.position().map(|position| (path, position)));
 }
 
 /// Fields may be written in `snake_case`; paths name them in `lowerCamelCase`.

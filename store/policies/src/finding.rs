@@ -3,7 +3,7 @@
 use std::fmt;
 
 use lictor_normalize::yaml::Position;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// One thing that is wrong, or that was passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,7 +28,8 @@ pub struct Finding {
 }
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The policy is not taken.
     Error,
@@ -44,12 +45,6 @@ impl Level {
             Self::Error => "error",
             Self::Warning => "warning",
         }
-    }
-}
-
-impl Serialize for Level {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 

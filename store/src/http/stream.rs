@@ -136,10 +136,11 @@ impl Reader {
 fn advance(ledger: &Ledger, mut position: Position) -> Result<(Position, VecDeque<Draft>), LedgerError> {
     let mut drafts = VecDeque::new();
     for log in [Log::Verdicts, Log::Receipts] {
-        let mut changes = ledger.changes(log, position.of(log), PAGE)?;
-        if changes.kept_after > position.of(log) {
-            let (from, to) = (position.of(log) + 1, changes.kept_after);
-            position.set(log, to);
+        let read = *position.of(log);
+        let mut changes = ledger.changes(log, read, PAGE)?;
+        if changes.kept_after > read {
+            let (from, to) = (read + 1, changes.kept_after);
+            *position.of(log) = to;
             let missed = Missed { log, messages: to - from + 1, from, to };
             drafts.push_back(Draft::new("missed", &missed, Some(position))?);
             changes = ledger.changes(log, to, PAGE)?;
@@ -148,10 +149,12 @@ fn advance(ledger: &Ledger, mut position: Position) -> Result<(Position, VecDequ
         while let Some((sequence, change)) = items.next() {
             // A reader that is cut off in the middle of a message gets all of it again: only its last event has the id.
             let whole = items.peek().is_none_or(|(next, _)| *next != sequence);
-            position.set(log, if whole { sequence } else { position.of(log) });
+            if whole {
+                *position.of(log) = sequence;
+            }
             drafts.extend(draft(ledger, log, sequence, change, whole.then_some(position))?);
         }
-        position.set(log, changes.read_to);
+        *position.of(log) = changes.read_to;
     }
     Ok((position, drafts))
 }
@@ -168,8 +171,8 @@ fn draft(
         Change::Opened { alert } => ("alert.opened", alert),
         Change::Merged { alert } => ("alert.merged", alert),
         Change::Resolved { alert } => ("alert.resolved", alert),
-        Change::Undecided { alert, .. } => ("alert.undecided", alert),
-        Change::Presence { alert, .. } => ("alert.presence", alert),
+        Change::Undecided { alert } => ("alert.undecided", alert),
+        Change::Presence { alert } => ("alert.presence", alert),
         Change::Receipt { receipt, alert } => {
             (update.receipt, update.alert_id) = (ledger.receipt(&receipt)?, alert);
             return Draft::new("receipt", &update, id).map(Some);
@@ -202,17 +205,10 @@ impl Position {
         })
     }
 
-    const fn of(self, log: Log) -> u64 {
+    const fn of(&mut self, log: Log) -> &mut u64 {
         match log {
-            Log::Receipts => self.receipts,
-            Log::Verdicts | Log::DeadLetters | Log::Coverage => self.verdicts,
-        }
-    }
-
-    const fn set(&mut self, log: Log, sequence: u64) {
-        match log {
-            Log::Receipts => self.receipts = sequence,
-            Log::Verdicts | Log::DeadLetters | Log::Coverage => self.verdicts = sequence,
+            Log::Receipts => &mut self.receipts,
+            Log::Verdicts | Log::DeadLetters | Log::Coverage => &mut self.verdicts,
         }
     }
 }

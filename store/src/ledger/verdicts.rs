@@ -4,7 +4,7 @@
 //! stores that read the same log hold the same alerts.
 
 use lictor_wire::policy::{EnforcementAction, LifecycleStage};
-use lictor_wire::{AlertId, Cause, Entity, Fingerprint, Kind, PodRef, Verdict, Violation};
+use lictor_wire::{AlertId, Cause, Entity, Fingerprint, Kind, Verdict, Violation};
 
 use super::error::Result;
 use super::tables::Tables;
@@ -109,7 +109,7 @@ fn silence(tables: &mut Tables<'_>, verdict: &Verdict, entity: &str, alert: &Ale
         if let Some(note) = undecided(verdict, &row) {
             row.alert.undecided = Some(note);
             tables.put_alert(&row)?;
-            return tables.changed(&Change::Undecided { alert: row.alert.id, policy });
+            return tables.changed(&Change::Undecided { alert: row.alert.id });
         }
     }
     row.alert.state = AlertState::Resolved;
@@ -139,7 +139,7 @@ fn presence(tables: &mut Tables<'_>, entity: &str, gone: bool) -> Result<()> {
             if let Some(mut row) = tables.alert(&alert)? {
                 row.alert.inactive = gone;
                 tables.put_alert(&row)?;
-                tables.changed(&Change::Presence { alert, inactive: gone })?;
+                tables.changed(&Change::Presence { alert })?;
             }
         }
     }
@@ -292,28 +292,25 @@ fn open_alert(tables: &mut Tables<'_>, verdict: &Verdict, violation: &Violation,
         .part(&violation.id)
         .into();
     let inactive = tables.entity(&entity)?.is_some_and(|known| known.gone);
-    let mut row = match tables.alert(&id)? {
-        // The very violation it began with holds again, after an edit and back, say.
-        Some(before) => before,
-        None => AlertRow {
-            alert: AlertSummary {
-                id,
-                policy: violation.policy.clone(),
-                lifecycle_stage: verdict.stage,
-                entity: without_pod(&verdict.entity),
-                state,
-                first_occurred: now.time,
-                time: now.time,
-                resolved_at: None,
-                count: 1,
-                enforcement: Vec::new(),
-                inactive,
-                undecided: None,
-            },
-            shown: Vec::new(),
-            filed: None,
+    // There is one where the very violation it began with holds again, after an edit and back, say.
+    let mut row = tables.alert(&id)?.unwrap_or_else(|| AlertRow {
+        alert: AlertSummary {
+            id,
+            policy: violation.policy.clone(),
+            lifecycle_stage: verdict.stage,
+            entity: without_pod(&verdict.entity),
+            state,
+            first_occurred: now.time,
+            time: now.time,
+            resolved_at: None,
+            count: 1,
+            enforcement: Vec::new(),
+            inactive,
+            undecided: None,
         },
-    };
+        shown: Vec::new(),
+        filed: None,
+    });
     row.alert.policy = violation.policy.clone();
     row.alert.entity = without_pod(&verdict.entity);
     row.alert.state = state;
@@ -346,23 +343,17 @@ fn shown_violation(verdict: &Verdict, violation: &Violation) -> ShownViolation {
 }
 
 fn shown_as(verdict: &Verdict, violation: &Violation) -> AlertViolation {
+    let pod = if let Entity::Deployment { pod, .. } = &verdict.entity { pod.clone() } else { None };
     AlertViolation {
         id: violation.id.clone(),
         time: verdict.event.time,
         verdict: verdict.id.clone(),
         event: verdict.event.clone(),
         policy_revision: violation.policy.revision,
-        pod: pod(&verdict.entity).cloned(),
+        pod,
         sections: violation.sections.clone(),
         enforcement: violation.enforcement.clone(),
         admission: verdict.admission.clone(),
-    }
-}
-
-const fn pod(entity: &Entity) -> Option<&PodRef> {
-    match entity {
-        Entity::Deployment { pod, .. } => pod.as_ref(),
-        Entity::ContainerImage { .. } | Entity::Resource { .. } | Entity::Node { .. } => None,
     }
 }
 

@@ -7,7 +7,7 @@ use lictor_wire::{ClusterId, Deployment, NamespaceRecord};
 use serde::Deserialize;
 
 use super::document::Document;
-use super::permissions::Permissions;
+use super::permissions::{Permissions, Reach};
 use super::workload::{self, Workload};
 use super::{Ignored, ManifestError, Manifests, Place, exposure, owners, policies};
 
@@ -57,6 +57,7 @@ impl Objects {
             self.places.push(document.place.clone());
             return Ok(());
         }
+        let Permissions { roles, bindings } = &mut self.permissions;
         match (version, kind) {
             ("v1", "Namespace") => manifests.namespaces.push(namespace(document.read()?)),
             ("v1", "Service") => self.services.push(document.read()?),
@@ -64,10 +65,10 @@ impl Objects {
             (_, "NetworkPolicy") if version.starts_with("networking.k8s.io/") => {
                 self.network_policies.push(document.read()?);
             }
-            (RBAC, "Role") => self.permissions.roles.push(document.read()?),
-            (RBAC, "ClusterRole") => self.permissions.cluster_roles.push(document.read()?),
-            (RBAC, "RoleBinding") => self.permissions.bindings.push(document.read()?),
-            (RBAC, "ClusterRoleBinding") => self.permissions.cluster_bindings.push(document.read()?),
+            (RBAC, "Role") => roles.push((Reach::Namespace, document.read()?)),
+            (RBAC, "ClusterRole") => roles.push((Reach::Cluster, document.read()?)),
+            (RBAC, "RoleBinding") => bindings.push((Reach::Namespace, document.read()?)),
+            (RBAC, "ClusterRoleBinding") => bindings.push((Reach::Cluster, document.read()?)),
             ("route.openshift.io/v1", "Route") => self.routes.push(document.read()?),
             // A list without items.
             (_, list) if list.ends_with("List") => {}

@@ -4,28 +4,51 @@
 //! is the highest of its role's rules, each judged by itself. Names of single objects and URLs that are not objects
 //! do not count.
 
-use k8s_openapi::api::rbac::v1::{
-    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
-};
+use k8s_openapi::api::rbac::v1::{PolicyRule, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lictor_wire::{Deployment, PermissionLevel};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::policies::namespace;
 
-/// The roles and bindings of the input.
+/// The roles and bindings of the input, each with how far it reaches.
 #[derive(Default)]
 pub(super) struct Permissions {
-    pub(super) roles: Vec<Role>,
-    pub(super) cluster_roles: Vec<ClusterRole>,
-    pub(super) bindings: Vec<RoleBinding>,
-    pub(super) cluster_bindings: Vec<ClusterRoleBinding>,
+    pub(super) roles: Vec<(Reach, Role)>,
+    pub(super) bindings: Vec<(Reach, Binding)>,
+}
+
+/// A Role or a ClusterRole.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Role {
+    #[serde(default)]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    rules: Option<Vec<PolicyRule>>,
+    #[serde(default)]
+    aggregation_rule: Option<IgnoredAny>,
+}
+
+/// A RoleBinding or a ClusterRoleBinding.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Binding {
+    #[serde(default)]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    role_ref: RoleRef,
+    #[serde(default)]
+    subjects: Option<Vec<Subject>>,
 }
 
 /// Verbs that change something, or let somebody change more.
 const CHANGING: [&str; 6] = ["create", "bind", "patch", "update", "delete", "deletecollection"];
 
-/// How far a binding reaches.
+/// How far a role or a binding reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+pub(super) enum Reach {
     Cluster,
     Namespace,
 }
@@ -34,7 +57,7 @@ impl Permissions {
     /// What a workload's service account may do. Without any binding in the input it is unknown, and a role that
     /// is not in it may allow anything: then it is unknown too, unless another binding allows everything.
     pub(super) fn level(&self, model: &Deployment) -> PermissionLevel {
-        if self.bindings.is_empty() && self.cluster_bindings.is_empty() {
+        if self.bindings.is_empty() {
             return PermissionLevel::Unset;
         }
         let mut highest = PermissionLevel::None;
@@ -43,15 +66,10 @@ impl Permissions {
             Some(level) => highest = highest.max(level),
             None => all_known = false,
         };
-        for binding in &self.cluster_bindings {
-            if names(binding.subjects.as_deref(), "", model) {
-                note(self.granted(&binding.role_ref, "", Reach::Cluster));
-            }
-        }
-        for binding in &self.bindings {
-            let home = namespace(binding.metadata.namespace.as_ref());
+        for (reach, binding) in &self.bindings {
+            let home = reach.home(&binding.metadata);
             if names(binding.subjects.as_deref(), home, model) {
-                note(self.granted(&binding.role_ref, home, Reach::Namespace));
+                note(self.granted(&binding.role_ref, home, *reach));
             }
         }
         if all_known || highest == PermissionLevel::ClusterAdmin { highest } else { PermissionLevel::Unset }
@@ -59,24 +77,32 @@ impl Permissions {
 
     /// What a role gives by a binding; `None` when the role is not known.
     fn granted(&self, role: &RoleRef, home: &str, reach: Reach) -> Option<PermissionLevel> {
-        let is_meant = |name: Option<&String>| name == Some(&role.name);
-        if role.kind == "Role" {
-            let in_home = |found: &&Role| {
-                is_meant(found.metadata.name.as_ref()) && namespace(found.metadata.namespace.as_ref()) == home
-            };
-            return self.roles.iter().find(in_home).map(|role| rules(role.rules.as_deref(), reach));
-        }
-        let found = self.cluster_roles.iter().find(|found| is_meant(found.metadata.name.as_ref()));
+        let (of, home) = if role.kind == "Role" { (Reach::Namespace, home) } else { (Reach::Cluster, "") };
+        let found = self.roles.iter().find(|(reach, found)| {
+            *reach == of
+                && found.metadata.name.as_ref() == Some(&role.name)
+                && reach.home(&found.metadata) == home
+        });
         match found {
             // The rules of an aggregated role are in others until the controller has gathered them.
-            Some(found) if found.aggregation_rule.is_some() && found.rules.is_none() => None,
-            Some(found) => Some(rules(found.rules.as_deref(), reach)),
+            Some((_, found)) if found.aggregation_rule.is_some() && found.rules.is_none() => None,
+            Some((_, found)) => Some(rules(found.rules.as_deref(), reach)),
             // Every cluster has these, and manifests rarely do.
             None => match role.name.as_str() {
-                "cluster-admin" => Some(everything(reach)),
-                "admin" | "edit" | "view" => Some(elevated(reach)),
+                "cluster-admin" if of == Reach::Cluster => Some(everything(reach)),
+                "admin" | "edit" | "view" if of == Reach::Cluster => Some(elevated(reach)),
                 _ => None,
             },
+        }
+    }
+}
+
+impl Reach {
+    /// The namespace of an object that reaches this far.
+    fn home(self, meta: &ObjectMeta) -> &str {
+        match self {
+            Self::Cluster => "",
+            Self::Namespace => namespace(meta.namespace.as_ref()),
         }
     }
 }

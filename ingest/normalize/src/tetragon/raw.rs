@@ -239,13 +239,8 @@ enum Number {
 }
 
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    use serde::de::Error;
-    Ok(match Option::<Number>::deserialize(from)? {
-        None => 0,
-        Some(Number::Unsigned(number)) => number,
-        Some(Number::Signed(number)) => u64::try_from(number).map_err(D::Error::custom)?,
-        Some(Number::Text(text)) => text.parse().map_err(D::Error::custom)?,
-    })
+    let number = integer(from)?.unwrap_or_default();
+    u64::try_from(number).map_err(serde::de::Error::custom)
 }
 
 fn integer<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {

@@ -102,7 +102,7 @@ impl<'de> Item<'de> {
     fn integer<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TypeError> {
         match &self.node.value {
             NodeValue::Text(Text(text)) => match text.trim().parse() {
-                Ok(number) => visitor.visit_i64(number).map_err(|error: TypeError| error.at(self.node)),
+                Ok(number) => visitor.visit_i64(number),
                 Err(_) => Err(self.misfit(&visitor)),
             },
             _ => self.deserialize_any(visitor),
@@ -131,16 +131,15 @@ impl<'de> Deserializer<'de> for Item<'de> {
                 _ => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
             },
             NodeValue::Text(Text(text)) => visitor.visit_borrowed_str(text),
-            NodeValue::List(_) => return self.deserialize_seq(visitor),
-            NodeValue::Map(_) => return self.deserialize_map(visitor),
+            NodeValue::List(_) => self.deserialize_seq(visitor),
+            NodeValue::Map(_) => self.deserialize_map(visitor),
         }
-        .map_err(|error: TypeError| error.at(self.node))
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TypeError> {
         match &self.node.value {
             NodeValue::Text(Text(text)) => match boolean(text) {
-                Some(value) => visitor.visit_bool(value).map_err(|error: TypeError| error.at(self.node)),
+                Some(value) => visitor.visit_bool(value),
                 None => Err(self.misfit(&visitor)),
             },
             _ => self.deserialize_any(visitor),
@@ -161,7 +160,7 @@ impl<'de> Deserializer<'de> for Item<'de> {
             NodeValue::Null => "",
             _ => self.text().ok_or_else(|| self.misfit(&visitor))?,
         };
-        visitor.visit_borrowed_str(text).map_err(|error: TypeError| error.at(self.node))
+        visitor.visit_borrowed_str(text)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TypeError> {
@@ -221,9 +220,8 @@ impl<'de> Deserializer<'de> for Item<'de> {
             NodeValue::Map(entries) => {
                 visitor.visit_enum(MapAccessDeserializer::new(self.entries_of(entries)))
             }
-            _ => return Err(self.misfit(&visitor)),
+            _ => Err(self.misfit(&visitor)),
         }
-        .map_err(|error| error.at(self.node))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TypeError> {
@@ -256,7 +254,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, TypeError> {
         let Some((index, node)) = self.items.next() else { return Ok(None) };
         let item = seed.deserialize(Item { source: self.source, node });
-        item.map(Some).map_err(|error| error.below(Step::Index(index)))
+        item.map(Some).map_err(|error| error.at(node).below(Step::Index(index)))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -285,6 +283,6 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             return Err(TypeError::custom("a value without a key"));
         };
         let value = seed.deserialize(Item { source: self.source, node });
-        value.map_err(|error| error.below(Step::Key(key.clone().into_owned())))
+        value.map_err(|error| error.at(node).below(Step::Key(key.clone().into_owned())))
     }
 }

@@ -9,11 +9,12 @@ const HEAD: usize = 4 * 1024;
 
 /// A line, numbered from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Line {
-    /// Without its end.
-    Whole { number: u64, bytes: Vec<u8> },
-    /// Longer than allowed: its beginning.
-    TooLong { number: u64, head: Vec<u8> },
+pub(crate) struct Line {
+    pub(crate) number: u64,
+    /// It is longer than allowed.
+    pub(crate) too_long: bool,
+    /// Without its end; the beginning of one that is too long.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Cuts a stream of bytes into lines.
@@ -73,15 +74,10 @@ impl Lines {
     fn complete(&mut self) -> Option<Line> {
         self.number += 1;
         self.consumed += std::mem::take(&mut self.pending);
-        let overflow = std::mem::take(&mut self.overflow);
+        let too_long = std::mem::take(&mut self.overflow);
         let bytes = std::mem::take(&mut self.open);
-        if overflow {
-            Some(Line::TooLong { number: self.number, head: bytes })
-        } else if bytes.trim_ascii().is_empty() {
-            None
-        } else {
-            Some(Line::Whole { number: self.number, bytes })
-        }
+        let is_blank = !too_long && bytes.trim_ascii().is_empty();
+        (!is_blank).then_some(Line { number: self.number, too_long, bytes })
     }
 }
 
@@ -92,7 +88,7 @@ mod tests {
     use super::*;
 
     fn whole(number: u64, text: &str) -> Line {
-        Line::Whole { number, bytes: text.as_bytes().to_vec() }
+        Line { number, too_long: false, bytes: text.as_bytes().to_vec() }
     }
 
     #[test]
@@ -116,7 +112,7 @@ mod tests {
         }
         assert!(lines.open.capacity() <= 2 * HEAD);
         lines.push(b"\nok\n", &mut out);
-        assert_eq!(out, [Line::TooLong { number: 1, head: vec![b'x'; HEAD] }, whole(2, "ok")]);
+        assert_eq!(out, [Line { number: 1, too_long: true, bytes: vec![b'x'; HEAD] }, whole(2, "ok")]);
         assert_eq!(lines.consumed(), 100_004);
     }
 

@@ -16,15 +16,13 @@ pub(crate) struct Parsed {
 impl Parsed {
     /// Takes a line of the file `path`.
     pub(crate) fn line(&mut self, format: Format, line: Line, path: &str, origin: &Origin) {
-        let (number, bytes) = match line {
-            Line::Whole { number, bytes } => (number, bytes),
-            Line::TooLong { number, head } => {
-                let reason = format!("the line is longer than {} bytes", crate::lines::LONGEST_LINE);
-                let head = String::from_utf8_lossy(&head).into_owned();
-                self.unreadable.push(unreadable(reason, path, number, head, true));
-                return;
-            }
-        };
+        let Line { number, too_long, bytes } = line;
+        if too_long {
+            let reason = format!("the line is longer than {} bytes", crate::lines::LONGEST_LINE);
+            let head = String::from_utf8_lossy(&bytes).into_owned();
+            self.unreadable.push(unreadable(reason, path, number, head, true));
+            return;
+        }
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {

@@ -1,11 +1,10 @@
 //! The role's life: open, follow, serve, stop.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use lictor_bus::{Bus, new_presence};
-use lictor_serve::{DRAIN, Drained, readiness};
+use lictor_serve::{DRAIN, readiness};
 use lictor_wire::Presence;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -18,17 +17,6 @@ use crate::{Config, Health, Ledger, Log, StoreError, router};
 /// The ledger's file in the data directory.
 const FILE: &str = "ledger.redb";
 
-/// How the store ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
-    /// How far each log was applied.
-    pub checkpoints: BTreeMap<Log, u64>,
-    /// Why logs were not followed to the end.
-    pub stopped: BTreeMap<Log, String>,
-    /// How the API ended.
-    pub api: Drained,
-}
-
 /// Follows the logs and answers on `listener` until `stop`; `health` says how far it is.
 ///
 /// # Errors
@@ -39,7 +27,7 @@ pub fn run<'a>(
     listener: TcpListener,
     health: Arc<Health>,
     stop: &CancellationToken,
-) -> BoxFuture<'a, Result<Summary, StoreError>> {
+) -> BoxFuture<'a, Result<(), StoreError>> {
     Box::pin(run_until(config, bus, listener, health, stop.child_token()))
 }
 
@@ -49,7 +37,7 @@ async fn run_until(
     listener: TcpListener,
     health: Arc<Health>,
     stop: CancellationToken,
-) -> Result<Summary, StoreError> {
+) -> Result<(), StoreError> {
     let address = listener.local_addr().map_err(StoreError::Serve)?;
     lictor_serve::loopback_only(address, false)?;
     let ledger = open(config).await?;
@@ -66,40 +54,33 @@ async fn run_until(
             stop: stop.clone(),
         };
         let caught_up = handles.handle(log.as_str());
-        tasks.spawn(async move { follower.run(caught_up).await.map(|()| None) });
+        tasks.spawn(follower.run(caught_up));
     }
-    let watching = watch_streams(bus.clone(), ledger.clone(), Arc::clone(&health), stop.clone());
-    tasks.spawn(async move { watching.await.map(|()| None) });
+    tasks.spawn(watch_streams(bus.clone(), ledger.clone(), Arc::clone(&health), stop.clone()));
     tasks.spawn(present(bus, Arc::clone(&health), stop.clone()));
     drop(handles);
-    let routes = router(ledger.clone(), Arc::clone(&health), ready);
+    let routes = router(ledger, Arc::clone(&health), ready);
     let server = lictor_serve::run(listener, routes, stop.clone().cancelled_owned(), DRAIN);
-    tasks.spawn(async move { server.await.map(Some).map_err(StoreError::Serve) });
+    tasks.spawn(async move { server.await.map(|_| ()).map_err(StoreError::Serve) });
     tracing::info!(%address, data = %config.data.display(), "the store answers");
 
-    let mut api = Drained::Fully;
     let failure = tokio::select! {
         () = stop.cancelled() => Ok(()),
-        ended = first_failure(&mut tasks, &mut api) => ended,
+        ended = first_failure(&mut tasks) => ended,
     };
     stop.cancel();
     health.close();
-    failure.and(first_failure(&mut tasks, &mut api).await)?;
-    summary(&ledger, &health, api)
+    failure.and(first_failure(&mut tasks).await)
 }
 
 /// Says that this store runs, and how far it has applied each log.
-async fn present(
-    bus: Bus,
-    health: Arc<Health>,
-    stop: CancellationToken,
-) -> Result<Option<Drained>, StoreError> {
+async fn present(bus: Bus, health: Arc<Health>, stop: CancellationToken) -> Result<(), StoreError> {
     let refresh = |who: &mut Presence| {
         let logs = health.report().logs.into_iter();
         who.counts = logs.map(|(log, of)| (log.as_str().to_owned(), of.checkpoint)).collect();
     };
     bus.heartbeat(new_presence("store"), refresh, stop.cancelled()).await;
-    Ok(None)
+    Ok(())
 }
 
 async fn open(config: &Config) -> Result<Ledger, StoreError> {
@@ -112,23 +93,10 @@ async fn open(config: &Config) -> Result<Ledger, StoreError> {
     .await?
 }
 
-/// Waits until a task fails, or all have ended well. One of them says how the API ended.
-async fn first_failure(
-    tasks: &mut JoinSet<Result<Option<Drained>, StoreError>>,
-    api: &mut Drained,
-) -> Result<(), StoreError> {
+/// Waits until a task fails, or all have ended well.
+async fn first_failure(tasks: &mut JoinSet<Result<(), StoreError>>) -> Result<(), StoreError> {
     while let Some(ended) = tasks.join_next().await {
-        *api = ended??.unwrap_or(*api);
+        ended??;
     }
     Ok(())
-}
-
-fn summary(ledger: &Ledger, health: &Health, api: Drained) -> Result<Summary, StoreError> {
-    let mut checkpoints = BTreeMap::new();
-    for log in Log::ALL {
-        let at = ledger.checkpoint(log).map_err(|source| StoreError::Apply { log, source })?;
-        checkpoints.insert(log, at);
-    }
-    let stopped = health.report().logs.into_iter().filter_map(|(log, of)| Some((log, of.stopped?))).collect();
-    Ok(Summary { checkpoints, stopped, api })
 }

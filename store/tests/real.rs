@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_bus::{Bus, BusOptions, Gap};
-use lictor_store::{Config, Ledger, LedgerError, Log, Record, StoreError, Summary, run};
+use lictor_store::{Config, Health, HealthReport, Ledger, LedgerError, Log, Record, StoreError, run};
 use lictor_tests::NatsServer;
 use lictor_wire::policy::EnforcementAction;
 use lictor_wire::topology::Topology;
@@ -27,7 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 struct Store {
     address: SocketAddr,
     stop: CancellationToken,
-    running: JoinHandle<Result<Summary, StoreError>>,
+    running: JoinHandle<Result<(), StoreError>>,
+    health: Arc<Health>,
 }
 
 async fn bus(server: &NatsServer) -> Bus {
@@ -44,9 +45,10 @@ async fn start(data: &Path, bus: &Bus) -> Store {
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let bus = bus.clone();
-    let stopped = stop.clone();
-    let running = tokio::spawn(async move { run(&config, bus, listener, Arc::default(), &stopped).await });
-    Store { address, stop, running }
+    let (stopped, health) = (stop.clone(), Arc::<Health>::default());
+    let of_store = Arc::clone(&health);
+    let running = tokio::spawn(async move { run(&config, bus, listener, of_store, &stopped).await });
+    Store { address, stop, running, health }
 }
 
 impl Store {
@@ -85,9 +87,10 @@ impl Store {
         }
     }
 
-    async fn stop(self) -> Summary {
+    async fn stop(self) -> HealthReport {
         self.stop.cancel();
-        self.running.await.unwrap().unwrap()
+        self.running.await.unwrap().unwrap();
+        self.health.report()
     }
 }
 
@@ -122,9 +125,9 @@ async fn follows_answers_stops_and_goes_on() {
     bus.publish_event(&gap.to_event(minute(3))).await.unwrap();
     store.until("/v1/deadletters", "/total", 1).await;
     store.until("/v1/coverage", "/total", 1).await;
-    let summary = store.stop().await;
-    assert_eq!((summary.checkpoints[&Log::Verdicts], summary.checkpoints[&Log::Receipts]), (2, 1));
-    assert!(summary.stopped.is_empty());
+    let logs = store.stop().await.logs;
+    assert_eq!((logs[&Log::Verdicts].checkpoint, logs[&Log::Receipts].checkpoint), (2, 1));
+    assert!(logs.values().all(|log| log.stopped.is_none()));
 
     // While it is away one resolves, one happens again, one is repeated under another sequence.
     bus.publish_verdict(&deploy("web", "d2", 4, [2, 1, 5])).await.unwrap();
@@ -186,8 +189,8 @@ async fn a_stream_that_lost_its_end_stands_still_and_says_so() {
         sleep(LOOK_EVERY).await;
     }
     assert_eq!(store.get("/readyz").await.0, 503);
-    let summary = store.stop().await;
-    assert_eq!(summary.stopped.len(), 2);
+    let logs = store.stop().await.logs;
+    assert_eq!(logs.values().filter(|log| log.stopped.is_some()).count(), 2);
 }
 
 #[tokio::test]

@@ -119,20 +119,16 @@ struct Request<'a> {
     uid: String,
     kind: GroupVersion,
     resource: GroupVersion,
-    #[serde(default)]
     sub_resource: Option<String>,
-    #[serde(default)]
     name: Option<String>,
-    #[serde(default)]
     namespace: Option<String>,
     operation: String,
     #[serde(default)]
     user_info: UserInfo,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     old_object: Option<&'a RawValue>,
-    #[serde(default)]
     dry_run: Option<bool>,
 }
 

@@ -41,19 +41,15 @@ fn other_kind(found: &str) -> FormatError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Outline<'a> {
-    #[serde(default)]
     kind: Option<String>,
-    #[serde(default)]
     api_version: Option<String>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     items: Option<&'a RawValue>,
-    #[serde(rename = "auditID", default)]
+    #[serde(rename = "auditID")]
     audit_id: Option<serde::de::IgnoredAny>,
-    #[serde(default)]
     stage: Option<serde::de::IgnoredAny>,
-    #[serde(default)]
     verb: Option<serde::de::IgnoredAny>,
-    #[serde(rename = "requestURI", default)]
+    #[serde(rename = "requestURI")]
     request_uri: Option<serde::de::IgnoredAny>,
 }
 

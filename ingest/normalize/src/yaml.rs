@@ -136,7 +136,8 @@ impl<'a> Document<'a> {
     /// The document as JSON.
     #[must_use]
     pub fn into_json(self) -> Value {
-        self.root.into_json()
+        // A value takes whatever is in a tree.
+        Value::deserialize(self.root()).unwrap_or_default()
     }
 }
 
@@ -242,23 +243,6 @@ enum NodeValue<'a> {
 
 /// A node of JSON, which does not say where it is written.
 struct Json<'a>(Node<'a>);
-
-impl Node<'_> {
-    fn into_json(self) -> Value {
-        match self.value {
-            NodeValue::Null => Value::Null,
-            NodeValue::Bool(value) => Value::Bool(value),
-            NodeValue::Number(number) => Value::Number(number),
-            NodeValue::Text(Text(text)) => Value::String(text.into_owned()),
-            NodeValue::List(items) => items.into_iter().map(Self::into_json).collect(),
-            NodeValue::Map(entries) => {
-                let entries =
-                    entries.into_iter().map(|(Text(key), node)| (key.into_owned(), node.into_json()));
-                Value::Object(entries.collect())
-            }
-        }
-    }
-}
 
 impl<'a> From<Json<'a>> for Node<'a> {
     fn from(Json(node): Json<'a>) -> Self {

@@ -119,7 +119,7 @@ fn apply_receipt(tables: &mut Tables<'_>, receipt: &Receipt) -> Result<()> {
         && let Some(mut row) = tables.alert(alert)?
     {
         row.alert.add_receipt(receipt);
-        tables.put_alert(&mut row)?;
+        tables.put_alert(&row)?;
     }
     tables.changed(&Change::Receipt { receipt: receipt.id.clone(), alert })
 }

@@ -159,11 +159,9 @@ fn yaml_object(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Outline<'a> {
-    #[serde(default)]
     api_version: Option<String>,
-    #[serde(default)]
     kind: Option<String>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     items: Option<&'a RawValue>,
 }
 

@@ -33,7 +33,6 @@ struct Named {
 
 #[derive(Deserialize, Default)]
 struct ObjectName {
-    #[serde(default)]
     name: Option<String>,
 }
 

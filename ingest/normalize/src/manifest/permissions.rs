@@ -25,9 +25,7 @@ pub(super) struct Permissions {
 pub(super) struct Role {
     #[serde(default)]
     metadata: ObjectMeta,
-    #[serde(default)]
     rules: Option<Vec<PolicyRule>>,
-    #[serde(default)]
     aggregation_rule: Option<IgnoredAny>,
 }
 
@@ -39,7 +37,6 @@ pub(super) struct Binding {
     metadata: ObjectMeta,
     #[serde(default)]
     role_ref: RoleRef,
-    #[serde(default)]
     subjects: Option<Vec<Subject>>,
 }
 

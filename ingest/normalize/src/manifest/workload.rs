@@ -56,9 +56,7 @@ pub(super) fn is_workload(api_version: &str, kind: &str) -> bool {
 struct Object {
     #[serde(default)]
     metadata: ObjectMeta,
-    #[serde(default)]
     spec: Option<Spec>,
-    #[serde(default)]
     status: Option<Status>,
 }
 

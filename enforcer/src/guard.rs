@@ -33,7 +33,6 @@ pub(crate) struct Limits {
 ///
 /// `policy` is the policy as it is in force now; `None` when it was deleted. `beside` actions were decided for the
 /// same entity just now and have no receipt yet.
-#[must_use]
 pub(crate) fn decide(
     intent: &Intent<'_>,
     limits: &Limits,
@@ -106,7 +105,6 @@ fn policy_changed(intent: &Intent<'_>, policy: Option<&Policy>) -> Option<String
 
 impl Limits {
     /// The usual limits for a lictor that runs in `own_namespace`.
-    #[must_use]
     pub(crate) fn usual(own_namespace: &str) -> Self {
         let protected = PROTECTED_NAMESPACES.into_iter().chain([own_namespace]);
         Self {

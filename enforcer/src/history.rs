@@ -52,7 +52,6 @@ impl History {
     }
 
     /// How far an action is; `None` when no enforcer has decided about it.
-    #[must_use]
     pub(crate) fn progress(&self, key: &ActionKey) -> Option<Progress> {
         self.progress.get(key).copied()
     }

@@ -32,7 +32,6 @@ const fn executable(action: EnforcementAction) -> bool {
 
 impl Intent<'_> {
     /// The key under which this is done at most once.
-    #[must_use]
     pub(crate) fn key(&self) -> ActionKey {
         ActionKey::of(&self.violation.id, self.action)
     }

@@ -42,7 +42,6 @@ pub(crate) enum NotUpToDate {
 
 impl Knowledge {
     /// Starts following. Nothing is known until [`Knowledge::complete`].
-    #[must_use]
     pub(crate) fn follow(bus: &Bus, policy_log: impl PolicyLogReader<Snapshot = PolicyStatus>) -> Self {
         let state = Arc::new(ClusterState::default());
         let mut tasks = JoinSet::new();

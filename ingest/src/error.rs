@@ -44,7 +44,6 @@ pub enum IngestError {
 
 impl IngestError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
             Self::NoSource => {

@@ -149,7 +149,6 @@ impl AlertState {
     pub const ALL: [Self; 3] = [Self::Active, Self::Resolved, Self::Attempted];
 
     /// The name.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "ACTIVE",

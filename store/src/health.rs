@@ -99,7 +99,6 @@ impl Health {
     }
 
     /// Everything.
-    #[must_use]
     pub fn report(&self) -> HealthReport {
         let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let continuity = self.continuity.lock().unwrap_or_else(PoisonError::into_inner).clone();

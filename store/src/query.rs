@@ -145,13 +145,11 @@ pub struct PolicyTotals {
 
 impl AlertFilter {
     /// Whether it asks for everything.
-    #[must_use]
     pub fn is_open(&self) -> bool {
         *self == Self::default()
     }
 
     /// Whether it asks for this alert.
-    #[must_use]
     pub fn matches(&self, alert: &AlertSummary) -> bool {
         let among = |wanted: bool, any: bool| wanted || any;
         among(self.states.contains(&alert.state), self.states.is_empty())
@@ -176,13 +174,11 @@ fn names(entity: &Entity, wanted: &str) -> bool {
 
 impl ReceiptFilter {
     /// Whether it asks for everything.
-    #[must_use]
     pub fn is_open(&self) -> bool {
         *self == Self::default()
     }
 
     /// Whether it asks for this receipt.
-    #[must_use]
     pub fn matches(&self, receipt: &Receipt) -> bool {
         let step = match receipt.step {
             ReceiptStep::Decision(_) => Step::Decision,

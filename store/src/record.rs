@@ -53,7 +53,6 @@ impl Log {
     pub const ALL: [Self; 4] = [Self::Verdicts, Self::Receipts, Self::DeadLetters, Self::Coverage];
 
     /// The stream that holds it.
-    #[must_use]
     pub const fn stream(self) -> Stream {
         match self {
             Self::Verdicts => Stream::Verdicts,
@@ -64,7 +63,6 @@ impl Log {
     }
 
     /// The name checkpoints and people use.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Verdicts => "verdicts",
@@ -91,7 +89,6 @@ impl fmt::Display for Log {
 impl Entry {
     /// Reads the lines of a message. A line that cannot be read becomes a dead letter in its place, which every
     /// store writes alike; its neighbours are read.
-    #[must_use]
     pub fn read(log: Log, sequence: u64, time: Timestamp, payload: &[u8]) -> Self {
         let lines = payload.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let read = |(line, number): (&[u8], u32)| {

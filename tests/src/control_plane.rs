@@ -194,19 +194,16 @@ impl ControlPlane {
     }
 
     /// Where the API server listens.
-    #[must_use]
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
     /// The authority of every certificate here, in PEM; the API server's when it asks webhooks too.
-    #[must_use]
     pub fn authority(&self) -> PathBuf {
         self.directory.path().join("ca.crt")
     }
 
     /// The kubeconfig of an administrator.
-    #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory.path().join("admin.kubeconfig")
     }
@@ -215,7 +212,6 @@ impl ControlPlane {
     ///
     /// # Panics
     /// When there is no kubectl.
-    #[must_use]
     pub fn run_kubectl(&self, args: &[&str], input: &str) -> Answered {
         let mut child = Command::new(program("kubectl"))
             .arg("--kubeconfig")
@@ -246,7 +242,6 @@ impl ControlPlane {
     }
 
     /// A node that takes every pod; gone when it is dropped.
-    #[must_use]
     pub fn kubelet(&self, node: &str) -> Kubelet {
         Kubelet::start(self.kubeconfig(), node)
     }

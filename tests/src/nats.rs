@@ -69,19 +69,16 @@ impl NatsServer {
     }
 
     /// Where clients connect.
-    #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
     /// The port on 127.0.0.1.
-    #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 
     /// Where the server keeps its files.
-    #[must_use]
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }

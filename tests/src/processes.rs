@@ -7,7 +7,6 @@ use std::process::Child;
 ///
 /// # Panics
 /// When there is none.
-#[must_use]
 pub fn free_port() -> u16 {
     let [port] = free_ports();
     port
@@ -17,7 +16,6 @@ pub fn free_port() -> u16 {
 ///
 /// # Panics
 /// When there is none.
-#[must_use]
 pub fn free_address() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }

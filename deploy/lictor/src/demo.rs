@@ -72,31 +72,26 @@ impl Demo {
     }
 
     /// What is there from the start: workloads, pods, namespaces.
-    #[must_use]
     pub fn manifests(&self) -> PathBuf {
         self.folder.join("manifests")
     }
 
     /// What becomes known after everything else.
-    #[must_use]
     pub fn late_manifests(&self) -> PathBuf {
         self.folder.join("late")
     }
 
     /// The API server's audit log.
-    #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.folder.join("audit.log")
     }
 
     /// The sensor's export.
-    #[must_use]
     pub fn tetragon(&self) -> PathBuf {
         self.folder.join("tetragon.json")
     }
 
     /// The policies.
-    #[must_use]
     pub fn policies(&self) -> PathBuf {
         self.folder.join("policies.json")
     }

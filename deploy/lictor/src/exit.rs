@@ -19,7 +19,6 @@ pub enum Exit {
 
 impl Exit {
     /// The code.
-    #[must_use]
     pub const fn code(self) -> u8 {
         match self {
             Self::Fine => 0,
@@ -65,7 +64,6 @@ impl Failure {
     }
 
     /// Adds what to do about it.
-    #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: hint.into(), ..self }
     }

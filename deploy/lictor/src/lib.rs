@@ -23,7 +23,6 @@ pub use nats::{PrivateServer, PrivateServerError, SERVER_VARIABLE};
 pub use telemetry::LogFormat;
 
 /// Runs the program.
-#[must_use]
 pub fn run(cli: Cli) -> Exit {
     telemetry::start(cli.log_format, &cli.log_level);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

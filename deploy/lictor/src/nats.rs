@@ -119,7 +119,6 @@ impl PrivateServer {
     }
 
     /// Where it listens.
-    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -38,42 +38,36 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// The request is allowed, for a reason that is written to the audit log.
-    #[must_use]
     pub(crate) fn allow(reason: &str) -> Self {
         let audit = BTreeMap::from([("decision".to_owned(), format!("allowed: {reason}"))]);
         Self { allowed: true, audit, ..Self::default() }
     }
 
     /// The request is denied.
-    #[must_use]
     pub(crate) fn deny(code: u16, message: String) -> Self {
         let audit = BTreeMap::from([("decision".to_owned(), "denied".to_owned())]);
         Self { allowed: false, code, message: cut(message, MESSAGE), audit, ..Self::default() }
     }
 
     /// Adds a warning for the client.
-    #[must_use]
     pub(crate) fn warning(mut self, text: &str) -> Self {
         self.warnings.push(cut(one_line(text), WARNING));
         self
     }
 
     /// Adds the verdict's id for the audit log.
-    #[must_use]
     pub(crate) fn about(mut self, verdict: &Verdict) -> Self {
         self.audit.insert("verdict".to_owned(), verdict.id.to_string());
         self
     }
 
     /// Replaces the decision that is written to the audit log.
-    #[must_use]
     pub(crate) fn decided(mut self, decision: &str) -> Self {
         self.audit.insert("decision".to_owned(), one_line(decision));
         self
     }
 
     /// The `AdmissionReview` that answers the request `uid`.
-    #[must_use]
     pub(crate) fn review(&self, uid: &str) -> Response<'_> {
         let status = (!self.allowed).then(|| Status {
             status: "Failure",
@@ -97,7 +91,6 @@ impl Answer {
 
 /// The message of a denial: every enforced policy that is violated, what was found, what to change, and how to get an
 /// exception.
-#[must_use]
 pub(crate) fn denial(
     assessment: &Assessment<'_>,
     verdict: &Verdict,
@@ -146,7 +139,6 @@ pub(crate) fn denial(
 }
 
 /// One warning per violated policy that is not enforced, and one for facts that are missing.
-#[must_use]
 pub(crate) fn warnings(assessment: &Assessment<'_>, policies: &Policies) -> Vec<String> {
     let unenforced = assessment.unenforced.iter().map(|violation| {
         let what_to_do = remediation(violation, policies).map(|text| format!("; {text}")).unwrap_or_default();

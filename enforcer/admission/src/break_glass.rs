@@ -39,7 +39,6 @@ pub(crate) enum BreakGlass {
 }
 
 /// Reads the annotations. An exception may end at most `longest` after `now`.
-#[must_use]
 pub(crate) fn requested(
     annotations: &BTreeMap<String, String>,
     now: Timestamp,

@@ -110,7 +110,6 @@ impl Bundle {
     }
 
     /// The content for a Secret. Its type requires that `tls.crt` and `tls.key` exist.
-    #[must_use]
     pub(crate) fn data(&self) -> SecretData {
         let mut data = SecretData::new();
         let mut put = |(certificate, key): (&str, &str), pem: (&str, &str)| {
@@ -170,7 +169,6 @@ impl Authority {
     }
 
     /// Whether this authority signed `leaf`.
-    #[must_use]
     pub(crate) fn signed(&self, leaf: &Leaf) -> bool {
         let (Ok((_, own)), Ok((_, leaf))) =
             (x509_parser::parse_x509_certificate(&self.der), x509_parser::parse_x509_certificate(&leaf.der))
@@ -195,31 +193,26 @@ impl KeyedCertificate {
     }
 
     /// The certificate, in PEM.
-    #[must_use]
     pub(crate) fn certificate(&self) -> &str {
         &self.certificate
     }
 
     /// Its private key, in PEM.
-    #[must_use]
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
 
     /// The certificate, in DER.
-    #[must_use]
     pub(crate) fn der(&self) -> &[u8] {
         &self.der
     }
 
     /// From when until when it is valid.
-    #[must_use]
     pub(crate) const fn validity(&self) -> Validity {
         self.validity
     }
 
     /// The names and addresses it is for.
-    #[must_use]
     pub(crate) const fn names(&self) -> &Names {
         &self.names
     }
@@ -254,7 +247,6 @@ impl Deref for Leaf {
 // === reading and making ===
 
 /// The certificates of a PEM bundle in DER, each with the moment it expires. Anything else is left out.
-#[must_use]
 pub(crate) fn certificates(pem: &[u8]) -> Vec<(Vec<u8>, Timestamp)> {
     Pem::iter_from_buffer(pem)
         .filter_map(Result::ok)
@@ -266,7 +258,6 @@ pub(crate) fn certificates(pem: &[u8]) -> Vec<(Vec<u8>, Timestamp)> {
 }
 
 /// A certificate in PEM.
-#[must_use]
 pub(crate) fn pem_of(der: &[u8]) -> String {
     let unix = EncodeConfig::new().set_line_ending(LineEnding::LF);
     pem::encode_config(&pem::Pem::new("CERTIFICATE", der), unix)

@@ -70,7 +70,6 @@ impl ReconcileError {
 
 impl Controller {
     /// The controller of the replica `instance`, a name that no other replica has.
-    #[must_use]
     pub(crate) fn new(
         cluster: Cluster,
         config: RegistrationConfig,

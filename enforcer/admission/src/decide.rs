@@ -33,7 +33,6 @@ pub(crate) struct Assessment<'a> {
 
 impl<'a> Assessment<'a> {
     /// Assesses a verdict.
-    #[must_use]
     pub(crate) fn of(verdict: &'a Verdict, policies: &Policies) -> Self {
         let (enforced, unenforced) =
             verdict.violations.iter().partition(|violation| !violation.enforcement.is_empty());
@@ -44,7 +43,6 @@ impl<'a> Assessment<'a> {
 
     /// Whether the request is denied. A policy whose evaluation fails denies, since a request that makes it fail would
     /// otherwise evade it.
-    #[must_use]
     pub(crate) fn denies(&self, when_unknown: WhenUnknown) -> bool {
         !self.enforced.is_empty()
             || !self.failed.is_empty()
@@ -52,7 +50,6 @@ impl<'a> Assessment<'a> {
     }
 
     /// The facts that enforced policies needed and that are missing, each once.
-    #[must_use]
     pub(crate) fn missing(&self) -> BTreeSet<&'a str> {
         self.undecided.iter().flat_map(|undecided| &undecided.missing).map(String::as_str).collect()
     }

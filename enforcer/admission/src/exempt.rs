@@ -50,7 +50,6 @@ pub(crate) enum Exemption {
 
 impl Exclusions {
     /// Whether the user is exempt.
-    #[must_use]
     pub(crate) fn of_user(&self, request: &RequestEvent) -> Option<Exemption> {
         let user = &request.user;
         if let Some(namespace) = service_account_namespace(&user.username, &user.groups)
@@ -66,7 +65,6 @@ impl Exclusions {
     }
 
     /// Whether the namespace is excluded.
-    #[must_use]
     pub(crate) fn of_namespace(&self, request: &RequestEvent) -> Option<Exemption> {
         let namespace = &request.object_ref.namespace;
         self.protected.covers(namespace).then(|| Exemption::Namespace(namespace.clone()))

@@ -23,7 +23,6 @@ pub(crate) enum Harmless {
 }
 
 /// Whether a review is one that is never denied. A scale must have its workload filled in.
-#[must_use]
 pub(crate) fn harmless(review: &Review) -> Option<Harmless> {
     let request = &review.request;
     if request.operation == RequestOperation::Delete {

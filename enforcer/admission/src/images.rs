@@ -30,7 +30,6 @@ pub(crate) struct Images {
 
 impl Images {
     /// Reads from the bus once it is connected.
-    #[must_use]
     pub(crate) fn new(bus: watch::Receiver<Option<Bus>>) -> Self {
         Self { bus, cache: Mutex::new(LruCache::new(CACHED)) }
     }

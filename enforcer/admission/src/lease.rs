@@ -37,7 +37,6 @@ pub(crate) enum LeaseAction {
 
 impl Candidate {
     /// The candidate `identity`, a name that no other replica has.
-    #[must_use]
     pub(crate) fn new(identity: &str) -> Self {
         Self { identity: identity.to_owned(), observed: None }
     }
@@ -75,7 +74,6 @@ impl Candidate {
     }
 
     /// The lease without a holder, so that the next one need not wait; `None` when another replica holds it.
-    #[must_use]
     pub(crate) fn released(&self, found: &LeaseSpec) -> Option<LeaseSpec> {
         let own = found.holder_identity.as_deref() == Some(&self.identity);
         own.then(|| LeaseSpec { holder_identity: Some(String::new()), ..found.clone() })

@@ -87,7 +87,6 @@ pub(crate) async fn cluster_id(client: &Client) -> Result<ClusterId, kube::Error
 
 impl Lookup {
     /// Starts to watch namespaces; everything else is read when it is needed.
-    #[must_use]
     pub(crate) fn new(client: Client, cluster: ClusterId) -> Self {
         let (namespaces, writer) = reflector::store();
         let watch = watcher(Api::<Namespace>::all(client.clone()), watcher::Config::default())
@@ -111,7 +110,6 @@ impl Lookup {
     }
 
     /// The id of the cluster.
-    #[must_use]
     pub(crate) const fn cluster(&self) -> &ClusterId {
         &self.cluster
     }

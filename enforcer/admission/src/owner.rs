@@ -7,7 +7,6 @@ use lictor_normalize::manifest::is_controller;
 use lictor_wire::{Container, Deployment, OwnerReference, Volume};
 
 /// Whether the judgement of `owner`, read by the name in the reference, covers `owned`.
-#[must_use]
 pub(crate) fn covers(owner: &Deployment, reference: &OwnerReference, owned: &Deployment) -> bool {
     !reference.uid.is_empty()
         && owner.id.as_str() == reference.uid

@@ -47,7 +47,6 @@ pub(crate) struct Recording {
 }
 
 /// A recorder, and the task that publishes for it.
-#[must_use]
 pub(crate) fn recorder(cluster: ClusterId, instance: &str) -> (Recorder, Recording) {
     let (sender, records) = mpsc::channel(QUEUED);
     let dropped = Arc::new(AtomicU64::new(0));

@@ -34,7 +34,6 @@ pub(crate) struct Registration<'a> {
 
 impl Registration<'_> {
     /// The webhooks, with every field that the API server would otherwise default.
-    #[must_use]
     pub(crate) fn webhooks(&self, ca_bundle: &[u8]) -> Vec<ValidatingWebhook> {
         let failure_policy = self.config.failure_policy.as_str();
         let timeout = i32::from(self.config.webhook_timeout);
@@ -56,7 +55,6 @@ impl Registration<'_> {
 
     /// `found` with every field as it should be, and the names of those that are not; `None` when all are. Labels and
     /// annotations of other clients stay.
-    #[must_use]
     pub(crate) fn repaired(
         &self,
         found: Option<&ValidatingWebhookConfiguration>,
@@ -132,7 +130,6 @@ impl Registration<'_> {
 }
 
 /// The caBundle of a webhook configuration; `None` when its webhooks have different ones.
-#[must_use]
 pub(crate) fn published(found: &ValidatingWebhookConfiguration) -> Option<&[u8]> {
     let mut bundles = found.webhooks.iter().flatten().map(|webhook| webhook.client_config.ca_bundle.as_ref());
     let first = bundles.next()??;
@@ -140,7 +137,6 @@ pub(crate) fn published(found: &ValidatingWebhookConfiguration) -> Option<&[u8]>
 }
 
 /// The host names at which the API server reaches the webhook: its certificate must have them.
-#[must_use]
 pub(crate) fn names(endpoint: &Endpoint) -> Names {
     match endpoint {
         Endpoint::Service(at) => [format!("{}.{}.svc", at.name, at.namespace)].into(),

@@ -339,7 +339,6 @@ impl Reviewer {
 
 impl Counts {
     /// The counts so far.
-    #[must_use]
     pub(crate) fn summary(&self) -> Summary {
         Summary { reviews: self.reviews.load(Ordering::Relaxed), denied: self.denied.load(Ordering::Relaxed) }
     }

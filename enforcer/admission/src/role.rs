@@ -99,7 +99,6 @@ pub enum AdmissionError {
 
 impl AdmissionError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Kubeconfig(_) => "set --kubeconfig, or run it as a pod of the cluster",

@@ -67,7 +67,6 @@ pub(crate) struct InvalidWebhookUrl;
 
 impl RegistrationConfig {
     /// How the API server reaches the webhook.
-    #[must_use]
     pub(crate) fn endpoint(&self) -> Endpoint {
         match &self.webhook_url {
             Some(url) => Endpoint::Url(url.clone()),
@@ -78,7 +77,6 @@ impl RegistrationConfig {
 
 impl FailurePolicy {
     /// As the API server writes it.
-    #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ignore => "Ignore",
@@ -89,13 +87,11 @@ impl FailurePolicy {
 
 impl WebhookUrl {
     /// The URL of a path that begins with a slash.
-    #[must_use]
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 
     /// The host, written as certificates write it: addresses in their shortest form, names in lower case.
-    #[must_use]
     pub(crate) fn host(&self) -> &str {
         &self.host
     }

@@ -73,7 +73,6 @@ pub struct Cluster {
 
 impl Cluster {
     /// Writes through this client.
-    #[must_use]
     pub const fn new(client: Client) -> Self {
         Self { client }
     }
@@ -237,7 +236,6 @@ where
 
 impl ClusterError {
     /// What to do about it, in one line.
-    #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self.status {
             None => "check that the API server is reachable from here",
@@ -265,7 +263,6 @@ impl ClusterError {
 }
 
 /// The data of a Secret.
-#[must_use]
 pub fn bytes(secret: &Secret) -> SecretData {
     secret.data.iter().flatten().map(|(key, bytes)| (key.clone(), bytes.0.clone())).collect()
 }

@@ -21,13 +21,11 @@ pub struct Protected {
 
 impl Protected {
     /// All excluded namespaces, lictor's own among them.
-    #[must_use]
     pub fn names(&self) -> BTreeSet<&str> {
         self.protected_namespaces.iter().chain([&self.own_namespace]).map(String::as_str).collect()
     }
 
     /// Whether a namespace is excluded.
-    #[must_use]
     pub fn covers(&self, namespace: &str) -> bool {
         namespace == self.own_namespace || self.protected_namespaces.iter().any(|name| name == namespace)
     }

@@ -58,39 +58,33 @@ impl Links {
 
 impl Fact {
     /// A workload's model.
-    #[must_use]
     pub fn deployment(deployment: Deployment) -> Self {
         let (id, links) = (deployment.id.clone(), Links::of(&deployment));
         Self(Value::Deployment { id, links, kept: Kept::Parsed(Arc::new(deployment)) })
     }
 
     /// A pod, and the workload it belongs to.
-    #[must_use]
     pub fn pod(record: PodRecord) -> Self {
         Self(Value::Pod { key: pod_key(&record.uid).into(), record })
     }
 
     /// Facts about an image.
-    #[must_use]
     pub fn image(facts: ImageFacts) -> Self {
         Self(Value::Image { key: image_key(&facts.digest).into(), kept: Kept::Parsed(Arc::new(facts)) })
     }
 
     /// A namespace of a cluster.
-    #[must_use]
     pub fn namespace(cluster: &ClusterId, record: NamespaceRecord) -> Self {
         let key = namespace_key(cluster.as_str(), &record.name).into();
         Self(Value::Namespace { key, record: Arc::new(record) })
     }
 
     /// A cluster.
-    #[must_use]
     pub fn cluster(cluster: &ClusterId, record: ClusterRecord) -> Self {
         Self(Value::Cluster { key: cluster_key(cluster.as_str()).into(), record: Arc::new(record) })
     }
 
     /// What a workload usually does.
-    #[must_use]
     pub fn baseline(baseline: Baseline) -> Self {
         let key = deployment_key(&baseline.deployment).into();
         Self(Value::Baseline { key, baseline: Arc::new(baseline) })

@@ -75,7 +75,6 @@ impl Judge<'_> {
     ///
     /// A request is judged here only in hindsight: while it waits for an answer, it is judged where the API server
     /// asks.
-    #[must_use]
     pub fn event(&self, event: &Event, context: JudgeContext<'_>) -> Judgement {
         let mut judgement = Judgement::default();
         let Some(target) = Target::of(&event.data) else { return judgement };
@@ -108,7 +107,6 @@ impl Judge<'_> {
     }
 
     /// Judges a workload against the policies of the deploy stage.
-    #[must_use]
     pub fn workload(
         &self,
         workload: &Versioned<Deployment>,
@@ -124,7 +122,6 @@ impl Judge<'_> {
     /// Whether some policy may match an event of which only its projection was read, whatever its workload is. When
     /// none may, judging all of it would end without a verdict. Most events are so, and nothing more is read or looked
     /// up for them.
-    #[must_use]
     pub fn passes_prefilter(&self, projection: &Projection, now: Timestamp) -> bool {
         let Some(occurrence) = Occurrence::of(&projection.data) else { return true };
         let input = Input {

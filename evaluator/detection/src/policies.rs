@@ -95,7 +95,6 @@ struct CopiedPolicy {
 
 impl Policies {
     /// A policy as it is written; disabled ones, too.
-    #[must_use]
     pub fn text(&self, id: &PolicyId) -> Option<&Policy> {
         self.texts.get(id).map(|policy| &**policy)
     }
@@ -118,7 +117,6 @@ impl Policies {
 
 impl PolicyStatus {
     /// Whether the log was read to its end, whatever came of it.
-    #[must_use]
     pub fn is_read(&self) -> bool {
         self.in_force.is_some() || self.problems.not_compiled.is_some()
     }

@@ -246,7 +246,6 @@ impl Tables {
 
 impl ClusterState {
     /// A workload by id.
-    #[must_use]
     pub fn deployment(&self, id: &DeploymentId) -> Option<Versioned<Deployment>> {
         let found = self.tables().deployments.get(id)?;
         self.parsed(found, id.clone(), |tables| &mut tables.deployments)
@@ -256,7 +255,6 @@ impl ClusterState {
     /// sends no uid, by the pod's name.
     ///
     /// A known uid is the last word: a name may have passed from one workload to another.
-    #[must_use]
     pub fn deployment_of(&self, cluster: &ClusterId, pod: &PodRef) -> Option<Versioned<Deployment>> {
         let mut tables = self.tables();
         let id = tables.workload_of(cluster, pod)?.clone();
@@ -266,20 +264,17 @@ impl ClusterState {
     }
 
     /// The ids of all workloads.
-    #[must_use]
     pub fn deployment_ids(&self) -> Vec<DeploymentId> {
         self.tables().deployments.keys().cloned().collect()
     }
 
     /// The workloads that run a digest.
-    #[must_use]
     pub fn users_of(&self, digest: &str) -> Vec<DeploymentId> {
         let tables = self.tables();
         tables.by_digest.get(digest).map(|users| users.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// Facts about a digest; none are known of the empty one.
-    #[must_use]
     pub fn image(&self, digest: &str) -> Option<Versioned<ImageFacts>> {
         if digest.is_empty() {
             return None;
@@ -290,25 +285,21 @@ impl ClusterState {
     }
 
     /// A namespace of a cluster.
-    #[must_use]
     pub fn namespace(&self, cluster: &ClusterId, namespace: &str) -> Option<Arc<NamespaceRecord>> {
         self.tables().namespaces.get(&*namespace_key(cluster.as_str(), namespace)).cloned()
     }
 
     /// A cluster.
-    #[must_use]
     pub fn cluster(&self, cluster: &ClusterId) -> Option<Arc<ClusterRecord>> {
         self.tables().clusters.get(&*cluster_key(cluster.as_str())).cloned()
     }
 
     /// What a workload usually does, where somebody keeps that.
-    #[must_use]
     pub fn baseline(&self, id: &DeploymentId) -> Option<Arc<Baseline>> {
         self.tables().baselines.get(&*deployment_key(id)).cloned()
     }
 
     /// How many values there are, by what they are.
-    #[must_use]
     pub fn counts(&self) -> BTreeMap<String, u64> {
         let tables = self.tables();
         [

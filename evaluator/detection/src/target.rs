@@ -49,7 +49,6 @@ const OWN_ANNOTATIONS: [&str; 3] = [
 
 impl<'e> Target<'e> {
     /// What an event is about; `None` for one that no policy can be about.
-    #[must_use]
     pub fn of(data: &'e EventData) -> Option<Self> {
         match data {
             EventData::Deployment(body) => Some(Self::Workload(body)),
@@ -67,7 +66,6 @@ impl<'e> Target<'e> {
     }
 
     /// What happened to it.
-    #[must_use]
     pub fn occurrence(self) -> Occurrence<'e> {
         match self {
             Self::Workload(_) | Self::UsersOf(_) => Occurrence::Deployment,
@@ -80,7 +78,6 @@ impl<'e> Target<'e> {
     }
 
     /// The namespace it is in; empty where there is none.
-    #[must_use]
     pub fn namespace(self) -> &'e str {
         match self {
             Self::Workload(body) => &body.deployment.namespace,
@@ -93,7 +90,6 @@ impl<'e> Target<'e> {
 
     /// The entity a verdict about it names, with the workload it was joined with. An admission has that from the
     /// API server, everybody else from the state of the cluster.
-    #[must_use]
     pub fn entity(self, cluster: &ClusterId, workload: Option<&Deployment>) -> Entity {
         match self {
             Self::Workload(body) => of_workload(workload.unwrap_or(&body.deployment), None),

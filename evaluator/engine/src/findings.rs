@@ -33,7 +33,6 @@ pub struct Finding {
 
 impl Findings {
     /// The verdict these findings make about an entity, judged at `now` because of an event.
-    #[must_use]
     pub fn into_verdict(
         self,
         event: EventRef,

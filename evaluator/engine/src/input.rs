@@ -50,7 +50,6 @@ pub enum Occurrence<'a> {
 
 impl<'a> Occurrence<'a> {
     /// What a body is about by itself; `None` for one that is about a workload or an image, or is not judged.
-    #[must_use]
     pub fn of(data: &'a EventData) -> Option<Self> {
         match data {
             EventData::Process(body) => Some(Self::Process(body)),

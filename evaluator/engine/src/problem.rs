@@ -62,7 +62,6 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// The code as it is printed.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Name => "name",

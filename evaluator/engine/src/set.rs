@@ -98,7 +98,6 @@ impl PolicySet {
     }
 
     /// Assembles the set of valid policies. Disabled ones are left out.
-    #[must_use]
     pub fn assemble<'p>(policies: impl IntoIterator<Item = &'p ValidPolicy>) -> Self {
         let mut set = Self::default();
         for ValidPolicy { policy, compiled } in policies {
@@ -126,25 +125,21 @@ impl PolicySet {
     }
 
     /// A set that never matches.
-    #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
     /// How many policies it has.
-    #[must_use]
     pub const fn len(&self) -> usize {
         self.policies
     }
 
     /// Whether there is none.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.policies == 0
     }
 
     /// Evaluates every policy that `input` concerns. Whatever is relative to the present is relative to `now`.
-    #[must_use]
     pub fn judge(&self, input: &Input<'_>, now: Timestamp) -> Findings {
         let target = target(input);
         let Some((policies, index)) =
@@ -166,14 +161,12 @@ impl PolicySet {
 
     /// As [`PolicySet::judge`], without the prefilter that passes over policies that cannot match. The findings are the
     /// same and take longer; for measuring the prefilter and for proving that it changes nothing.
-    #[must_use]
     pub fn judge_unfiltered(&self, input: &Input<'_>, now: Timestamp) -> Findings {
         self.evaluate(self.concerned(input), input, now)
     }
 
     /// Whether some policy may match an event or depend on a missing fact, whatever its workload, images and labels are.
     /// When none may, [`PolicySet::judge`] finds nothing with any of them, and the caller need not look them up.
-    #[must_use]
     pub fn may_concern(&self, input: &Input<'_>, now: Timestamp) -> bool {
         let Some(target) = target(input) else { return false };
         match self.indexes.get(&target) {
@@ -183,7 +176,6 @@ impl PolicySet {
     }
 
     /// Explains what a policy makes of an input; `None` when the set does not hold it.
-    #[must_use]
     pub fn explain(&self, id: &PolicyId, input: &Input<'_>, now: Timestamp) -> Option<Explanation> {
         if let Some(compiled) = self.concerned(input).find(|compiled| compiled.reference.id == *id) {
             return Some(compiled.explain(&View::new(input, self.parity), now));
@@ -273,7 +265,6 @@ impl ValidPolicy {
     }
 
     /// The policy and its revision.
-    #[must_use]
     pub const fn revision(&self) -> &PolicyRevision {
         &self.policy
     }

@@ -26,7 +26,6 @@ pub struct Backoff {
 
 impl Backoff {
     /// Waits from `first` to `longest`; nothing has failed yet.
-    #[must_use]
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, failures: 0 }
     }
@@ -43,14 +42,12 @@ impl Backoff {
     }
 
     /// Failures in a row.
-    #[must_use]
     pub const fn failures(&self) -> u32 {
         self.failures
     }
 
     /// How long to wait after this many failures in a row, for an owner whose failures somebody else counts. Zero
     /// after none.
-    #[must_use]
     pub fn after(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
         self.first.saturating_mul(2_u32.saturating_pow(doublings)).min(self.longest)

@@ -50,7 +50,6 @@ pub struct BusOptions {
 
 impl BusOptions {
     /// The usual options: no credentials, ten seconds to connect.
-    #[must_use]
     pub fn new(url: &str, topology: Topology, name: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -118,7 +117,6 @@ impl Bus {
     }
 
     /// The table everything here follows.
-    #[must_use]
     pub fn topology(&self) -> &Topology {
         &self.0.topology
     }

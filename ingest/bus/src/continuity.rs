@@ -72,7 +72,6 @@ enum Tolerated {
 
 impl Gap {
     /// The event that reports it. Whoever finds the same gap makes the same id.
-    #[must_use]
     pub fn to_event(&self, now: Timestamp) -> Event {
         let Self { kind, producer, epoch, number } = self.clone();
         let id = Fingerprint::new("missing-message")

@@ -73,19 +73,16 @@ pub struct LineOutcome {
 
 impl LineOutcome {
     /// It was judged.
-    #[must_use]
     pub const fn judged(verdicts: Vec<Verdict>) -> Self {
         Self { verdicts, fate: Fate::Judged }
     }
 
     /// It waits.
-    #[must_use]
     pub const fn parked(missing: Vec<String>) -> Self {
         Self { verdicts: Vec::new(), fate: Fate::Parked { missing } }
     }
 
     /// It is dead.
-    #[must_use]
     pub fn dead(reason: impl Into<String>) -> Self {
         Self { verdicts: Vec::new(), fate: Fate::Dead { reason: reason.into() } }
     }

@@ -140,7 +140,6 @@ pub enum ConnectError {
 
 impl BusError {
     /// Whether the same request may succeed later without anybody changing anything.
-    #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Unanswered { .. })
     }

@@ -75,7 +75,6 @@ pub struct Feed {
 
 impl Bus {
     /// The values of a bucket: the last per key, then every change.
-    #[must_use]
     pub fn watch_bucket(&self, bucket: Bucket) -> Feed {
         let name = self.topology().bucket(bucket).name;
         Feed::new(self.clone(), bucket_stream(&name), format!("$KV.{name}."))

@@ -146,7 +146,6 @@ struct Signed {
 impl Bus {
     /// The admin log, as the state its caller makes of it. `state` holds everything up to
     /// `sequence`: a caller that keeps an index begins from there, another one from nothing and 0.
-    #[must_use]
     pub fn admin_log<S: LogState>(&self, state: S, sequence: u64) -> GuardedLog<S> {
         GuardedLog::new(self.clone(), Stream::Admin, state, sequence)
     }

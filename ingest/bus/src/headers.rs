@@ -35,7 +35,6 @@ pub struct Headers(pub(crate) HeaderMap);
 
 impl Headers {
     /// The last value of a header.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         // The client's own lookup asserts that the name is valid; a name that is not is simply not there.
         self.0

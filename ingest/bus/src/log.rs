@@ -67,7 +67,6 @@ enum Backlog {
 
 impl Bus {
     /// Reads a stream in order from a place, without acknowledgements. With `headers_only` no payloads are sent.
-    #[must_use]
     pub fn read(&self, stream: Stream, from: ReadFrom, headers_only: bool) -> LogReader {
         let reading = Reading {
             stream: self.topology().stream_name(stream),
@@ -92,7 +91,6 @@ impl Bus {
     }
 
     /// As [`Bus::read`], only the messages of one subject, which may have wildcards.
-    #[must_use]
     pub fn read_subject(&self, stream: Stream, subject: &str, from: ReadFrom) -> LogReader {
         let mut reader = self.read(stream, from, false);
         let reading = Reading { filter: Some(subject.to_owned()), ..reader.cursor.reading().clone() };

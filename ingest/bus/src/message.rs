@@ -44,13 +44,11 @@ pub struct ParkedLine {
 impl MessageInfo {
     /// The message that its event was published in: stream and sequence. A parked event's is the one it was parked
     /// from.
-    #[must_use]
     pub fn origin(&self) -> (&str, u64) {
         self.parked.as_ref().map_or((&self.stream, self.sequence), |parked| (&parked.stream, parked.sequence))
     }
 
     /// Whether a parked event has waited long enough, and is to be judged with what there is.
-    #[must_use]
     pub fn expired(&self, now: Timestamp) -> bool {
         self.parked.is_some()
             && now.duration_since(self.published).unsigned_abs() >= PARKED_FOR

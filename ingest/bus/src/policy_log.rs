@@ -42,7 +42,6 @@ pub trait PolicyWrite {
 
 impl Bus {
     /// The log of policies. Reads nothing yet.
-    #[must_use]
     pub fn policy_log(&self) -> PolicyLog {
         let log = GuardedLog::new(self.clone(), Stream::Policies, PolicyState::default(), 0);
         PolicyLog { bus: self.clone(), log }
@@ -96,13 +95,11 @@ fn read(entry: &LogEntry) -> Result<PolicyDocument, String> {
 
 impl PolicyState {
     /// A policy in force, with its revision: the sequence of its document.
-    #[must_use]
     pub fn policy(&self, id: &PolicyId) -> Option<(u64, &Policy)> {
         self.document(id).and_then(|(revision, document)| Some((revision, policy_of(document)?)))
     }
 
     /// The document that put a policy in force, with its sequence.
-    #[must_use]
     pub fn document(&self, id: &PolicyId) -> Option<(u64, &PolicyDocument)> {
         self.policies.get(id).map(|(revision, document)| (*revision, document))
     }

@@ -21,7 +21,6 @@ const DELETE_WITHIN: Duration = Duration::from_secs(2);
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// The presence of a role that starts now: an instance of its own, and nothing loaded or counted yet.
-#[must_use]
 pub fn new_presence(role: &str) -> Presence {
     let started = Timestamp::now();
     let instance = Fingerprint::new("instance")

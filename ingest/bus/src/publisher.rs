@@ -199,13 +199,11 @@ impl Publisher {
 
     /// Whether sources should be slowed down: evaluators are far behind, and a stream would soon lose what they have
     /// not judged.
-    #[must_use]
     pub fn pressure(&self) -> watch::Receiver<Pressure> {
         self.pressure.clone()
     }
 
     /// What every message of this start is named by, before its number: `<producer>.<epoch>`.
-    #[must_use]
     pub fn identity(&self) -> String {
         format!("{}.{}", self.producer, self.epoch)
     }

@@ -88,13 +88,11 @@ pub fn read(text: &str, cluster: &ClusterId, received: Timestamp) -> Result<Revi
 }
 
 /// The id of the event a request becomes.
-#[must_use]
 pub fn id(request: &RequestEvent, cluster: &ClusterId) -> EventId {
     Fingerprint::new("request").part(cluster).part(&request.uid).into()
 }
 
 /// The event a request becomes.
-#[must_use]
 pub fn event(request: RequestEvent, origin: &Origin) -> Event {
     let (id, received) = (id(&request, &origin.cluster), request.received);
     origin.event(id, received, EventData::Request(Box::new(request)))

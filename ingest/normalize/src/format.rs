@@ -79,7 +79,6 @@ pub enum FormatError {
 
 impl Format {
     /// The format's name in the source of events.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Audit => "audit",
@@ -130,7 +129,6 @@ impl Format {
 
 impl FormatError {
     /// Line and column in the text at which reading stopped, from 1; `None` when all of it is meant.
-    #[must_use]
     pub fn position(&self) -> Option<(usize, usize)> {
         match self {
             Self::Syntax { error, .. } | Self::Event(EventError::Envelope(error)) => {
@@ -143,7 +141,6 @@ impl FormatError {
     }
 
     /// What to do about it.
-    #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Syntax { format: Format::Audit, .. } => {

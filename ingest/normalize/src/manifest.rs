@@ -139,7 +139,6 @@ pub enum Problem {
 
 impl ManifestError {
     /// What to do about it.
-    #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self.problem {
             Problem::Syntax(_) => {

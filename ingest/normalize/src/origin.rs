@@ -16,7 +16,6 @@ pub struct Origin {
 
 impl Origin {
     /// An event from there; without a time, at that of its arrival.
-    #[must_use]
     pub fn event(&self, id: EventId, time: Option<Timestamp>, data: EventData) -> Event {
         Event {
             id,

@@ -128,13 +128,11 @@ fn options() -> Options {
 
 impl<'a> Document<'a> {
     /// All of it.
-    #[must_use]
     pub fn root(&'a self) -> Item<'a> {
         Item { source: self.source, node: &self.root }
     }
 
     /// The document as JSON.
-    #[must_use]
     pub fn into_json(self) -> Value {
         // A value takes whatever is in a tree.
         Value::deserialize(self.root()).unwrap_or_default()
@@ -145,13 +143,11 @@ impl<'a> Document<'a> {
 
 impl<'a> Item<'a> {
     /// Where it is written, as far as that is known; for an alias, where the alias is.
-    #[must_use]
     pub const fn position(self) -> Option<Position> {
         self.node.position
     }
 
     /// The value of a key, if it is a mapping that has it.
-    #[must_use]
     pub fn get(self, key: &str) -> Option<Self> {
         self.entries()?.find(|(found, _)| *found == key).map(|(_, value)| value)
     }
@@ -169,7 +165,6 @@ impl<'a> Item<'a> {
     }
 
     /// It as text, if it is a scalar and not null: numbers and booleans as they are written, where that is known.
-    #[must_use]
     pub fn text(self) -> Option<&'a str> {
         match &self.node.value {
             NodeValue::Text(Text(text)) => Some(text),
@@ -181,7 +176,6 @@ impl<'a> Item<'a> {
     }
 
     /// A key that a mapping in it has twice, which only JSON lets through.
-    #[must_use]
     pub fn duplicate_key(self) -> Option<&'a str> {
         let mut keys = HashSet::new();
         let twice = |(key, value): (&'a str, Self)| {

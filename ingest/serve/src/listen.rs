@@ -18,7 +18,6 @@ pub struct BindError {
 
 impl BindError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> &'static str {
         match self.source.kind() {
             io::ErrorKind::AddrInUse => "another process has the port: stop it, or choose another port",
@@ -41,7 +40,6 @@ pub struct NotLoopback {
 
 impl NotLoopback {
     /// What to do about it.
-    #[must_use]
     pub const fn hint(&self) -> &'static str {
         "listen on 127.0.0.1, or say explicitly that others may connect and protect the port with a network policy"
     }

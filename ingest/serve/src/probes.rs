@@ -30,7 +30,6 @@ pub struct Handle {
 }
 
 /// Starts with nothing ready.
-#[must_use]
 pub fn readiness() -> (Ready, Handles) {
     let waiting = Waiting::default();
     let ready = Ready(Arc::clone(&waiting));
@@ -45,13 +44,11 @@ pub fn probes(ready: Ready) -> Router {
 
 impl Ready {
     /// Whether every part has let go of its handle.
-    #[must_use]
     pub fn is_ready(&self) -> bool {
         self.waiting_for().is_empty()
     }
 
     /// The parts that have not.
-    #[must_use]
     pub fn waiting_for(&self) -> Vec<&'static str> {
         self.0.borrow().keys().copied().collect()
     }
@@ -63,7 +60,6 @@ impl Ready {
     }
 
     /// Takes readiness back for as long as the handle is held: a server that is to stop is not ready.
-    #[must_use]
     pub fn take_back(&self, part: &'static str) -> Handle {
         Handle::new(Arc::clone(&self.0), part)
     }
@@ -80,7 +76,6 @@ impl Ready {
 
 impl Handles {
     /// A handle for a part, under a name people read in `/readyz`.
-    #[must_use]
     pub fn handle(&self, part: &'static str) -> Handle {
         Handle::new(Arc::clone(&self.0.waiting), part)
     }

@@ -59,7 +59,6 @@ pub struct Peer {
 
 impl Baseline {
     /// Whether a process departs from what was locked for its container. Without a locked baseline none does.
-    #[must_use]
     pub fn process_deviates(&self, process: &ProcessEvent) -> bool {
         let container = process.container.as_ref().map_or("", |container| &*container.name);
         self.processes
@@ -69,7 +68,6 @@ impl Baseline {
 
     /// Whether a connection departs from what was locked. Without a locked baseline none does. An address outside of
     /// the cluster is looked up as the outside, whichever it is.
-    #[must_use]
     pub fn connection_deviates(&self, connection: &NetworkEvent) -> bool {
         let seen = Peer::of(connection);
         self.connections.locked && !self.connections.peers.contains(&seen)
@@ -78,7 +76,6 @@ impl Baseline {
 
 impl Peer {
     /// The other end of a connection.
-    #[must_use]
     pub fn of(connection: &NetworkEvent) -> Self {
         Self {
             deployment: connection.remote.deployment.clone(),

@@ -31,7 +31,6 @@ pub struct DeadLetter {
 
 impl DeadLetter {
     /// The id under which the same failure is the same letter: role, origin, position, line and content.
-    #[must_use]
     pub fn id(&self) -> String {
         Fingerprint::new("dead-letter")
             .part(&self.role)

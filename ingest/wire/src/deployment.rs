@@ -609,7 +609,6 @@ impl Default for SecurityContext {
 
 impl Deployment {
     /// The id of a workload whose manifest has no UID.
-    #[must_use]
     pub fn id_without_uid(cluster: &ClusterId, namespace: &str, kind: &str, name: &str) -> DeploymentId {
         crate::Fingerprint::new("deployment").part(cluster).part(namespace).part(kind).part(name).into()
     }

@@ -17,13 +17,11 @@ pub struct Fingerprint(blake3::Hasher);
 
 impl Fingerprint {
     /// Starts a fingerprint; `domain` keeps ids of different kinds apart even for equal parts.
-    #[must_use]
     pub fn new(domain: &'static str) -> Self {
         Self(blake3::Hasher::new()).part(domain)
     }
 
     /// Adds a part.
-    #[must_use]
     pub fn part(mut self, part: impl AsRef<[u8]>) -> Self {
         let part = part.as_ref();
         self.0.update(&(part.len() as u64).to_le_bytes());
@@ -32,13 +30,11 @@ impl Fingerprint {
     }
 
     /// Adds a number.
-    #[must_use]
     pub fn number(self, number: u64) -> Self {
         self.part(number.to_le_bytes())
     }
 
     /// The 32 hexadecimal digits.
-    #[must_use]
     pub fn finish(self) -> String {
         let mut bytes = [0_u8; 16];
         self.0.finalize_xof().fill(&mut bytes);
@@ -66,19 +62,16 @@ macro_rules! ids {
 
         impl $name {
             /// Takes the text of an id as it is.
-            #[must_use]
             pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
 
             /// The text.
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
             /// Whether nothing is named.
-            #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
             }
@@ -147,7 +140,6 @@ ids! {
 impl ViolationId {
     /// The id of the violation of `policy` by `entity` that `event` triggered. The policy's revision is not part of
     /// it: the same event judged again after an edit is the same violation, newer.
-    #[must_use]
     pub fn of(event: &EventId, entity_key: &str, policy: &PolicyId) -> Self {
         Fingerprint::new("violation").part(event).part(entity_key).part(policy).into()
     }

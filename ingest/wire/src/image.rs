@@ -267,7 +267,6 @@ impl ImageName {
     /// with neither tag nor digest the tag is `latest`.
     ///
     /// Whatever text comes, parts come back: a workload with a reference nobody can pull still exists and is judged.
-    #[must_use]
     pub fn parse(reference: &str) -> Self {
         let (rest, digest) = reference.split_once('@').unwrap_or((reference, ""));
         let (registry, path) = match rest.split_once('/') {

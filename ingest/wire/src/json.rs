@@ -30,7 +30,6 @@ impl RawJson {
     }
 
     /// The text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
     }

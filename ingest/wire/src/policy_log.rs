@@ -68,7 +68,6 @@ pub trait PolicyLogReader: Send + 'static {
 impl PolicyLogKey {
     /// The key of a policy's documents. An id that is not a lower-case UUID is hashed: ids are free text, subjects
     /// are not.
-    #[must_use]
     pub fn of_policy(id: &PolicyId) -> Self {
         let id = id.as_str();
         let token =
@@ -77,7 +76,6 @@ impl PolicyLogKey {
     }
 
     /// Reads a key. `None` for a document of a kind that this version does not know.
-    #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
         match key.strip_prefix(CATEGORY) {
             Some(token) => SubjectToken::parse(token).map(Self::Category),
@@ -87,7 +85,6 @@ impl PolicyLogKey {
 
     /// Reads the key of a document from its whole subject, under whatever prefix. `None` as for
     /// [`PolicyLogKey::parse`], and for a subject of another stream.
-    #[must_use]
     pub fn of_subject(subject: &str) -> Option<Self> {
         let (_prefix, rest) = subject.split_once('.')?;
         Self::parse(rest.strip_prefix(LOG)?.strip_prefix('.')?)
@@ -101,7 +98,6 @@ impl PolicyLogKey {
 
 impl SubjectToken {
     /// Takes a text that is one token.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let forbidden = |c: char| matches!(c, '.' | '*' | '>') || c.is_whitespace() || c.is_control();
         (!text.is_empty() && !text.contains(forbidden)).then(|| Self(text.to_owned()))

@@ -82,7 +82,6 @@ impl PolicyProblems {
     pub const AT_MOST: usize = 20;
 
     /// Whether there are none.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.refused.is_empty() && self.more_refused == 0 && self.not_compiled.is_none()
     }

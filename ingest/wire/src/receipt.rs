@@ -104,7 +104,6 @@ pub enum Outcome {
 
 impl ActionKey {
     /// The key of `action` about `violation`.
-    #[must_use]
     pub fn of(violation: &ViolationId, action: EnforcementAction) -> Self {
         Fingerprint::new("action").part(violation).part(action.as_str()).into()
     }
@@ -112,7 +111,6 @@ impl ActionKey {
 
 impl Receipt {
     /// The id of a step of an action.
-    #[must_use]
     pub fn id_of(action: &ActionKey, step: &ReceiptStep) -> ReceiptId {
         let step = match step {
             ReceiptStep::Decision(_) => "decision",

@@ -66,7 +66,6 @@ pub enum RequestOperation {
 
 impl RequestOperation {
     /// Whether it is a command to a running pod.
-    #[must_use]
     pub const fn is_command(self) -> bool {
         matches!(self, Self::Exec | Self::Attach | Self::PortForward)
     }

@@ -7,7 +7,6 @@
 use std::fmt;
 
 /// Writes a text as one token.
-#[must_use]
 pub fn escape(text: &str) -> String {
     if text.is_empty() {
         return "=".to_owned();

@@ -207,13 +207,11 @@ impl Topology {
     }
 
     /// The prefix of every subject.
-    #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
     /// The sizes.
-    #[must_use]
     pub const fn sizes(&self) -> &Sizes {
         &self.sizes
     }
@@ -221,7 +219,6 @@ impl Topology {
     // --- streams -------------------------------------------------------------------------------------------------
 
     /// Every stream.
-    #[must_use]
     pub fn streams(&self) -> Vec<StreamSpec> {
         let mut streams: Vec<StreamSpec> =
             Kind::ALL.into_iter().map(|kind| self.stream(Stream::Events(kind))).collect();
@@ -241,7 +238,6 @@ impl Topology {
     }
 
     /// One stream.
-    #[must_use]
     pub fn stream(&self, stream: Stream) -> StreamSpec {
         let prefix = &self.prefix;
         let base = StreamSpec {
@@ -318,7 +314,6 @@ impl Topology {
     }
 
     /// A stream's name on the server: the prefix in upper case, `-` as `_`, and what it holds.
-    #[must_use]
     pub fn stream_name(&self, stream: Stream) -> String {
         let prefix = self.prefix.to_ascii_uppercase().replace('-', "_");
         match stream {
@@ -336,7 +331,6 @@ impl Topology {
     // --- buckets -------------------------------------------------------------------------------------------------
 
     /// Every bucket.
-    #[must_use]
     pub fn buckets(&self) -> Vec<BucketSpec> {
         use Bucket::{Baselines, Clusters, Deployments, Images, Isolation, Jobs, Namespaces, Pods, Presence};
         [Deployments, Pods, Namespaces, Clusters, Images, Baselines, Presence, Jobs, Isolation]
@@ -345,7 +339,6 @@ impl Topology {
     }
 
     /// One bucket.
-    #[must_use]
     pub fn bucket(&self, bucket: Bucket) -> BucketSpec {
         let (name, max_age, purpose) = match bucket {
             Bucket::Deployments => ("deployments", None, "latest model per workload"),
@@ -363,13 +356,11 @@ impl Topology {
     }
 
     /// The Object Store bucket of event bodies too large for a message, kept as long as events.
-    #[must_use]
     pub fn object_store(&self) -> String {
         format!("{}-large", self.prefix)
     }
 
     /// The Object Store bucket of the store's snapshots.
-    #[must_use]
     pub fn snapshot_store(&self) -> String {
         format!("{}-snapshots", self.prefix)
     }
@@ -377,7 +368,6 @@ impl Topology {
     // --- consumers -----------------------------------------------------------------------------------------------
 
     /// Every durable consumer.
-    #[must_use]
     pub fn consumers(&self) -> Vec<ConsumerSpec> {
         let mut consumers: Vec<ConsumerSpec> =
             Kind::JUDGED.into_iter().map(|kind| self.consumer(Consumer::Judge(kind))).collect();
@@ -389,7 +379,6 @@ impl Topology {
     }
 
     /// One consumer.
-    #[must_use]
     pub fn consumer(&self, consumer: Consumer) -> ConsumerSpec {
         let ack_wait = self.sizes.ack_wait;
         let (name, stream, filter, max_ack_pending) = match consumer {
@@ -411,19 +400,16 @@ impl Topology {
     // --- subjects ------------------------------------------------------------------------------------------------
 
     /// Where events of a kind from a cluster are published.
-    #[must_use]
     pub fn events(&self, kind: Kind, cluster: &ClusterId) -> String {
         format!("{}.events.{kind}.{}", self.prefix, escape(cluster.as_str()))
     }
 
     /// Where an event that waits is published.
-    #[must_use]
     pub fn parked(&self, kind: Kind, cluster: &ClusterId) -> String {
         format!("{}.parked.{kind}.{}", self.prefix, escape(cluster.as_str()))
     }
 
     /// Where a verdict is published.
-    #[must_use]
     pub fn verdicts(&self, verdict: &Verdict) -> String {
         let stage = match verdict.stage {
             LifecycleStage::Build => "build",
@@ -442,7 +428,6 @@ impl Topology {
     }
 
     /// Where a receipt is published.
-    #[must_use]
     pub fn receipts(&self, action: EnforcementAction, entity: &Entity) -> String {
         let (cluster, namespace) = entity_tokens(entity);
         let action = action.as_str().to_ascii_lowercase();
@@ -450,38 +435,32 @@ impl Topology {
     }
 
     /// Where a policy's documents are published.
-    #[must_use]
     pub fn policy(&self, id: &PolicyId) -> String {
         self.policy_log(&PolicyLogKey::of_policy(id))
     }
 
     /// Where the documents of a key of the policy log are published.
-    #[must_use]
     pub fn policy_log(&self, key: &PolicyLogKey) -> String {
         key.subject(&self.prefix)
     }
 
     /// Where the admin log's entries about `what` are published, which is one of lictor's own words.
-    #[must_use]
     pub fn admin(&self, what: &str) -> String {
         format!("{}.admin.{}", self.prefix, escape(what))
     }
 
     /// Where a command to a role is published.
-    #[must_use]
     pub fn commands(&self, role: &str, verb: &str) -> String {
         format!("{}.commands.{}.{}", self.prefix, escape(role), escape(verb))
     }
 
     /// Where a role's dead letters are published.
-    #[must_use]
     pub fn dead_letters(&self, role: &str) -> String {
         format!("{}.deadletter.{}", self.prefix, escape(role))
     }
 }
 
 /// The key of a digest in the bucket of image facts: `sha256.<hex>`.
-#[must_use]
 pub fn image_key(digest: &str) -> String {
     match digest.split_once(':') {
         Some((algorithm, hex)) => format!("{}.{}", escape(algorithm), escape(hex)),
@@ -490,25 +469,21 @@ pub fn image_key(digest: &str) -> String {
 }
 
 /// The key of a workload in the bucket of models.
-#[must_use]
 pub fn deployment_key(id: &DeploymentId) -> String {
     escape(id.as_str())
 }
 
 /// The key of a pod in the bucket of pods.
-#[must_use]
 pub fn pod_key(uid: &PodId) -> String {
     escape(uid.as_str())
 }
 
 /// The key of a namespace in the bucket of namespaces.
-#[must_use]
 pub fn namespace_key(cluster: &str, namespace: &str) -> String {
     format!("{}.{}", escape(cluster), escape(namespace))
 }
 
 /// The key of a cluster in the bucket of clusters.
-#[must_use]
 pub fn cluster_key(cluster: &str) -> String {
     escape(cluster)
 }

@@ -236,7 +236,6 @@ pub struct PolicyFailure {
 
 impl Verdict {
     /// The id of a judgement.
-    #[must_use]
     pub fn id_of(event: &EventId, entity: &Entity, cause: Cause, revisions: Revisions) -> VerdictId {
         let cause = match cause {
             // The same event judged at once or after waiting is one judgement when the same things were read.
@@ -258,7 +257,6 @@ impl Verdict {
     }
 
     /// The highest severity among the violations; `None` when clean.
-    #[must_use]
     pub fn severity(&self) -> Option<Severity> {
         self.violations.iter().map(|violation| violation.policy.severity).max()
     }
@@ -269,7 +267,6 @@ impl Verdict {
 impl Entity {
     /// What makes two mentions the same entity: type and id, or for a resource its type, name, namespace and
     /// cluster. (StackRox's merge key.)
-    #[must_use]
     pub fn key(&self) -> String {
         match self {
             Self::Deployment { id, cluster, .. } => format!("deployment/{cluster}/{id}"),
@@ -283,7 +280,6 @@ impl Entity {
     }
 
     /// The namespace; empty where there is none.
-    #[must_use]
     pub fn namespace(&self) -> &str {
         match self {
             Self::Deployment { namespace, .. } | Self::Resource { namespace, .. } => namespace,
@@ -292,7 +288,6 @@ impl Entity {
     }
 
     /// The cluster; absent for an image that was judged outside of any.
-    #[must_use]
     pub const fn cluster(&self) -> Option<&ClusterId> {
         match self {
             Self::Deployment { cluster, .. }
@@ -303,7 +298,6 @@ impl Entity {
     }
 
     /// A short name for people: `shop/Deployment/web`.
-    #[must_use]
     pub fn display_name(&self) -> String {
         match self {
             Self::Deployment { name, kind, namespace, .. } => format!("{namespace}/{kind}/{name}"),
@@ -321,13 +315,11 @@ impl Entity {
 
 impl Revisions {
     /// Whether `self` has seen anything that `other` had not.
-    #[must_use]
     pub const fn newer_in_any(&self, other: &Self) -> bool {
         self.deployment > other.deployment || self.images > other.images || self.policies > other.policies
     }
 
     /// The newest of both, one by one.
-    #[must_use]
     pub fn newest(&self, other: &Self) -> Self {
         Self {
             deployment: self.deployment.max(other.deployment),

@@ -103,14 +103,12 @@ impl ChangeSet {
     }
 
     /// The changes, in the order in which they were given.
-    #[must_use]
     pub fn changes(&self) -> &[PolicyChange] {
         &self.0
     }
 
     /// The set without what is already so: policies in force as they are in the set, and deletions of policies that
     /// are not in force.
-    #[must_use]
     pub fn without_unchanged<'p>(self, in_force: impl IntoIterator<Item = &'p Policy>) -> Self {
         let in_force: HashMap<&PolicyId, &Policy> =
             in_force.into_iter().map(|policy| (&policy.id, policy)).collect();

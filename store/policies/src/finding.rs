@@ -39,7 +39,6 @@ pub enum Level {
 
 impl Level {
     /// The level as it is printed.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",

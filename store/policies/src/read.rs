@@ -37,7 +37,6 @@ pub struct FilePolicy {
 }
 
 /// Reads a text; `name` is what findings call it.
-#[must_use]
 pub fn read(name: &str, text: &str) -> Read {
     let mut read = Read::default();
     let documents = match document::read(text) {
@@ -80,7 +79,6 @@ fn of_file(name: &str, level: Level, code: &'static str, message: String) -> Fin
 
 /// Reads several texts, each with the name that findings call it. A policy that an earlier text holds (by id) is not
 /// taken again.
-#[must_use]
 pub fn read_all<N: AsRef<str>, T: AsRef<str>>(texts: impl IntoIterator<Item = (N, T)>) -> Read {
     let (mut all, mut known) = (Read::default(), HashSet::new());
     for (name, text) in texts {

@@ -22,7 +22,6 @@ impl Set {
     pub const ALL: [Self; 3] = [Self::Default, Self::PodSecurityBaseline, Self::PodSecurityRestricted];
 
     /// The name that `--policies` takes.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Default => "default",
@@ -32,7 +31,6 @@ impl Set {
     }
 
     /// The set of a name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|set| set.as_str() == name)
     }

@@ -65,7 +65,6 @@ impl PatternError {
     }
 
     /// What to do about it; empty when the message says it.
-    #[must_use]
     pub(crate) const fn hint(&self) -> &'static str {
         self.kind.hint()
     }
@@ -73,7 +72,6 @@ impl PatternError {
 
 impl PatternErrorKind {
     /// What to do about it; empty when the message says it.
-    #[must_use]
     pub(crate) const fn hint(self) -> &'static str {
         match self {
             Self::ClassRange => "write ranges from low to high; class names are those of Go regexp",

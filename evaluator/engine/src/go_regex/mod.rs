@@ -116,7 +116,6 @@ impl Pattern {
     }
 
     /// Whether `text` matches.
-    #[must_use]
     pub(crate) fn is_match(&self, text: &str) -> bool {
         // INVARIANT: it compiled when the pattern was made, and compiling depends on nothing else.
         let regex = self.regex.get_or_init(|| self.compile().unwrap_or_default());
@@ -125,7 +124,6 @@ impl Pattern {
 
     /// The tree that is searched for, anchors included: classes are explicit and folded, there are no captures. What
     /// it says about literals and lengths holds for every text that matches.
-    #[must_use]
     pub(crate) fn hir(&self) -> Hir {
         // INVARIANT: it parsed when the pattern was made. The empty tree says nothing about any text.
         self.parse().unwrap_or_else(|_| Hir::empty())

@@ -23,14 +23,12 @@ impl AgeMatcher {
     }
 
     /// Whether `moment` was longer ago at `now`, a day being 24 hours. What is exactly that old does not match.
-    #[must_use]
     pub(crate) fn matches(&self, moment: Timestamp, now: Timestamp) -> bool {
         // Nothing is older than time itself.
         self.limit(now).is_some_and(|limit| moment < limit)
     }
 
     /// The moment before which everything matches, when there is one.
-    #[must_use]
     pub(crate) fn limit(&self, now: Timestamp) -> Option<Timestamp> {
         let hours = i64::try_from(self.days).ok()?.checked_mul(24)?;
         let age = SignedDuration::from_secs(hours.checked_mul(3600)?);

@@ -24,7 +24,6 @@ impl BoolMatcher {
     }
 
     /// Whether `found` matches.
-    #[must_use]
     pub(crate) const fn matches(&self, found: bool) -> bool {
         self.wanted == found
     }

@@ -35,14 +35,12 @@ impl CompositeMatcher {
     }
 
     /// Whether the parts match. The buffer is written over; keeping it spares an allocation for each element.
-    #[must_use]
     pub(crate) fn matches(&self, parts: &[&str], buffer: &mut String) -> bool {
         join_parts(parts, buffer);
         self.pattern.is_match(buffer)
     }
 
     /// The pattern for the row.
-    #[must_use]
     pub(crate) const fn pattern(&self) -> &Pattern {
         &self.pattern
     }

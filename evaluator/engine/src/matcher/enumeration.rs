@@ -39,7 +39,6 @@ impl EnumMatcher {
     }
 
     /// Whether a value of the enum matches. One that is unset never does; see [`is_unset`].
-    #[must_use]
     pub(crate) fn matches(&self, number: i64, name: &str) -> bool {
         if is_unset(number, name) {
             return false;
@@ -53,7 +52,6 @@ impl EnumMatcher {
 
 /// Whether a value of an enum stands for no value. There is then nothing to compare, and a criterion does not match
 /// even when it is negated.
-#[must_use]
 pub(crate) fn is_unset(number: i64, name: &str) -> bool {
     number == 0 && name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("unset"))
 }

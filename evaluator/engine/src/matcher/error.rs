@@ -39,7 +39,6 @@ pub(crate) enum ValueError {
 
 impl ValueError {
     /// What to do about it; empty when the message says it.
-    #[must_use]
     pub(crate) const fn hint(&self) -> &'static str {
         match self {
             Self::Pattern(error) => error.hint(),

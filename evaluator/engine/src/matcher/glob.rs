@@ -84,7 +84,6 @@ impl PathGlob {
     }
 
     /// Whether every bracket, brace and escape of a glob is finished.
-    #[must_use]
     pub(crate) fn is_valid(source: &str) -> bool {
         let mut depth = 0_usize;
         let mut chars = source.chars().peekable();
@@ -111,13 +110,11 @@ impl PathGlob {
     }
 
     /// Whether a whole path matches.
-    #[must_use]
     pub(crate) fn matches(&self, path: &str) -> bool {
         self.alternatives.iter().any(|flat| flat.matches(path))
     }
 
     /// The text that every path that matches starts with; empty when nothing is certain.
-    #[must_use]
     pub(crate) fn literal_prefix(&self) -> String {
         // A glob can match a path that stops short of it: `/a/**` matches `/a`.
         let stops = |flat: &Flat| {

@@ -49,7 +49,6 @@ pub(crate) struct FloatMatcher {
 impl Comparator {
     /// Takes the comparator off a value, and the spaces after it. Without a comparator spaces stay: nothing reads
     /// them as a number.
-    #[must_use]
     pub(crate) fn split(value: &str) -> (Option<Self>, &str) {
         const WRITTEN: [(&str, Comparator); 4] = [
             ("<=", Comparator::LessOrEqual),
@@ -63,7 +62,6 @@ impl Comparator {
     }
 
     /// Whether `found` relates to `wanted` as this says.
-    #[must_use]
     pub(crate) fn holds<T: PartialOrd>(self, found: &T, wanted: &T) -> bool {
         match self {
             Self::Equal => found == wanted,
@@ -94,7 +92,6 @@ impl IntMatcher {
     }
 
     /// Whether `found` matches.
-    #[must_use]
     pub(crate) fn matches(&self, found: i64) -> bool {
         self.comparator.holds(&found, &self.wanted)
     }
@@ -115,13 +112,11 @@ impl UintMatcher {
     }
 
     /// Whether `found` matches.
-    #[must_use]
     pub(crate) fn matches(&self, found: u64) -> bool {
         self.comparator.holds(&found, &self.wanted)
     }
 
     /// The comparator and the number.
-    #[must_use]
     pub(crate) const fn wanted(&self) -> (Comparator, u64) {
         (self.comparator, self.wanted)
     }
@@ -142,7 +137,6 @@ impl FloatMatcher {
     }
 
     /// Whether `found` matches.
-    #[must_use]
     pub(crate) fn matches(&self, found: f32) -> bool {
         let found = f64::from(found);
         match self.comparator {

@@ -21,7 +21,6 @@ impl PairMatcher {
     }
 
     /// Whether an entry matches.
-    #[must_use]
     pub(crate) fn matches(&self, key: &str, value: &str) -> bool {
         self.key.is_match(key) && self.value.is_match(value)
     }

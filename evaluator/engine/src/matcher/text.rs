@@ -71,19 +71,16 @@ impl TextMatcher {
     }
 
     /// Whether `text` matches.
-    #[must_use]
     pub(crate) fn matches(&self, text: &str) -> bool {
         self.test.matches(text) != self.inverted
     }
 
     /// What a text is tested for.
-    #[must_use]
     pub(crate) const fn test(&self) -> &TextTest {
         &self.test
     }
 
     /// Whether it matches what does not pass the test.
-    #[must_use]
     pub(crate) const fn is_inverted(&self) -> bool {
         self.inverted
     }

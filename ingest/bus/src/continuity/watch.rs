@@ -25,7 +25,6 @@ impl Bus {
     /// Watches all event streams for missing messages, from the same place in each: a time, rather than a sequence,
     /// since each stream has its own. One watcher is enough for an installation; a second one finds the same, under
     /// the same ids.
-    #[must_use]
     pub fn watch_continuity(&self, from: ReadFrom) -> ContinuityWatch {
         let (sender, findings) = mpsc::channel(FINDINGS_WAITING);
         let mut readers = JoinSet::new();

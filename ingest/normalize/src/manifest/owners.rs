@@ -43,14 +43,12 @@ fn owner(owned: &Workload, workloads: &[Workload], by_uid: &HashMap<&str, usize>
 }
 
 /// The owner that an object says controls it.
-#[must_use]
 pub fn controller(owned: &Deployment) -> Option<&OwnerReference> {
     owned.owners.iter().find(|owner| owner.controller)
 }
 
 /// Whether `owner`, which is known to be there under the UID that `reference` names, is what `owned` refers to and
 /// would call `owned` its own.
-#[must_use]
 pub fn is_controller(reference: &OwnerReference, owner: &Deployment, owned: &Deployment) -> bool {
     let named = owner.kind == reference.kind
         // A pod controls nothing.

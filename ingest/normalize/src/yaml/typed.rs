@@ -31,7 +31,6 @@ enum Step {
 impl TypeError {
     /// The way from the part that was read to what does not fit, as `spec.containers[0].ports`; empty for the part
     /// itself.
-    #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();
         for step in self.steps.iter().rev() {

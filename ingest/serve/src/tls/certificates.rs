@@ -16,7 +16,6 @@ pub struct Certificates(watch::Sender<Option<Identity>>);
 
 impl Certificates {
     /// Holds an identity from the start.
-    #[must_use]
     pub fn of(identity: Identity) -> Self {
         Self(watch::Sender::new(Some(identity)))
     }
@@ -27,7 +26,6 @@ impl Certificates {
     }
 
     /// The identity shown now.
-    #[must_use]
     pub fn current(&self) -> Option<Identity> {
         self.0.borrow().clone()
     }

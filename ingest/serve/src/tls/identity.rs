@@ -71,7 +71,6 @@ impl Identity {
     }
 
     /// The server's own certificate, in DER.
-    #[must_use]
     pub fn certificate(&self) -> &[u8] {
         self.0.cert.first().map_or(&[], AsRef::as_ref)
     }
@@ -85,7 +84,6 @@ impl fmt::Debug for Identity {
 
 impl ClientTrust {
     /// Lets everybody in; who they are is not checked.
-    #[must_use]
     pub fn anyone() -> Self {
         Self::default()
     }
@@ -108,7 +106,6 @@ impl ClientTrust {
 
 impl IdentityError {
     /// What to do about it.
-    #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Pem { .. } | Self::NoCertificate { .. } => {

@@ -81,13 +81,11 @@ impl Default for TlsOptions {
 
 impl Handshakes {
     /// Those that made a connection.
-    #[must_use]
     pub fn completed(&self) -> u64 {
         self.0.completed.load(Ordering::Relaxed)
     }
 
     /// Those that did not: no TLS, no trust on either side, or too slow.
-    #[must_use]
     pub fn failed(&self) -> u64 {
         self.0.failed.load(Ordering::Relaxed)
     }

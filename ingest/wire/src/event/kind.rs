@@ -46,7 +46,6 @@ impl Kind {
         [Self::Image, Self::Deployment, Self::Process, Self::Network, Self::File, Self::Audit];
 
     /// The name as it is in subjects.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -61,7 +60,6 @@ impl Kind {
     }
 
     /// The CloudEvents `type`. The version at its end changes when old readers would misunderstand new bodies.
-    #[must_use]
     pub const fn event_type(self) -> &'static str {
         match self {
             Self::Image => "io.lictor.image.v1",

@@ -93,7 +93,6 @@ pub enum EventError {
 
 impl EventData {
     /// The kind of this body.
-    #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Image(_) => Kind::Image,
@@ -191,7 +190,6 @@ impl Event {
     }
 
     /// The kind of the body.
-    #[must_use]
     pub const fn kind(&self) -> Kind {
         self.data.kind()
     }

@@ -34,7 +34,6 @@ impl Projection {
     ///
     /// `None` for all others, for a line that is not an event, and where the body comes before its type: such a line is
     /// to be read in full, which tells what it is. What is skipped is only checked to be JSON.
-    #[must_use]
     pub fn of(line: &str) -> Option<Self> {
         let Envelope { id, cluster, data, .. } = Envelope::<Fields>::read(line).ok()?;
         let Fields(Some(data)) = data? else { return None };

@@ -196,13 +196,11 @@ macro_rules! wire_enum {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// StackRox's spelling.
-            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
 
             /// StackRox's number, which its JSON reader accepts in place of the name.
-            #[must_use]
             pub const fn number(self) -> i64 {
                 match self { $(Self::$variant => $number,)* }
             }
@@ -343,7 +341,6 @@ pub enum PolicyChange {
 
 impl PolicyChange {
     /// The policy it is about.
-    #[must_use]
     pub fn id(&self) -> &PolicyId {
         match self {
             Self::Put { policy } => &policy.id,

@@ -92,7 +92,6 @@ impl fmt::Display for PolicyWarning {
 
 impl PolicyReadError {
     /// Where it is; empty when the text is no JSON.
-    #[must_use]
     pub fn path(&self) -> &str {
         match self {
             Self::NotJson(_) => "",

@@ -14,16 +14,18 @@ use serde::{Deserialize, Serialize};
 /// written a thousand times a second must stay small.
 pub const VIOLATIONS_SHOWN: usize = 40;
 
-/// The state of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum AlertState {
-    /// The violation holds.
-    Active,
-    /// It no longer holds.
-    Resolved,
-    /// It was requested, and the policy has such requests denied.
-    Attempted,
+lictor_wire::named_enum! {
+    /// The state of an alert.
+    #[derive(Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+    pub enum AlertState {
+        /// The violation holds.
+        Active = "ACTIVE",
+        /// It no longer holds.
+        Resolved = "RESOLVED",
+        /// It was requested, and the policy has such requests denied.
+        Attempted = "ATTEMPTED",
+    }
 }
 
 /// An alert without its violations.
@@ -140,22 +142,6 @@ pub struct LastReceipt {
     /// What it says in words; often nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-}
-
-// === impl AlertState ===
-
-impl AlertState {
-    /// Every state.
-    pub const ALL: [Self; 3] = [Self::Active, Self::Resolved, Self::Attempted];
-
-    /// The name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "ACTIVE",
-            Self::Resolved => "RESOLVED",
-            Self::Attempted => "ATTEMPTED",
-        }
-    }
 }
 
 // === impl AlertSummary ===

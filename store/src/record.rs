@@ -1,25 +1,26 @@
 //! What the followed logs hold, read from messages.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use jiff::Timestamp;
 use lictor_wire::topology::Stream;
 use lictor_wire::{DeadLetter, Event, EventData, Kind, Receipt, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// The logs the ledger is an index of. The numbers are part of the file's format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Log {
-    /// Verdicts: alerts are made of them.
-    Verdicts = 1,
-    /// Receipts.
-    Receipts = 2,
-    /// Dead letters.
-    DeadLetters = 3,
-    /// Coverage notices.
-    Coverage = 4,
+lictor_wire::named_enum! {
+    /// The logs the ledger is an index of, named as checkpoints and people name them.
+    #[derive(Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub enum Log {
+        /// Verdicts: alerts are made of them.
+        Verdicts = "verdicts",
+        /// Receipts.
+        Receipts = "receipts",
+        /// Dead letters.
+        DeadLetters = "deadLetters",
+        /// Coverage notices.
+        Coverage = "coverage",
+    }
 }
 
 /// A message of a log.
@@ -49,9 +50,6 @@ pub enum Record {
 // === impl Log ===
 
 impl Log {
-    /// Every log.
-    pub const ALL: [Self; 4] = [Self::Verdicts, Self::Receipts, Self::DeadLetters, Self::Coverage];
-
     /// The stream that holds it.
     pub const fn stream(self) -> Stream {
         match self {
@@ -62,25 +60,9 @@ impl Log {
         }
     }
 
-    /// The name checkpoints and people use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Verdicts => "verdicts",
-            Self::Receipts => "receipts",
-            Self::DeadLetters => "deadLetters",
-            Self::Coverage => "coverage",
-        }
-    }
-
-    /// The number that stands for it in keys.
+    /// The number that stands for it in keys: a part of the file's format.
     pub(crate) const fn number(self) -> u8 {
-        self as u8
-    }
-}
-
-impl fmt::Display for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        self as u8 + 1
     }
 }
 

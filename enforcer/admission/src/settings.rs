@@ -34,14 +34,16 @@ pub(crate) struct RegistrationConfig {
     pub(crate) webhook_timeout: u8,
 }
 
-/// What the API server does with requests while no replica answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum FailurePolicy {
-    /// It allows them.
-    #[default]
-    Ignore,
-    /// It denies them.
-    Fail,
+lictor_wire::named_enum! {
+    /// What the API server does with requests while no replica answers, as it writes it.
+    #[derive(Default, ValueEnum)]
+    pub(crate) enum FailurePolicy {
+        /// It allows them.
+        #[default]
+        Ignore = "Ignore",
+        /// It denies them.
+        Fail = "Fail",
+    }
 }
 
 /// How the API server reaches the webhook.
@@ -71,16 +73,6 @@ impl RegistrationConfig {
         match &self.webhook_url {
             Some(url) => Endpoint::Url(url.clone()),
             None => Endpoint::Service(self.webhook_service.clone()),
-        }
-    }
-}
-
-impl FailurePolicy {
-    /// As the API server writes it.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ignore => "Ignore",
-            Self::Fail => "Fail",
         }
     }
 }

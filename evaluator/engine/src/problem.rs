@@ -15,82 +15,50 @@ pub struct Problem {
     pub hint: String,
 }
 
-/// The rules a policy can break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ProblemCode {
-    /// The name has the wrong length or a forbidden character.
-    Name,
-    /// The description is too long or has a forbidden character.
-    Description,
-    /// No severity is set.
-    Severity,
-    /// There is no category, or one appears twice.
-    Categories,
-    /// There is no lifecycle stage, or one that does not go with the others.
-    Stages,
-    /// The event source does not go with the stages.
-    EventSource,
-    /// The version is not supported.
-    Version,
-    /// A scope entry is empty or contradicts itself.
-    Scope,
-    /// An exclusion is empty or has a part that the policy's stages do not use.
-    Exclusion,
-    /// There is no section, or an empty one.
-    Section,
-    /// A group has no value, or a field appears twice in its section.
-    Group,
-    /// No criterion has this name.
-    UnknownCriterion,
-    /// The criterion does not go with the policy's stage, event source or other criteria.
-    MisplacedCriterion,
-    /// The criterion needs another one beside it.
-    MissingCriterion,
-    /// The criterion cannot be negated.
-    Negation,
-    /// The criterion takes one value only, or not this operator.
-    Operator,
-    /// The value is not of the criterion's form.
-    Value,
-    /// The same capability is under both `Add Capabilities` and `Drop Capabilities`.
-    Capabilities,
-    /// An action that this policy can never lead to.
-    Enforcement,
-    /// An evaluation filter where no container is looked at.
-    EvaluationFilter,
-}
-
-impl ProblemCode {
-    /// The code as it is printed.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Description => "description",
-            Self::Severity => "severity",
-            Self::Categories => "categories",
-            Self::Stages => "stages",
-            Self::EventSource => "event-source",
-            Self::Version => "version",
-            Self::Scope => "scope",
-            Self::Exclusion => "exclusion",
-            Self::Section => "section",
-            Self::Group => "group",
-            Self::UnknownCriterion => "unknown-criterion",
-            Self::MisplacedCriterion => "misplaced-criterion",
-            Self::MissingCriterion => "missing-criterion",
-            Self::Negation => "negation",
-            Self::Operator => "operator",
-            Self::Value => "value",
-            Self::Capabilities => "capabilities",
-            Self::Enforcement => "enforcement",
-            Self::EvaluationFilter => "evaluation-filter",
-        }
-    }
-}
-
-impl fmt::Display for ProblemCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+lictor_wire::named_enum! {
+    /// The rules a policy can break.
+    #[derive(Hash, PartialOrd, Ord)]
+    pub enum ProblemCode {
+        /// The name has the wrong length or a forbidden character.
+        Name = "name",
+        /// The description is too long or has a forbidden character.
+        Description = "description",
+        /// No severity is set.
+        Severity = "severity",
+        /// There is no category, or one appears twice.
+        Categories = "categories",
+        /// There is no lifecycle stage, or one that does not go with the others.
+        Stages = "stages",
+        /// The event source does not go with the stages.
+        EventSource = "event-source",
+        /// The version is not supported.
+        Version = "version",
+        /// A scope entry is empty or contradicts itself.
+        Scope = "scope",
+        /// An exclusion is empty or has a part that the policy's stages do not use.
+        Exclusion = "exclusion",
+        /// There is no section, or an empty one.
+        Section = "section",
+        /// A group has no value, or a field appears twice in its section.
+        Group = "group",
+        /// No criterion has this name.
+        UnknownCriterion = "unknown-criterion",
+        /// The criterion does not go with the policy's stage, event source or other criteria.
+        MisplacedCriterion = "misplaced-criterion",
+        /// The criterion needs another one beside it.
+        MissingCriterion = "missing-criterion",
+        /// The criterion cannot be negated.
+        Negation = "negation",
+        /// The criterion takes one value only, or not this operator.
+        Operator = "operator",
+        /// The value is not of the criterion's form.
+        Value = "value",
+        /// The same capability is under both `Add Capabilities` and `Drop Capabilities`.
+        Capabilities = "capabilities",
+        /// An action that this policy can never lead to.
+        Enforcement = "enforcement",
+        /// An evaluation filter where no container is looked at.
+        EvaluationFilter = "evaluation-filter",
     }
 }
 

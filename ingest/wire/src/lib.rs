@@ -33,6 +33,7 @@ mod file;
 mod id;
 mod image;
 mod json;
+mod named;
 mod network;
 mod pod;
 pub mod policy;

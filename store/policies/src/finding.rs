@@ -27,29 +27,15 @@ pub struct Finding {
     pub hint: String,
 }
 
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// The policy is not taken.
-    Error,
-    /// The policy is taken without this part, as StackRox takes it.
-    Warning,
-}
-
-impl Level {
-    /// The level as it is printed.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+lictor_wire::named_enum! {
+    /// How bad a finding is.
+    #[derive(PartialOrd, Ord, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Level {
+        /// The policy is not taken.
+        Error = "error",
+        /// The policy is taken without this part, as StackRox takes it.
+        Warning = "warning",
     }
 }
 

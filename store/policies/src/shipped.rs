@@ -6,30 +6,19 @@ static DEFAULT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/default");
 static BASELINE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/pod-security/baseline");
 static RESTRICTED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/pod-security/restricted");
 
-/// A set of policies that ships.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
-    /// The default policies of StackRox: same ids, names, criteria and exclusions.
-    Default,
-    /// The baseline level of the Pod Security Standards, as far as the language can say it.
-    PodSecurityBaseline,
-    /// The restricted level, which includes the baseline.
-    PodSecurityRestricted,
+lictor_wire::named_enum! {
+    /// A set of policies that ships; the names are those that `--policies` takes.
+    pub enum Set {
+        /// The default policies of StackRox: same ids, names, criteria and exclusions.
+        Default = "default",
+        /// The baseline level of the Pod Security Standards, as far as the language can say it.
+        PodSecurityBaseline = "pod-security-baseline",
+        /// The restricted level, which includes the baseline.
+        PodSecurityRestricted = "pod-security-restricted",
+    }
 }
 
 impl Set {
-    /// Every set.
-    pub const ALL: [Self; 3] = [Self::Default, Self::PodSecurityBaseline, Self::PodSecurityRestricted];
-
-    /// The name that `--policies` takes.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::PodSecurityBaseline => "pod-security-baseline",
-            Self::PodSecurityRestricted => "pod-security-restricted",
-        }
-    }
-
     /// The set of a name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|set| set.as_str() == name)

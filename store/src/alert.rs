@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lictor_wire::policy::{EnforcementAction, LifecycleStage};
 use lictor_wire::{
     Admission, AlertId, Decision, Entity, EventRef, Outcome, PodRef, PolicyRef, Receipt, ReceiptId,
-    ReceiptStep, Refusal, SectionMatch, VerdictId, ViolationId,
+    ReceiptStep, SectionMatch, VerdictId, ViolationId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -172,24 +172,11 @@ fn words(step: &ReceiptStep) -> (String, String) {
         ReceiptStep::Decision(Decision::Act) => ("act".to_owned(), String::new()),
         ReceiptStep::Decision(Decision::DryRun) => ("dryRun".to_owned(), String::new()),
         ReceiptStep::Decision(Decision::Refuse { refusal, reason }) => {
-            (format!("refused.{}", refusal_name(*refusal)), reason.clone())
+            (format!("refused.{refusal}"), reason.clone())
         }
         ReceiptStep::Outcome(Outcome::Succeeded { change }) => ("succeeded".to_owned(), change.clone()),
         ReceiptStep::Outcome(Outcome::AlreadyDone) => ("alreadyDone".to_owned(), String::new()),
         ReceiptStep::Outcome(Outcome::Failed { message }) => ("failed".to_owned(), message.clone()),
         ReceiptStep::Outcome(Outcome::NotExecuted) => ("notExecuted".to_owned(), String::new()),
-    }
-}
-
-const fn refusal_name(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::ProtectedNamespace => "protectedNamespace",
-        Refusal::BlastRadius => "blastRadius",
-        Refusal::StaleEvent => "staleEvent",
-        Refusal::PolicyChanged => "policyChanged",
-        Refusal::ObjectChanged => "objectChanged",
-        Refusal::BreakGlass => "breakGlass",
-        Refusal::NotApplicable => "notApplicable",
-        Refusal::NotLive => "notLive",
     }
 }

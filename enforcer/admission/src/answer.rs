@@ -204,11 +204,7 @@ fn one_line(text: &str) -> String {
 
 fn cut(mut text: String, most: usize) -> String {
     if text.len() > most {
-        let mut end = most.saturating_sub('…'.len_utf8());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
+        text.truncate(text.floor_char_boundary(most.saturating_sub('…'.len_utf8())));
         text.push('…');
     }
     text

@@ -4,7 +4,8 @@
 //! so what is explained is what was judged.
 
 use jiff::Timestamp;
-use lictor_wire::{PolicyRef, SectionMatch};
+use lictor_wire::{Evidence, PolicyRef};
+use serde::Serialize;
 
 use crate::evidence::{Location, found};
 use crate::policy::{CompiledPolicy, Target};
@@ -18,7 +19,8 @@ use crate::view::{Element, Elements, View};
 const SHOWN: usize = 50;
 
 /// What a policy makes of one input, and why.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The policy, with the revision that was evaluated.
     pub policy: PolicyRef,
@@ -32,7 +34,8 @@ pub struct Explanation {
 }
 
 /// What came of a policy, a section or a criterion.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// It holds.
     Holds,
@@ -43,9 +46,11 @@ pub enum Outcome {
 }
 
 /// What came of a section.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SectionExplanation {
     /// Index of the section in the policy, from 0.
+    #[serde(rename = "section")]
     pub index: usize,
     /// Its name in the policy; often empty.
     pub name: String,
@@ -56,12 +61,13 @@ pub struct SectionExplanation {
     /// The first criterion that does not hold by itself; `None` when each does. A section can fail all the same:
     /// every criterion holds, and none of the containers (volumes, vulnerabilities, …) meets all of them.
     pub first_failing: Option<usize>,
-    /// The evidence; empty unless the section holds.
-    pub matched: Option<SectionMatch>,
+    /// The evidence; `None` unless the section holds.
+    pub evidence: Option<Vec<Evidence>>,
 }
 
 /// What came of one criterion, by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CriterionExplanation {
     /// Its field name, as policies write it.
     pub criterion: &'static str,
@@ -76,7 +82,8 @@ pub struct CriterionExplanation {
 }
 
 /// What a criterion found in one element.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Found {
     /// Where: `container web, volume data`; empty for the input itself.
     pub at: String,
@@ -143,7 +150,7 @@ impl CompiledPolicy {
             outcome: Outcome::of(truth, context.view),
             first_failing: criteria.iter().position(|found| found.outcome == Outcome::DoesNotHold),
             criteria,
-            matched: truth.is_true().then(|| self.section_match(section, context)),
+            evidence: truth.is_true().then(|| self.section_match(section, context).evidence),
         }
     }
 }

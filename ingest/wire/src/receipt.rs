@@ -60,26 +60,28 @@ pub enum Decision {
     },
 }
 
-/// Why an action was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Refusal {
-    /// The namespace is excluded from enforcement.
-    ProtectedNamespace,
-    /// Too many actions in this namespace within the window.
-    BlastRadius,
-    /// The event is too old to act on.
-    StaleEvent,
-    /// The policy no longer asks for it.
-    PolicyChanged,
-    /// The object is no longer the one the event was about.
-    ObjectChanged,
-    /// Somebody with the right to do so exempted the object.
-    BreakGlass,
-    /// The action does not exist for this kind of object.
-    NotApplicable,
-    /// Nothing real happened: a replay or a draft.
-    NotLive,
+crate::named_enum! {
+    /// Why an action was refused.
+    #[derive(Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub enum Refusal {
+        /// The namespace is excluded from enforcement.
+        ProtectedNamespace = "protectedNamespace",
+        /// Too many actions in this namespace within the window.
+        BlastRadius = "blastRadius",
+        /// The event is too old to act on.
+        StaleEvent = "staleEvent",
+        /// The policy no longer asks for it.
+        PolicyChanged = "policyChanged",
+        /// The object is no longer the one the event was about.
+        ObjectChanged = "objectChanged",
+        /// Somebody with the right to do so exempted the object.
+        BreakGlass = "breakGlass",
+        /// The action does not exist for this kind of object.
+        NotApplicable = "notApplicable",
+        /// Nothing real happened: a replay or a draft.
+        NotLive = "notLive",
+    }
 }
 
 /// How an action ended.

@@ -1,12 +1,13 @@
 //! The reference of the language, from the table that policies are compiled with.
 
 use lictor_wire::policy::{EventSource, LifecycleStage};
+use serde::Serialize;
 
 use super::table::GROUPS;
 use super::{Allows, Criterion, Extra, Family, Operator};
 
 /// A criterion, described.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CriterionReference {
     /// Its field name, as policies write it.
     pub name: &'static str,

@@ -79,5 +79,5 @@ fn what_holds_comes_with_its_evidence() {
     let told = Scene::of(web())
         .explain(&set(deploy_policy([section([group("Image Tag", "latest")])])), Occurrence::Deployment);
     assert_eq!(told.outcome, Outcome::Holds);
-    assert_eq!(told.sections[0].matched.as_ref().unwrap().evidence[0].at, "container a");
+    assert_eq!(told.sections[0].evidence.as_ref().unwrap()[0].at, "container a");
 }

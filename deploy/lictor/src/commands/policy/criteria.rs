@@ -24,8 +24,7 @@ pub(super) fn run(name: Option<&str>, output: Output) -> Result<Exit, Failure> {
     }
     match output {
         Output::Json => {
-            let rows: Vec<serde_json::Value> = found.iter().map(json).collect();
-            text::line(&serde_json::Value::from(rows).to_string());
+            text::line(&serde_json::to_value(&found).map_err(Failure::unreachable)?.to_string());
         }
         Output::Table if name.is_some() => found.iter().for_each(long),
         Output::Table => short(&found),
@@ -63,18 +62,4 @@ fn long(criterion: &CriterionReference) {
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         text::line(&format!("  {name:<10} {value}"));
     }
-}
-
-fn json(criterion: &CriterionReference) -> serde_json::Value {
-    serde_json::json!({
-        "name": criterion.name,
-        "group": criterion.group,
-        "about": criterion.about,
-        "value": criterion.value,
-        "comparison": criterion.comparison,
-        "negation": criterion.negation,
-        "operators": criterion.operators,
-        "stages": criterion.stages,
-        "note": criterion.note,
-    })
 }

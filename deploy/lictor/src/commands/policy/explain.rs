@@ -8,7 +8,8 @@ use lictor_detection::Target;
 use lictor_engine::{CriterionExplanation, Explanation, Outcome, PolicySet, SectionExplanation};
 use lictor_normalize::yaml;
 use lictor_wire::{Entity, Policy, PolicyId};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::load;
 use crate::cli::{Output, PolicyExplain};
@@ -44,9 +45,9 @@ pub(super) fn run(options: &PolicyExplain) -> Result<Exit, Failure> {
     }
     match options.output {
         Output::Json => {
-            let all: Vec<Value> =
-                all.iter().map(|(entity, explanation)| to_json(entity, explanation)).collect();
-            text::line(&Value::from(all).to_string());
+            let all = all.iter().map(|(entity, explanation)| Explained { entity, explanation });
+            let all = serde_json::to_value(all.collect::<Vec<_>>()).map_err(Failure::unreachable)?;
+            text::line(&all.to_string());
         }
         Output::Table => all.iter().for_each(|(entity, explanation)| print(entity, explanation)),
     }
@@ -186,50 +187,9 @@ fn word(outcome: &Outcome) -> String {
 
 // --- for programs --------------------------------------------------------------------------------------------------
 
-fn to_json(entity: &Entity, explanation: &Explanation) -> Value {
-    let sections: Vec<Value> = explanation
-        .sections
-        .iter()
-        .map(|section| {
-            let criteria: Vec<Value> = section.criteria.iter().map(criterion_json).collect();
-            json!({
-                "section": section.index,
-                "name": section.name,
-                "outcome": outcome_json(&section.outcome),
-                "firstFailing": section.first_failing,
-                "criteria": criteria,
-                "evidence": section.matched.as_ref().map(|matched| &matched.evidence),
-            })
-        })
-        .collect();
-    json!({
-        "policy": explanation.policy,
-        "entity": entity,
-        "outcome": outcome_json(&explanation.outcome),
-        "notEvaluated": explanation.not_evaluated,
-        "sections": sections,
-    })
-}
-
-fn criterion_json(criterion: &CriterionExplanation) -> Value {
-    let found: Vec<Value> = criterion
-        .found
-        .iter()
-        .map(|found| json!({"at": found.at, "value": found.value, "outcome": outcome_json(&found.outcome)}))
-        .collect();
-    json!({
-        "criterion": criterion.criterion,
-        "wanted": criterion.wanted,
-        "outcome": outcome_json(&criterion.outcome),
-        "found": found,
-        "more": criterion.more,
-    })
-}
-
-fn outcome_json(outcome: &Outcome) -> Value {
-    match outcome {
-        Outcome::Holds => json!("holds"),
-        Outcome::DoesNotHold => json!("doesNotHold"),
-        Outcome::Unknown(missing) => json!({ "unknown": missing }),
-    }
+#[derive(Serialize)]
+struct Explained<'a> {
+    entity: &'a Entity,
+    #[serde(flatten)]
+    explanation: &'a Explanation,
 }

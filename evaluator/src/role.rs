@@ -32,7 +32,7 @@ use crate::follow::{Knowledge, NotUpToDate};
 const SETTLING: usize = 64;
 /// From so many lines on judging takes longer than handing the work to another thread.
 const LINES_WORTH_A_TASK: usize = 8;
-/// How long settling may take after the stop signal; what is left is delivered to somebody else.
+/// How long settling may take after the stop signal; what is left is delivered to another evaluator.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Waits before a puller that failed pulls again.
 const PULL_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -140,7 +140,7 @@ async fn run_with(
         stop.cancelled().await;
     }
     if timeout(DRAIN_WITHIN, tasks.join_all()).await.is_err() {
-        tracing::warn!("stopping took too long; what is not settled is delivered to somebody else");
+        tracing::warn!("stopping took too long; what is not settled is delivered to another evaluator");
     }
     Ok(evaluator.counts.summary())
 }

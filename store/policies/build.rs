@@ -1,4 +1,4 @@
-//! The policies that ship are part of the executable; when one changes it is made anew.
+//! The policies that ship are part of the executable; when one changes it is rebuilt.
 
 fn main() {
     for folder in ["default", "pod-security"] {

@@ -57,7 +57,7 @@ pub struct AlertSummary {
     /// The entity is gone.
     #[serde(default)]
     pub inactive: bool,
-    /// Why nobody knows whether it still holds; absent when that is known.
+    /// Why it is unknown whether it still holds; absent when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undecided: Option<UndecidedNote>,
 }

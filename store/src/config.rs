@@ -21,7 +21,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Opens the address, when it is one that nobody else can reach.
+    /// Opens the address if other machines cannot reach it.
     ///
     /// # Errors
     /// [`StoreError::NotLoopback`] for any other address; [`StoreError::Bind`] when it cannot be had.

@@ -10,7 +10,7 @@ use crate::{LedgerError, Log};
 /// Why the store could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Other machines could reach the API, and it asks nobody who they are. Choose a loopback address.
+    /// Other machines could reach the API, which has no authentication. Choose a loopback address.
     #[error("the API has no tokens yet, so {0}: choose an address of 127.0.0.1")]
     NotLoopback(#[from] NotLoopback),
     /// The address cannot be had.

@@ -111,7 +111,7 @@ impl Health {
         }
     }
 
-    /// Tells live readers that a batch was applied.
+    /// Notifies live readers that a batch was applied.
     pub fn applied(&self) {
         self.news.send_modify(|news| news.batches += 1);
     }

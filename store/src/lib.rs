@@ -35,7 +35,7 @@
 //!   crash leaves the state between two batches that the checkpoints name. After a failed commit nobody goes on: the
 //!   role ends, and a restart finds out what the medium holds.
 //! - **Times and ids come from messages.** An alert's id is a fingerprint of policy, stage, entity and first
-//!   violation. Two stores that read the same logs hold the same bytes, and so does one built anew.
+//!   violation. Two stores that read the same logs hold the same bytes, and so does one that is rebuilt.
 //! - **Two logs, no order between them.** Receipts reach an alert through its violations. A violation is given to one
 //!   alert once, and what receipts add is counts and a maximum: the same whichever log was read first.
 //! - **Alerts are small.** The evidence of the 40 newest violations is in a table of its own; counting one more

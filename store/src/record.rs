@@ -60,7 +60,7 @@ impl Log {
         }
     }
 
-    /// The number that stands for it in keys: a part of the file's format.
+    /// Its number in keys: a part of the file's format.
     pub(crate) const fn number(self) -> u8 {
         self as u8 + 1
     }

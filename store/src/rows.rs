@@ -119,7 +119,7 @@ pub enum Change {
         /// Which.
         alert: AlertId,
     },
-    /// Nobody knows whether an open alert still holds.
+    /// It is unknown whether an open alert still holds.
     Undecided {
         /// Which.
         alert: AlertId,

@@ -98,7 +98,7 @@ pub(crate) enum Command {
     },
 }
 
-/// What an enforcer can do beside consuming verdicts.
+/// What an enforcer can do apart from consuming verdicts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EnforcerJob {
     /// Answer the Kubernetes API server before it acts: a validating admission webhook that registers itself.
@@ -138,7 +138,7 @@ pub(crate) struct BusArgs {
     /// How long a repeated message is recognised when streams are made, in seconds.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..), hide = true)]
     pub(crate) duplicate_window: u64,
-    /// After how long without a sign of life a message is given to somebody else, in seconds.
+    /// After how long without a sign of life a message is delivered to another one, in seconds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), hide = true)]
     pub(crate) ack_wait: u64,
     /// Copies of every stream when it is made: 1, 3 or 5.

@@ -6,27 +6,21 @@ use std::process::{ExitCode, Termination};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Everything went well: 0.
-    Fine,
+    Fine = 0,
     /// A policy was violated, or has something wrong with it, where the command's job is to say so: 1.
-    Violated,
+    Violated = 1,
     /// The command line was wrong: 2.
-    Usage,
+    Usage = 2,
     /// Something was not reached, refused us, or failed on the way: 3.
-    Unreachable,
+    Unreachable = 3,
     /// An input was not understood: 4. Nothing half-done passes as fine.
-    NotUnderstood,
+    NotUnderstood = 4,
 }
 
 impl Exit {
     /// The code.
     pub const fn code(self) -> u8 {
-        match self {
-            Self::Fine => 0,
-            Self::Violated => 1,
-            Self::Usage => 2,
-            Self::Unreachable => 3,
-            Self::NotUnderstood => 4,
-        }
+        self as u8
     }
 }
 

@@ -187,14 +187,8 @@ fn remediation<'p>(violation: &Violation, policies: &'p Policies) -> Option<&'p 
     (!text.is_empty()).then_some(text)
 }
 
-const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "critical",
-        Severity::High => "high",
-        Severity::Medium => "medium",
-        Severity::Low => "low",
-        Severity::Unset => "no severity",
-    }
+fn severity(severity: Severity) -> String {
+    severity.as_str().trim_end_matches("_SEVERITY").to_lowercase()
 }
 
 /// Values come from the object: with control characters they could forge lines of a terminal or log.

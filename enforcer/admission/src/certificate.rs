@@ -67,7 +67,6 @@ pub(crate) struct Validity {
 
 /// Why the content of a Secret is unusable. It is replaced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub(crate) enum BundleError {
     /// A key of the Secret is absent.
     #[error("the Secret has no `{0}`")]

@@ -2,24 +2,23 @@
 //!
 //! A cluster in which nobody can stop pods or delete objects is worse than one that violates a policy.
 
-use std::fmt;
-
 use lictor_normalize::admission::Review;
 use lictor_wire::{Deployment, RequestOperation};
 
-/// Why a request is never denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Harmless {
-    /// Fewer pods than before, and nothing else.
-    ScaleDown,
-    /// The object is terminating, and what its pods run is unchanged.
-    Terminating,
-    /// Every fact that policies judge is unchanged.
-    Unchanged,
-    /// The object is deleted.
-    Deletion,
-    /// The kind is not a workload.
-    NotAWorkload,
+lictor_wire::named_enum! {
+    /// Why a request is never denied.
+    pub(crate) enum Harmless {
+        /// Fewer pods than before, and nothing else.
+        ScaleDown = "fewer pods than before",
+        /// The object is terminating, and what its pods run is unchanged.
+        Terminating = "the object is being deleted",
+        /// Every fact that policies judge is unchanged.
+        Unchanged = "no judged fact changes",
+        /// The object is deleted.
+        Deletion = "the object is deleted",
+        /// The kind is not a workload.
+        NotAWorkload = "not a workload",
+    }
 }
 
 /// Whether a review is one that is never denied. A scale must have its workload filled in.
@@ -69,18 +68,6 @@ impl Facts {
         self.0.annotations.clear();
         self.0.owners.clear();
         self
-    }
-}
-
-impl fmt::Display for Harmless {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ScaleDown => "fewer pods than before",
-            Self::Terminating => "the object is being deleted",
-            Self::Unchanged => "no judged fact changes",
-            Self::Deletion => "the object is deleted",
-            Self::NotAWorkload => "not a workload",
-        })
     }
 }
 

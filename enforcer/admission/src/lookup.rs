@@ -50,21 +50,10 @@ const CACHED_OWNERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// Why something could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LookupError {
-    /// The API server did not answer before the deadline.
-    #[error("cannot read {what}: the Kubernetes API did not answer in time")]
-    Timeout {
-        /// The object.
-        what: String,
-    },
-    /// The API server refused, or the object is not what it should be.
-    #[error("cannot read {what}: {problem}")]
-    Failed {
-        /// The object.
-        what: String,
-        /// The API server's message, or what is wrong with the object.
-        problem: String,
-    },
+#[error("cannot read {what}: {problem}")]
+pub(crate) struct LookupError {
+    what: String,
+    problem: String,
 }
 
 /// Reads from one cluster.
@@ -252,7 +241,7 @@ impl Lookup {
 
 impl LookupError {
     fn failed(what: String, problem: &dyn fmt::Display) -> Self {
-        Self::Failed { what, problem: problem.to_string() }
+        Self { what, problem: problem.to_string() }
     }
 }
 
@@ -264,7 +253,7 @@ async fn before<T, E: fmt::Display>(
 ) -> Result<T, LookupError> {
     match timeout_at(deadline, reading).await {
         Ok(read) => read.map_err(|error| LookupError::failed(what(), &error)),
-        Err(_) => Err(LookupError::Timeout { what: what() }),
+        Err(_) => Err(LookupError::failed(what(), &"the Kubernetes API did not answer in time")),
     }
 }
 

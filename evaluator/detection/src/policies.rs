@@ -183,7 +183,7 @@ impl PoliciesInForce {
     /// that did not stays in force.
     ///
     /// # Errors
-    /// Beside the snapshot, what the panic said.
+    /// In addition to the snapshot, what the panic said.
     pub fn snapshot_with(
         &mut self,
         assemble: impl FnOnce(Vec<&ValidPolicy>) -> PolicySet,

@@ -77,7 +77,7 @@ pub struct CriterionExplanation {
     pub outcome: Outcome,
     /// What was found, element by element; the first fifty.
     pub found: Vec<Found>,
-    /// How many elements there are beside those in `found`.
+    /// How many more elements there are than those in `found`.
     pub more: usize,
 }
 

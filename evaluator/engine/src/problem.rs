@@ -1,9 +1,8 @@
 //! What is wrong with a policy, for whoever wrote it.
 
-use std::fmt;
-
 /// One thing that is wrong with a policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}{}", if hint.is_empty() { String::new() } else { format!(" ({hint})") })]
 pub struct Problem {
     /// Which rule is broken.
     pub code: ProblemCode,
@@ -45,7 +44,7 @@ lictor_wire::named_enum! {
         UnknownCriterion = "unknown-criterion",
         /// The criterion does not go with the policy's stage, event source or other criteria.
         MisplacedCriterion = "misplaced-criterion",
-        /// The criterion needs another one beside it.
+        /// The criterion needs another one in its section.
         MissingCriterion = "missing-criterion",
         /// The criterion cannot be negated.
         Negation = "negation",
@@ -61,15 +60,6 @@ lictor_wire::named_enum! {
         EvaluationFilter = "evaluation-filter",
     }
 }
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)?;
-        if self.hint.is_empty() { Ok(()) } else { write!(f, " ({})", self.hint) }
-    }
-}
-
-impl std::error::Error for Problem {}
 
 /// Collects problems: everything that is wrong with a policy is reported at once.
 #[derive(Debug, Default)]

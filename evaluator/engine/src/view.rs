@@ -22,7 +22,7 @@ const SHELL: &str = "/bin/sh -c ";
 pub(crate) enum Level {
     /// The input itself.
     Root,
-    /// A container; for an image judged by itself, one stands for each of its names.
+    /// A container; for an image judged by itself, there is one for each of its names.
     Container,
     /// An environment variable of a container.
     Env,

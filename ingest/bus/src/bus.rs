@@ -62,9 +62,10 @@ impl BusOptions {
 }
 
 /// A connection to NATS with everything of the table there. Cheap to clone; clones share the connection.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Bus(Arc<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     client: Client,
     jetstream: Context,
@@ -155,12 +156,6 @@ impl Bus {
     /// Changes whenever the client reconnected: requests sent before are lost.
     pub(crate) fn connections(&self) -> watch::Receiver<u64> {
         self.0.connections.clone()
-    }
-}
-
-impl std::fmt::Debug for Bus {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bus").field("prefix", &self.topology().prefix()).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,6 @@
 //! without locks, and what must be unique stays so. Several records are one atomic batch: all or none.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -41,7 +40,7 @@ const REMEMBERED: usize = 1_024;
 /// How long a write is tried before it is given up as unsettled.
 const TRY_FOR: Duration = Duration::from_secs(30);
 
-/// How often a write is checked anew because another writer came first. Each of these times that other writer got on,
+/// How often a write is checked again because another writer came first. Each of these times that other writer got on,
 /// so only a log under a flood of writes comes near.
 const CONFLICTS_AT_MOST: usize = 256;
 
@@ -111,17 +110,20 @@ pub enum WriteError<E> {
 
 /// A log whose writes are guarded; see the module's text. One per process and stream is enough, and shares what it
 /// has read among its callers.
+#[derive(Debug)]
 pub struct GuardedLog<S> {
     tail: Tail,
     known: Mutex<Known<S>>,
 }
 
 /// The end of a log on the server, whatever its state is.
+#[derive(Debug)]
 struct Tail {
     bus: Bus,
     stream: Stream,
 }
 
+#[derive(Debug)]
 struct Known<S> {
     state: S,
     sequence: u64,
@@ -249,12 +251,6 @@ impl<S: LogState> GuardedLog<S> {
             }
         }
         Ok(())
-    }
-}
-
-impl<S> fmt::Debug for GuardedLog<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuardedLog").field("stream", &self.tail.stream).finish_non_exhaustive()
     }
 }
 

@@ -40,6 +40,7 @@ impl Default for IntakeOptions {
 }
 
 /// Messages of a shared consumer, one after the other.
+#[derive(Debug)]
 pub struct Intake {
     arrivals: mpsc::Receiver<Result<Box<Delivery>, BusError>>,
     /// Isolated messages of which lines are left.
@@ -119,11 +120,5 @@ impl Intake {
                 Err(error) => return Some(Err(error)),
             }
         }
-    }
-}
-
-impl std::fmt::Debug for Intake {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Intake").finish_non_exhaustive()
     }
 }

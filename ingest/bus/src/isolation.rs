@@ -1,6 +1,6 @@
 //! Isolating poison messages: finding the line that crashes evaluators.
 //!
-//! A message delivered for the third time is judged with nothing beside it: most were only in flight when another one
+//! A message delivered for the third time is judged by itself: most were only in flight when another one
 //! crashed the process, and are done with that. If it was isolated before and never settled, it is handed out line by
 //! line. Before a line is handed out, the bucket says which line it is and how many times it was begun; when it is
 //! settled, that the next one's turn is. So whoever gets the message after a crash knows which line was being judged,
@@ -39,9 +39,9 @@ const ATTEMPTS_AT_MOST: u32 = 2;
 /// How a message is judged.
 #[derive(Debug)]
 pub(crate) enum Turn {
-    /// Beside others: its lines, and from when they are handed out until they are judged the shared lock.
+    /// Along with others: its lines, and from when they are handed out until they are judged the shared lock.
     Shared(Vec<LineText>, Option<OwnedRwLockReadGuard<()>>),
-    /// With nothing beside it.
+    /// By itself.
     Isolated(Box<Isolation>),
 }
 

@@ -106,7 +106,7 @@ pub enum PublishError {
 }
 
 /// Publishes events. Cheap to clone; clones share everything.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Publisher {
     bus: Bus,
     producer: Arc<str>,
@@ -267,12 +267,6 @@ impl Publisher {
                 Err(source) => Err(PublishError::Encode { id: line.id.clone(), source }),
             }
         })
-    }
-}
-
-impl std::fmt::Debug for Publisher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Publisher").field("identity", &self.identity()).finish_non_exhaustive()
     }
 }
 

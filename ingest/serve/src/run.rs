@@ -36,7 +36,7 @@ pub async fn run(
     serve(listener, router, Box::pin(shutdown), drain).await
 }
 
-/// Boxed, so that the server is compiled here once: an `async fn` is compiled anew in each crate that awaits it.
+/// Boxed, so that the server is compiled here once: an `async fn` is compiled again in each crate that awaits it.
 fn serve(
     listener: TcpListener,
     router: Router,

@@ -87,7 +87,7 @@ pub(super) enum State {
     Same,
     /// It has another name by now; its end may not have been read.
     Moved,
-    /// It was cut, or written anew from its beginning.
+    /// It was cut, or rewritten from its beginning.
     Rewritten,
 }
 

@@ -13,7 +13,7 @@ pub struct CoverageEvent {
     /// What was lost, and how it is known.
     #[serde(flatten)]
     pub notice: CoverageNotice,
-    /// How many events were lost; 0 when nobody knows.
+    /// How many events were lost; 0 when that is unknown.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lost: u64,
     /// The node it concerns; empty when it concerns none in particular.

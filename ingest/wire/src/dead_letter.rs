@@ -20,7 +20,7 @@ pub struct DeadLetter {
     /// The line within the message, from 0.
     #[serde(default, skip_serializing_if = "crate::json::is_default")]
     pub line: u32,
-    /// What it was. Bytes that are no UTF-8 are replaced, as [`DeadLetter::lossy`] says.
+    /// What it was. Bytes that are not UTF-8 are replaced, as [`DeadLetter::lossy`] says.
     pub original: String,
     /// Whether bytes of `original` were replaced.
     #[serde(default, skip_serializing_if = "crate::json::is_default")]

@@ -124,13 +124,13 @@ pub struct Deployment {
     /// Names of pull secrets.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub image_pull_secrets: Vec<String>,
-    /// The most its service account may do; [`PermissionLevel::Unset`] when nobody looked.
+    /// The most its service account may do; [`PermissionLevel::Unset`] when that is unknown.
     #[serde(skip_serializing_if = "is_default")]
     pub service_account_permission_level: PermissionLevel,
     /// Container ports and what selects them.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub ports: Vec<Port>,
-    /// Network policies that select its pods; absent when nobody looked.
+    /// Network policies that select its pods; absent when that is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_policies: Option<AppliedNetworkPolicies>,
     /// Pod-level `fsGroup`.
@@ -376,7 +376,7 @@ pub struct ContainerImage {
     pub pull_policy: String,
 }
 
-/// What a container runs and as whom.
+/// What a container runs, and as which user.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerConfig {

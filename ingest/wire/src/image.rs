@@ -179,7 +179,7 @@ pub struct Vulnerability {
     /// When it was first seen anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_system_occurrence: Option<Timestamp>,
-    /// Whether somebody snoozed it.
+    /// Whether it is snoozed.
     #[serde(skip_serializing_if = "is_default")]
     pub suppressed: bool,
     /// What people decided about it.
@@ -266,7 +266,7 @@ impl ImageName {
     /// holds `.` or `:` or is `localhost`, else the registry is `docker.io`; a single name there gets `library/`;
     /// with neither tag nor digest the tag is `latest`.
     ///
-    /// Whatever text comes, parts come back: a workload with a reference nobody can pull still exists and is judged.
+    /// Any text is accepted: a workload with a reference nobody can pull still exists and is judged.
     pub fn parse(reference: &str) -> Self {
         let (rest, digest) = reference.split_once('@').unwrap_or((reference, ""));
         let (registry, path) = match rest.split_once('/') {

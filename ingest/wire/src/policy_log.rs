@@ -34,7 +34,7 @@ pub struct SubjectToken(String);
 /// ([`PolicyLogReader::history_needed`]) and is handed what the log holds there.
 ///
 /// Every method may take as long as compiling policies takes, and none may panic: a reader that panics is lost, and
-/// nobody follows the log any more.
+/// the log is not followed any more.
 pub trait PolicyLogReader: Send + 'static {
     /// What the reader makes of the log, shared with everybody who judges by it.
     type Snapshot: Send + Sync + 'static;
@@ -54,7 +54,7 @@ pub trait PolicyLogReader: Send + 'static {
     /// Takes all documents of a key before the sequence it asked for, oldest first, with their sequences.
     fn take_history<B: AsRef<[u8]>>(&mut self, key: &PolicyLogKey, documents: &[(u64, B)]);
 
-    /// Forgets what was handed over: reading begins, or begins anew in another log. What the last snapshot put in
+    /// Forgets what was handed over: reading begins, or starts over in another log. What the last snapshot put in
     /// force stays so until the next one.
     fn start_over(&mut self);
 

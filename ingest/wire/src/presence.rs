@@ -42,7 +42,7 @@ pub struct PolicyProblems {
     /// Revisions that cannot be used, the first [`PolicyProblems::AT_MOST`] by key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedRevision>,
-    /// How many revisions are refused beside those.
+    /// How many more revisions are refused.
     pub more_refused: u64,
     /// Why the newest policies are not in force at all.
     #[serde(skip_serializing_if = "Option::is_none")]

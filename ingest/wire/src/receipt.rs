@@ -75,7 +75,7 @@ crate::named_enum! {
         PolicyChanged = "policyChanged",
         /// The object is no longer the one the event was about.
         ObjectChanged = "objectChanged",
-        /// Somebody with the right to do so exempted the object.
+        /// The object is exempted by break-glass, by a user who may.
         BreakGlass = "breakGlass",
         /// The action does not exist for this kind of object.
         NotApplicable = "notApplicable",

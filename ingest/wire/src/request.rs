@@ -91,7 +91,7 @@ pub enum RequestAnswer {
     Allowed,
     /// It was denied.
     Denied,
-    /// It would have been denied, and somebody who may broke glass.
+    /// It would have been denied, and break-glass was used by a user who may.
     BrokeGlass {
         /// Why, in their words.
         reason: String,

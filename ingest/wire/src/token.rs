@@ -4,8 +4,6 @@
 //! Anything outside `[A-Za-z0-9_-]` is written `=XX`, two upper-case hexadecimal digits per byte of its UTF-8 form.
 //! `=` itself is outside, so the writing is one to one. The empty text, which would vanish from a subject, is `=`.
 
-use std::fmt;
-
 /// Writes a text as one token.
 pub fn escape(text: &str) -> String {
     if text.is_empty() {
@@ -56,19 +54,12 @@ pub fn unescape(token: &str) -> Result<String, NotAToken> {
 }
 
 /// A text that is not a token of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{token}` is not an escaped subject token")]
 pub struct NotAToken {
     /// The text.
     pub token: String,
 }
-
-impl fmt::Display for NotAToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not an escaped subject token", self.token)
-    }
-}
-
-impl std::error::Error for NotAToken {}
 
 #[cfg(test)]
 mod tests {

@@ -135,7 +135,7 @@ pub struct ConsumerSpec {
     pub stream: Stream,
     /// The subjects it reads; `None` for all of the stream.
     pub filter: Option<String>,
-    /// After this long without a sign of life a message is given to somebody else.
+    /// After this long without a sign of life a message is delivered to another one.
     pub ack_wait: Duration,
     /// Messages in flight over all processes together.
     pub max_ack_pending: u32,
@@ -152,7 +152,7 @@ pub struct Sizes {
     pub verdict_bytes: u64,
     /// How long a repeated message id is recognised.
     pub duplicate_window: Duration,
-    /// After this long without a sign of life a message is given to somebody else.
+    /// After this long without a sign of life a message is delivered to another one.
     pub ack_wait: Duration,
     /// Copies of each stream and bucket: 1, 3 or 5.
     pub replicas: u8,

@@ -11,7 +11,7 @@ use super::error::ApiError;
 use crate::AlertState;
 use crate::query::{AlertFilter, Cursor, ReceiptFilter, Step};
 
-/// Rows on a page when nobody says.
+/// Rows on a page by default.
 const LIMIT: usize = 100;
 /// Rows on a page at most: an answer stays below a megabyte or two.
 const LIMIT_MOST: usize = 1_000;

@@ -95,7 +95,7 @@ impl<'t> Tables<'t> {
         Ok(last)
     }
 
-    /// Tells live readers.
+    /// Notifies live readers.
     pub(super) fn changed(&mut self, change: &Change) -> Result<()> {
         let value = encode("changes", change)?;
         self.changes.insert((self.log.number(), self.sequence, self.index), value.as_slice())?;

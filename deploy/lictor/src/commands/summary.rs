@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use lictor_store::{AlertFilter, Ledger, ReceiptFilter};
+use lictor_store::{AlertFilter, Cursor, Ledger, LedgerError, Page, ReceiptFilter};
 use lictor_wire::{Decision, Evidence, Outcome, ReceiptStep};
 use serde::Serialize;
 
@@ -117,72 +117,60 @@ impl Summary {
     }
 }
 
-fn violations(ledger: &Ledger) -> Result<Vec<ViolationRow>, Failure> {
-    let mut rows = Vec::new();
-    let mut after = None;
+/// Everything of the ledger's pages.
+fn all<T>(page: impl Fn(Option<&Cursor>) -> Result<Page<T>, LedgerError>) -> Result<Vec<T>, Failure> {
+    let (mut items, mut after) = (Vec::new(), None);
     loop {
-        let page =
-            ledger.alerts(&AlertFilter::default(), after.as_ref(), PAGE).map_err(Failure::unreachable)?;
-        for summary in page.items {
-            let alert = ledger.alert(&summary.id).map_err(Failure::unreachable)?;
-            let sections =
-                alert.iter().flat_map(|alert| &alert.violations).flat_map(|violation| &violation.sections);
-            rows.push(ViolationRow {
-                policy: summary.policy.name.clone(),
-                entity: summary.entity.display_name(),
-                severity: summary.policy.severity.to_string(),
-                stage: summary.lifecycle_stage.to_string(),
-                count: summary.count,
-                evidence: sections.flat_map(|section| section.evidence.iter().cloned()).collect(),
-            });
-        }
+        let page = page(after.as_ref()).map_err(Failure::unreachable)?;
+        items.extend(page.items);
         match page.next {
             Some(next) => after = Some(next.parse().map_err(Failure::unreachable)?),
-            None => break,
+            None => return Ok(items),
         }
+    }
+}
+
+fn violations(ledger: &Ledger) -> Result<Vec<ViolationRow>, Failure> {
+    let mut rows = Vec::new();
+    for summary in all(|after| ledger.alerts(&AlertFilter::default(), after, PAGE))? {
+        let alert = ledger.alert(&summary.id).map_err(Failure::unreachable)?;
+        let sections =
+            alert.iter().flat_map(|alert| &alert.violations).flat_map(|violation| &violation.sections);
+        rows.push(ViolationRow {
+            policy: summary.policy.name.clone(),
+            entity: summary.entity.display_name(),
+            severity: summary.policy.severity.to_string(),
+            stage: summary.lifecycle_stage.to_string(),
+            count: summary.count,
+            evidence: sections.flat_map(|section| section.evidence.iter().cloned()).collect(),
+        });
     }
     rows.sort();
     Ok(rows)
 }
 
 fn receipts(ledger: &Ledger) -> Result<Vec<ReceiptRow>, Failure> {
-    let mut counts = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let page =
-            ledger.receipts(&ReceiptFilter::default(), after.as_ref(), PAGE).map_err(Failure::unreachable)?;
-        for stored in page.items {
-            let receipt = stored.receipt;
-            let (what, reason) = match &receipt.step {
-                ReceiptStep::Decision(Decision::Act) => ("decided: act", String::new()),
-                ReceiptStep::Decision(Decision::DryRun) => ("decided: dry run", String::new()),
-                ReceiptStep::Decision(Decision::Refuse { reason, .. }) => ("refused", reason.clone()),
-                ReceiptStep::Outcome(Outcome::NotExecuted) => ("outcome: not executed", String::new()),
-                ReceiptStep::Outcome(Outcome::AlreadyDone) => ("outcome: already done", String::new()),
-                ReceiptStep::Outcome(Outcome::Succeeded { change }) => ("outcome: succeeded", change.clone()),
-                ReceiptStep::Outcome(Outcome::Failed { message }) => ("outcome: failed", message.clone()),
-            };
-            let key = (
-                receipt.policy.name,
-                receipt.entity.display_name(),
-                receipt.action.to_string(),
-                what,
-                reason,
-            );
-            *counts.entry(key).or_insert(0) += 1;
-        }
-        match page.next {
-            Some(next) => after = Some(next.parse().map_err(Failure::unreachable)?),
-            None => break,
-        }
+    let mut rows = BTreeMap::new();
+    for stored in all(|after| ledger.receipts(&ReceiptFilter::default(), after, PAGE))? {
+        let receipt = stored.receipt;
+        let (what, reason) = match receipt.step {
+            ReceiptStep::Decision(Decision::Act) => ("decided: act", String::new()),
+            ReceiptStep::Decision(Decision::DryRun) => ("decided: dry run", String::new()),
+            ReceiptStep::Decision(Decision::Refuse { reason, .. }) => ("refused", reason),
+            ReceiptStep::Outcome(Outcome::NotExecuted) => ("outcome: not executed", String::new()),
+            ReceiptStep::Outcome(Outcome::AlreadyDone) => ("outcome: already done", String::new()),
+            ReceiptStep::Outcome(Outcome::Succeeded { change }) => ("outcome: succeeded", change),
+            ReceiptStep::Outcome(Outcome::Failed { message }) => ("outcome: failed", message),
+        };
+        let row = ReceiptRow {
+            policy: receipt.policy.name,
+            entity: receipt.entity.display_name(),
+            action: receipt.action.to_string(),
+            what: what.to_owned(),
+            reason,
+            count: 0,
+        };
+        *rows.entry(row).or_insert(0) += 1;
     }
-    let row = |((policy, entity, action, what, reason), count): ((_, _, _, &str, _), u64)| ReceiptRow {
-        policy,
-        entity,
-        action,
-        what: what.to_owned(),
-        reason,
-        count,
-    };
-    Ok(counts.into_iter().map(row).collect())
+    Ok(rows.into_iter().map(|(row, count)| ReceiptRow { count, ..row }).collect())
 }

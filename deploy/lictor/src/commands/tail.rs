@@ -1,12 +1,11 @@
 //! `lictor events tail`, `verdicts tail`, `receipts tail`: what passes, as it passes.
 
-use lictor_bus::{Bus, LogEntry, LogReader, ReadFrom};
+use lictor_bus::{LogEntry, ReadFrom};
 use lictor_wire::topology::Stream;
 use lictor_wire::{Event, EventData, Kind, Receipt, Verdict};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Events, Output, Receipts, TailArgs, Verdicts};
+use crate::cli::{Events, Nats, Output, Receipts, TailArgs, Verdicts};
 use crate::exit::{Exit, Failure};
 use crate::{shutdown, text};
 
@@ -130,9 +129,7 @@ fn about(event: &Event) -> (String, String) {
 
 pub(super) async fn verdicts(command: Verdicts) -> Result<Exit, Failure> {
     let Verdicts::Tail { nats, tail, clean } = command;
-    let stop = shutdown::on_signal();
-    let bus = super::connect(&nats, "lictor-tail").await?;
-    follow(&bus, Stream::Verdicts, &tail, &stop, text::table_head, |payload| {
+    follow(&nats, Stream::Verdicts, &tail, |payload| {
         let verdict: Verdict = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
         let wanted = tail.namespace.as_ref().is_none_or(|wanted| *wanted == verdict.entity.namespace());
         let wanted = wanted && (clean || !verdict.violations.is_empty());
@@ -152,9 +149,7 @@ pub(super) async fn verdicts(command: Verdicts) -> Result<Exit, Failure> {
 
 pub(super) async fn receipts(command: Receipts) -> Result<Exit, Failure> {
     let Receipts::Tail { nats, tail } = command;
-    let stop = shutdown::on_signal();
-    let bus = super::connect(&nats, "lictor-tail").await?;
-    follow(&bus, Stream::Receipts, &tail, &stop, text::table_head, |payload| {
+    follow(&nats, Stream::Receipts, &tail, |payload| {
         let receipt: Receipt = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
         let wanted = tail.namespace.as_ref().is_none_or(|wanted| *wanted == receipt.entity.namespace());
         if wanted && tail.output == Output::Table {
@@ -167,17 +162,17 @@ pub(super) async fn receipts(command: Receipts) -> Result<Exit, Failure> {
 
 /// Follows a stream of JSON documents; `show` says whether one was wanted.
 async fn follow(
-    bus: &Bus,
+    nats: &Nats,
     stream: Stream,
     tail: &TailArgs,
-    stop: &CancellationToken,
-    head: impl Fn(),
     show: impl Fn(&[u8]) -> Result<bool, String>,
 ) -> Result<Exit, Failure> {
+    let stop = shutdown::on_signal();
+    let bus = super::connect(nats, "lictor-tail").await?;
     if tail.output == Output::Table {
-        head();
+        text::table_head();
     }
-    let mut reader: LogReader = bus.read(stream, from(tail), false);
+    let mut reader = bus.read(stream, from(tail), false);
     let mut left = tail.limit.unwrap_or(u64::MAX);
     while left > 0 {
         let entry = tokio::select! {

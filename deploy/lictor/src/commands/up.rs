@@ -27,7 +27,7 @@ use crate::{shutdown, text};
 
 /// The demo's cluster: the uid of its namespace `kube-system`.
 const DEMO_CLUSTER: &str = "2254f6b9-b43f-409c-97a3-42eaa009358a";
-/// Where everything is kept when nobody says where.
+/// Where everything is kept by default.
 const DATA: &str = "lictor-data";
 /// How often it is looked at whether everything is judged.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -15,7 +15,7 @@ use super::{OfflineCluster, happened, seen};
 /// One document.
 #[derive(Debug)]
 pub(crate) enum Document {
-    /// Kubernetes objects, linked with those beside them.
+    /// Kubernetes objects, linked with the others that are given.
     Manifest(String),
     /// A workload, as the model has it.
     Deployment(Box<Deployment>),
@@ -119,7 +119,7 @@ impl Document {
         Ok(())
     }
 
-    /// The events that judge a document: itself, or the workloads it holds as the objects beside them leave them.
+    /// The events that judge a document: itself, or the workloads it holds with the other objects applied.
     pub(crate) fn events<'d>(
         &self,
         beside: impl IntoIterator<Item = &'d Self>,

@@ -3,7 +3,7 @@
 //! Texts are folded on both sides before they are compared. Folding may take more texts for one than matching does,
 //! which costs a look at a policy that does not match; it must never take fewer.
 
-/// What stands for a character and for every one that matches it when case does not matter.
+/// The fold of a character: the same for every character that matches it case-insensitively.
 ///
 /// By way of the upper case, because that is where most characters that fold to each other meet: `ſ` and `s`, `ς` and
 /// `σ`. The Kelvin sign meets `k` in the lower case.

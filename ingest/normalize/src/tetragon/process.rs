@@ -5,7 +5,7 @@ use lictor_wire::{Ancestor, ContainerRef, PodId, PodRef, ProcessAction, ProcessE
 use super::raw::{Execution, Pod, Process};
 use crate::path::{base_name, container_id, image_digest};
 
-/// What the kernel's audit id is when nobody logged in.
+/// The kernel's audit id without a login.
 const NO_LOGIN: u32 = u32::MAX;
 
 pub(super) fn exec(line: &Execution, node: &str) -> ProcessEvent {

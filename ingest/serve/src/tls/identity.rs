@@ -1,4 +1,4 @@
-//! Who a server is, and whom it lets in, read from PEM.
+//! The identity of a server and the clients it accepts, read from PEM.
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Identity {
     /// certificate is valid now is not checked.
     ///
     /// # Errors
-    /// When one of them is no PEM or of no use, or when the key is another certificate's.
+    /// When one of them is not PEM or is unusable, or when the key is another certificate's.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
         let chain = certificates(chain, CHAIN)?;
         let key =

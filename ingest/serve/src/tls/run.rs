@@ -183,7 +183,7 @@ async fn accept(
     }
 }
 
-/// Boxed, so that HTTP and TLS are compiled here once: an `async fn` is compiled anew in each crate that awaits it.
+/// Boxed, so that HTTP and TLS are compiled here once: an `async fn` is compiled again in each crate that awaits it.
 fn connection(
     acceptor: TlsAcceptor,
     stream: TcpStream,

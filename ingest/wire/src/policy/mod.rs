@@ -308,7 +308,7 @@ wire_enum! {
     }
 }
 
-/// What the policy log holds: one change by somebody, under the policy's subject.
+/// What the policy log holds: one change by one author, under the policy's subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyDocument {
@@ -332,7 +332,7 @@ pub enum PolicyChange {
         /// The policy.
         policy: Box<Policy>,
     },
-    /// The policy is no more.
+    /// The policy was deleted.
     Delete {
         /// Its id.
         id: PolicyId,

@@ -91,7 +91,7 @@ impl fmt::Display for PolicyWarning {
 }
 
 impl PolicyReadError {
-    /// Where it is; empty when the text is no JSON.
+    /// Where it is; empty when the text is not JSON.
     pub fn path(&self) -> &str {
         match self {
             Self::NotJson(_) => "",
@@ -115,20 +115,19 @@ pub fn read_policies(text: &str) -> Result<ReadPolicies, PolicyReadError> {
 pub fn read_value(value: Value) -> Result<ReadPolicies, PolicyReadError> {
     let mut reader = Reader { warnings: Vec::new() };
     let policies = match value {
-        Value::Array(items) => reader.policies("", items)?,
+        Value::Array(items) => reader.policies("", Value::Array(items))?,
         Value::Object(mut map) if map.contains_key("policies") => {
-            let list = match map.remove("policies") {
-                Some(Value::Array(items)) => items,
-                Some(Value::Null) | None => Vec::new(),
-                Some(other) => return Err(wrong_type("policies", "a list of policies", &other)),
-            };
+            let list = map.remove("policies").filter(|list| !list.is_null());
+            if let Some(other) = list.as_ref().filter(|list| !list.is_array()) {
+                return Err(wrong_type("policies", "a list of policies", other));
+            }
             // `metadata` is in the body of an import request.
             for name in map.keys().filter(|name| *name != "metadata") {
                 reader.unknown(name.clone(), vec!["policies"])?;
             }
-            reader.policies("policies", list)?
+            reader.policies("policies", list.unwrap_or_else(|| Value::Array(Vec::new())))?
         }
-        Value::Object(map) => vec![reader.policy(String::new(), map)?],
+        policy @ Value::Object(_) => Vec::from_iter(Policy::read(&mut reader, String::new(), policy)?),
         other => return Err(wrong_type("the file", "a policy or {\"policies\": […]}", &other)),
     };
     Ok(ReadPolicies { policies, warnings: reader.warnings })
@@ -140,9 +139,19 @@ pub fn read_value(value: Value) -> Result<ReadPolicies, PolicyReadError> {
 /// When a value has the wrong type; see [`PolicyReadError`].
 pub fn read_policy(path: &str, map: Map<String, Value>) -> Result<ReadPolicies, PolicyReadError> {
     let mut reader = Reader { warnings: Vec::new() };
-    let policies = vec![reader.policy(path.to_owned(), map)?];
+    let policies = Vec::from_iter(Policy::read(&mut reader, path.to_owned(), Value::Object(map))?);
     Ok(ReadPolicies { policies, warnings: reader.warnings })
 }
+
+/// What a policy is sorted by, which is computed anew by whoever sorts.
+const SORT_KEYS: [&str; 6] = [
+    "SORTName",
+    "SORT_name",
+    "SORTLifecycleStage",
+    "SORT_lifecycleStage",
+    "SORTEnforcement",
+    "SORT_enforcement",
+];
 
 struct Reader {
     warnings: Vec<PolicyWarning>,
@@ -169,230 +178,91 @@ impl Reader {
     }
 
     fn rest(&mut self, fields: &Fields) -> Result<(), PolicyReadError> {
-        for name in fields.map.keys() {
+        for name in fields.map.keys().filter(|name| !SORT_KEYS.contains(&name.as_str())) {
             self.unknown(join(&fields.path, name), fields.known.clone())?;
         }
         Ok(())
     }
 
-    fn policies(&mut self, path: &str, items: Vec<Value>) -> Result<Vec<Policy>, PolicyReadError> {
-        let read = |(i, item)| {
-            let path = format!("{path}[{i}]");
-            match item {
-                Value::Object(map) => self.policy(path, map),
-                other => Err(wrong_type(&path, "a policy", &other)),
-            }
-        };
-        items.into_iter().enumerate().map(read).collect()
-    }
-
-    fn policy(&mut self, path: String, map: Map<String, Value>) -> Result<Policy, PolicyReadError> {
-        let mut fields = Fields::of(path, map);
-        let policy = Policy {
-            id: PolicyId::new(fields.text("id")?),
-            name: fields.text("name")?,
-            description: fields.text("description")?,
-            rationale: fields.text("rationale")?,
-            remediation: fields.text("remediation")?,
-            disabled: fields.flag("disabled")?,
-            categories: fields.texts("categories")?,
-            lifecycle_stages: self.enums(&mut fields, "lifecycleStages")?,
-            event_source: self.one_enum(&mut fields, "eventSource")?,
-            exclusions: self.objects(&mut fields, "exclusions", Self::exclusion)?,
-            scope: self.objects(&mut fields, "scope", Self::scope)?,
-            severity: self.one_enum(&mut fields, "severity")?,
-            enforcement_actions: self.enums(&mut fields, "enforcementActions")?,
-            notifiers: fields.texts("notifiers")?,
-            last_updated: fields.time("lastUpdated")?,
-            policy_version: fields.text("policyVersion")?,
-            policy_sections: self.objects(&mut fields, "policySections", Self::section)?,
-            mitre_attack_vectors: self.objects(&mut fields, "mitreAttackVectors", Self::mitre)?,
-            criteria_locked: fields.flag("criteriaLocked")?,
-            mitre_vectors_locked: fields.flag("mitreVectorsLocked")?,
-            is_default: fields.flag("isDefault")?,
-            source: self.one_enum(&mut fields, "source")?,
-            evaluation_filter: self.object(&mut fields, "evaluationFilter", Self::evaluation_filter)?,
-            sort_name: String::new(),
-            sort_lifecycle_stage: String::new(),
-            sort_enforcement: false,
-        };
-        // Sort keys are recomputed by whoever sorts.
-        for name in [
-            "SORTName",
-            "SORT_name",
-            "SORTLifecycleStage",
-            "SORT_lifecycleStage",
-            "SORTEnforcement",
-            "SORT_enforcement",
-        ] {
-            fields.map.remove(name);
-        }
-        self.rest(&fields)?;
-        Ok(policy)
-    }
-
-    fn section(&mut self, fields: &mut Fields) -> Result<Section, PolicyReadError> {
-        Ok(Section {
-            section_name: fields.text("sectionName")?,
-            policy_groups: self.objects(fields, "policyGroups", Self::group)?,
-        })
-    }
-
-    fn group(&mut self, fields: &mut Fields) -> Result<Group, PolicyReadError> {
-        Ok(Group {
-            field_name: fields.text("fieldName")?,
-            boolean_operator: self.one_enum(fields, "booleanOperator")?,
-            negate: fields.flag("negate")?,
-            values: self
-                .objects(fields, "values", |_, fields| Ok(PolicyValue { value: fields.text("value")? }))?,
-        })
-    }
-
-    fn scope(&mut self, fields: &mut Fields) -> Result<Scope, PolicyReadError> {
-        Ok(Scope {
-            cluster: fields.text("cluster")?,
-            namespace: fields.text("namespace")?,
-            label: self.object(fields, "label", Self::label)?,
-            cluster_label: self.object(fields, "clusterLabel", Self::label)?,
-            namespace_label: self.object(fields, "namespaceLabel", Self::label)?,
-        })
-    }
-
-    fn label(&mut self, fields: &mut Fields) -> Result<ScopeLabel, PolicyReadError> {
-        Ok(ScopeLabel { key: fields.text("key")?, value: fields.text("value")? })
-    }
-
-    fn exclusion(&mut self, fields: &mut Fields) -> Result<Exclusion, PolicyReadError> {
-        Ok(Exclusion {
-            name: fields.text("name")?,
-            deployment: self.object(fields, "deployment", |reader, fields| {
-                Ok(ExcludedDeployment {
-                    name: fields.text("name")?,
-                    scope: reader.object(fields, "scope", Self::scope)?,
-                })
-            })?,
-            image: self
-                .object(fields, "image", |_, fields| Ok(ExcludedImage { name: fields.text("name")? }))?,
-            expiration: fields.time("expiration")?,
-        })
-    }
-
-    fn mitre(&mut self, fields: &mut Fields) -> Result<MitreAttackVector, PolicyReadError> {
-        Ok(MitreAttackVector { tactic: fields.text("tactic")?, techniques: fields.texts("techniques")? })
-    }
-
-    fn evaluation_filter(&mut self, fields: &mut Fields) -> Result<EvaluationFilter, PolicyReadError> {
-        let skip_container_types = self.enums(fields, "skipContainerTypes")?;
-        Ok(EvaluationFilter { skip_container_types })
-    }
-
-    // --- shapes --------------------------------------------------------------------------------------------------
-
-    fn object<T>(
-        &mut self,
-        fields: &mut Fields,
-        name: &'static str,
-        read: impl FnOnce(&mut Self, &mut Fields) -> Result<T, PolicyReadError>,
-    ) -> Result<Option<T>, PolicyReadError> {
-        match fields.take(name) {
-            None => Ok(None),
-            Some((path, Value::Object(map))) => {
-                let mut inner = Fields::of(path, map);
-                let value = read(self, &mut inner)?;
-                self.rest(&inner)?;
-                Ok(Some(value))
-            }
-            Some((path, other)) => Err(wrong_type(&path, "an object", &other)),
-        }
-    }
-
-    fn objects<T>(
-        &mut self,
-        fields: &mut Fields,
-        name: &'static str,
-        mut read: impl FnMut(&mut Self, &mut Fields) -> Result<T, PolicyReadError>,
-    ) -> Result<Vec<T>, PolicyReadError> {
-        let mut values = Vec::new();
-        for (path, item) in fields.list(name)? {
-            let Value::Object(map) = item else { return Err(wrong_type(&path, "an object", &item)) };
-            let mut inner = Fields::of(path, map);
-            values.push(read(self, &mut inner)?);
-            self.rest(&inner)?;
-        }
-        Ok(values)
-    }
-
-    fn enums<T: Named>(
-        &mut self,
-        fields: &mut Fields,
-        name: &'static str,
-    ) -> Result<Vec<T>, PolicyReadError> {
-        let mut values = Vec::new();
-        for (path, item) in fields.list(name)? {
-            values.extend(self.enum_value(path, &item)?);
-        }
-        Ok(values)
-    }
-
-    fn one_enum<T: Named + Default>(
-        &mut self,
-        fields: &mut Fields,
-        name: &'static str,
-    ) -> Result<T, PolicyReadError> {
-        match fields.take(name) {
-            None => Ok(T::default()),
-            Some((path, value)) => Ok(self.enum_value(path, &value)?.unwrap_or_default()),
-        }
-    }
-
-    fn enum_value<T: Named>(&mut self, path: String, value: &Value) -> Result<Option<T>, PolicyReadError> {
-        let text = match value {
-            Value::String(name) => EnumText::Name(name.clone()),
-            Value::Number(number) if number.is_i64() => EnumText::Number(number.as_i64().unwrap_or_default()),
-            other => return Err(wrong_type(&path, "a name", other)),
-        };
-        let known = T::named(&text);
-        if known.is_none() {
-            let (passed_over, known) = (PassedOver::Value(value.to_string()), T::names());
-            self.warnings.push(PolicyWarning { path, passed_over, known });
-        }
-        Ok(known)
+    fn policies(&mut self, path: &str, list: Value) -> Result<Vec<Policy>, PolicyReadError> {
+        Ok(Vec::read(self, path.to_owned(), list)?.unwrap_or_default())
     }
 }
 
-/// How an enum value is written in the file.
-enum EnumText {
-    Name(String),
-    Number(i64),
+/// What a JSON value other than null is read as.
+trait Readable: Sized {
+    /// `None` for an unknown name of an enum, after a warning.
+    fn read(reader: &mut Reader, path: String, value: Value) -> Result<Option<Self>, PolicyReadError>;
 }
 
-/// An enum of the form.
-trait Named: Sized {
-    /// What can be written.
-    fn names() -> Vec<&'static str>;
-
-    /// What is meant.
-    fn named(text: &EnumText) -> Option<Self>;
+impl Readable for String {
+    fn read(_: &mut Reader, path: String, value: Value) -> Result<Option<Self>, PolicyReadError> {
+        match value {
+            Value::String(text) => Ok(Some(text)),
+            other => Err(wrong_type(&path, "text", &other)),
+        }
+    }
 }
 
-macro_rules! named {
+impl Readable for PolicyId {
+    fn read(reader: &mut Reader, path: String, value: Value) -> Result<Option<Self>, PolicyReadError> {
+        Ok(String::read(reader, path, value)?.map(Self::new))
+    }
+}
+
+impl Readable for bool {
+    fn read(_: &mut Reader, path: String, value: Value) -> Result<Option<Self>, PolicyReadError> {
+        value.as_bool().map_or_else(|| Err(wrong_type(&path, "true or false", &value)), |flag| Ok(Some(flag)))
+    }
+}
+
+impl Readable for Timestamp {
+    fn read(_: &mut Reader, path: String, value: Value) -> Result<Option<Self>, PolicyReadError> {
+        let Value::String(text) = value else { return Err(wrong_type(&path, "an RFC 3339 time", &value)) };
+        text.parse().map(Some).map_err(|_| PolicyReadError::BadTime { path, text })
+    }
+}
+
+impl<T: Readable> Readable for Option<T> {
+    fn read(reader: &mut Reader, path: String, value: Value) -> Result<Option<Self>, PolicyReadError> {
+        T::read(reader, path, value).map(Some)
+    }
+}
+
+impl<T: Readable> Readable for Vec<T> {
+    fn read(reader: &mut Reader, path: String, value: Value) -> Result<Option<Self>, PolicyReadError> {
+        let Value::Array(items) = value else { return Err(wrong_type(&path, "a list", &value)) };
+        let items = items.into_iter().enumerate();
+        let read = items.map(|(i, item)| T::read(reader, format!("{path}[{i}]"), item));
+        Ok(Some(read.filter_map(Result::transpose).collect::<Result<_, _>>()?))
+    }
+}
+
+/// Enums, by name or number.
+macro_rules! enums {
     ($($name:ident),*) => {$(
-        impl Named for $name {
-            fn names() -> Vec<&'static str> {
-                Self::ALL.iter().map(|value| value.as_str()).collect()
-            }
-
-            fn named(text: &EnumText) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| match text {
-                    EnumText::Name(name) => value.as_str() == name,
-                    EnumText::Number(number) => value.number() == *number,
-                })
+        impl Readable for $name {
+            fn read(reader: &mut Reader, path: String, value: Value) -> Result<Option<Self>, PolicyReadError> {
+                let mut all = Self::ALL.iter().copied();
+                let found = match &value {
+                    Value::String(name) => all.find(|known| known.as_str() == name),
+                    Value::Number(number) if number.is_i64() => {
+                        all.find(|known| number.as_i64() == Some(known.number()))
+                    }
+                    other => return Err(wrong_type(&path, "a name", other)),
+                };
+                if found.is_none() {
+                    let passed_over = PassedOver::Value(value.to_string());
+                    let known = Self::ALL.iter().map(|known| known.as_str()).collect();
+                    reader.warnings.push(PolicyWarning { path, passed_over, known });
+                }
+                Ok(found)
             }
         }
     )*};
 }
 
-named!(
+enums!(
     LifecycleStage,
     EventSource,
     Severity,
@@ -402,63 +272,61 @@ named!(
     FilteredContainerType
 );
 
-impl Fields {
-    fn of(path: String, map: Map<String, Value>) -> Self {
-        Self { path, map, known: Vec::new() }
-    }
-
-    /// Takes a field by its `lowerCamelCase` name or its `snake_case` one; `null` is as good as absent.
-    fn take(&mut self, name: &'static str) -> Option<(String, Value)> {
-        self.known.push(name);
-        let value = match self.map.remove(name) {
-            Some(value) => value,
-            None => self.map.remove(&snake_case(name))?,
-        };
-        (!value.is_null()).then(|| (join(&self.path, name), value))
-    }
-
-    fn text(&mut self, name: &'static str) -> Result<String, PolicyReadError> {
-        match self.take(name) {
-            None => Ok(String::new()),
-            Some((_, Value::String(text))) => Ok(text),
-            Some((path, other)) => Err(wrong_type(&path, "text", &other)),
-        }
-    }
-
-    fn flag(&mut self, name: &'static str) -> Result<bool, PolicyReadError> {
-        match self.take(name) {
-            None => Ok(false),
-            Some((_, Value::Bool(flag))) => Ok(flag),
-            Some((path, other)) => Err(wrong_type(&path, "true or false", &other)),
-        }
-    }
-
-    fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, PolicyReadError> {
-        match self.take(name) {
-            None => Ok(None),
-            Some((path, Value::String(text))) => match text.parse() {
-                Ok(time) => Ok(Some(time)),
-                Err(_) => Err(PolicyReadError::BadTime { path, text }),
-            },
-            Some((path, other)) => Err(wrong_type(&path, "an RFC 3339 time", &other)),
-        }
-    }
-
-    fn texts(&mut self, name: &'static str) -> Result<Vec<String>, PolicyReadError> {
-        let items = self.list(name)?.into_iter().map(|(path, item)| match item {
-            Value::String(text) => Ok(text),
-            other => Err(wrong_type(&path, "text", &other)),
-        });
-        items.collect()
-    }
-
-    fn list(&mut self, name: &'static str) -> Result<Vec<(String, Value)>, PolicyReadError> {
-        match self.take(name) {
-            None => Ok(Vec::new()),
-            Some((path, Value::Array(items))) => {
-                Ok(items.into_iter().enumerate().map(|(i, item)| (format!("{path}[{i}]"), item)).collect())
+/// Objects: what they are called, and the JSON name of each field.
+macro_rules! objects {
+    ($($name:ident, $called:literal { $($field:ident: $json:literal),* $(, ..$rest:expr)? })*) => {$(
+        impl Readable for $name {
+            fn read(reader: &mut Reader, path: String, value: Value) -> Result<Option<Self>, PolicyReadError> {
+                let Value::Object(map) = value else { return Err(wrong_type(&path, $called, &value)) };
+                let mut fields = Fields { path, map, known: Vec::new() };
+                let object = Self { $($field: fields.take(reader, $json)?,)* $(..$rest)? };
+                reader.rest(&fields)?;
+                Ok(Some(object))
             }
-            Some((path, other)) => Err(wrong_type(&path, "a list", &other)),
+        }
+    )*};
+}
+
+objects! {
+    Policy, "a policy" {
+        id: "id", name: "name", description: "description", rationale: "rationale", remediation: "remediation",
+        disabled: "disabled", categories: "categories", lifecycle_stages: "lifecycleStages",
+        event_source: "eventSource", exclusions: "exclusions", scope: "scope", severity: "severity",
+        enforcement_actions: "enforcementActions", notifiers: "notifiers", last_updated: "lastUpdated",
+        policy_version: "policyVersion", policy_sections: "policySections",
+        mitre_attack_vectors: "mitreAttackVectors", criteria_locked: "criteriaLocked",
+        mitre_vectors_locked: "mitreVectorsLocked", is_default: "isDefault", source: "source",
+        evaluation_filter: "evaluationFilter", ..Self::default()
+    }
+    Section, "an object" { section_name: "sectionName", policy_groups: "policyGroups" }
+    Group, "an object" {
+        field_name: "fieldName", boolean_operator: "booleanOperator", negate: "negate", values: "values"
+    }
+    PolicyValue, "an object" { value: "value" }
+    Scope, "an object" {
+        cluster: "cluster", namespace: "namespace", label: "label", cluster_label: "clusterLabel",
+        namespace_label: "namespaceLabel"
+    }
+    ScopeLabel, "an object" { key: "key", value: "value" }
+    Exclusion, "an object" { name: "name", deployment: "deployment", image: "image", expiration: "expiration" }
+    ExcludedDeployment, "an object" { name: "name", scope: "scope" }
+    ExcludedImage, "an object" { name: "name" }
+    MitreAttackVector, "an object" { tactic: "tactic", techniques: "techniques" }
+    EvaluationFilter, "an object" { skip_container_types: "skipContainerTypes" }
+}
+
+impl Fields {
+    /// Takes a field; where it is absent or null, or an enum's unknown name, it has its default.
+    fn take<T: Readable + Default>(
+        &mut self,
+        reader: &mut Reader,
+        name: &'static str,
+    ) -> Result<T, PolicyReadError> {
+        self.known.push(name);
+        let value = self.map.remove(name).or_else(|| self.map.remove(&snake_case(name)));
+        match value.filter(|value| !value.is_null()) {
+            Some(value) => Ok(T::read(reader, join(&self.path, name), value)?.unwrap_or_default()),
+            None => Ok(T::default()),
         }
     }
 }

@@ -38,7 +38,7 @@ enum Kind {
 struct Part {
     /// What it is, such as `severity` or `criteria`.
     part: &'static str,
-    /// What was there and is no more.
+    /// What was there before and is not there now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     removed: Vec<String>,
     /// What is there now and was not.

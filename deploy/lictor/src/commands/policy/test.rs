@@ -43,7 +43,7 @@ struct CaseFile {
 #[serde(deny_unknown_fields)]
 struct Case {
     name: String,
-    /// What it stands for, for whoever counts.
+    /// What it covers, for `--covered`.
     #[serde(default)]
     covers: Vec<String>,
     /// A policy of the file or of `--policies` by name or id, or one in place; absent: all of `--policies`.

@@ -63,7 +63,7 @@ pub(super) static AUDIT_LOG: CriterionGroup = CriterionGroup {
             .value(Root(event::source_ips), Operator::TextMatcher, Form::IpAddress, NegatedMany)
             .sentence(Event),
         row(Family::Audit, "Is Impersonated User")
-            .about("whether the request was made in somebody else's name")
+            .about("whether the request was made by impersonation")
             .value(Root(event::impersonated), Operator::Bool, Form::Bool, One)
             .sentence(Event),
     ],

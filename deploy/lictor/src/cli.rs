@@ -33,23 +33,23 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Everything in one process, with a private nats-server unless one is given.
+    /// Run every role in one process, with a private nats-server unless one is given.
     Up(Box<Up>),
-    /// Sources: turn what outside systems write into events.
+    /// Turn what outside systems write into events.
     Ingest {
         #[command(flatten)]
         nats: Nats,
         #[command(flatten)]
         config: lictor_ingest::Config,
     },
-    /// Match events against policies. Run as many as you like.
+    /// Match events against policies; run as many as you like.
     Evaluator {
         #[command(flatten)]
         nats: Nats,
         #[command(flatten)]
         config: lictor_evaluator::Config,
     },
-    /// Decide what is done about violations.
+    /// Decide what to do about violations.
     #[command(args_conflicts_with_subcommands = true)]
     Enforcer {
         #[command(flatten)]
@@ -59,31 +59,31 @@ pub(crate) enum Command {
         #[command(subcommand)]
         job: Option<EnforcerJob>,
     },
-    /// Keep alerts and receipts, and answer questions about them.
+    /// Keep alerts and receipts, and serve them through the API.
     Store {
         #[command(flatten)]
         nats: Nats,
         #[command(flatten)]
         config: lictor_store::Config,
     },
-    /// Policies: put them in force, look at them.
+    /// Apply, list, lint, test, explain and compare policies.
     #[command(subcommand)]
     Policy(Policy),
-    /// Judge what is about to be deployed, without a cluster; 1 when a policy is violated.
+    /// Judge what is about to be deployed, without a cluster; exits with 1 when a policy is violated.
     #[command(subcommand)]
     Check(Check),
-    /// Judge what happened already, from files; 1 when a policy is violated.
+    /// Judge recorded events from files; exits with 1 when a policy is violated.
     Replay(Replay),
-    /// Events as they pass.
+    /// Follow the stream of events.
     #[command(subcommand)]
     Events(Events),
-    /// Verdicts as they pass.
+    /// Follow the stream of verdicts.
     #[command(subcommand)]
     Verdicts(Verdicts),
-    /// Receipts as they pass.
+    /// Follow the stream of receipts.
     #[command(subcommand)]
     Receipts(Receipts),
-    /// What is there, who runs, what lags, and what is wrong. Exits with 1 when a role cannot put a policy in force.
+    /// Report streams, roles, lag and problems; exits with 1 when a role cannot put a policy in force.
     Doctor {
         #[command(flatten)]
         nats: Nats,
@@ -91,7 +91,7 @@ pub(crate) enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Completion for your shell, on standard output.
+    /// Write the completion script of a shell to standard output.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -152,7 +152,7 @@ pub(crate) struct Up {
     /// The demo: a shop under attack, from real event formats to violations and receipts.
     #[arg(long)]
     pub(crate) demo: bool,
-    /// End when everything that was read is judged, with a summary.
+    /// Exit with a summary when everything that was read is judged.
     #[arg(long)]
     pub(crate) once: bool,
     /// Where everything is kept. Without it the demo keeps nothing.
@@ -184,7 +184,7 @@ pub(crate) struct Up {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Check {
-    /// Manifests: workloads as they would be seen at the deploy stage.
+    /// Judge the workloads in manifests at the deploy stage.
     Deployment(CheckDeployment),
 }
 
@@ -196,7 +196,7 @@ pub(crate) struct CheckDeployment {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) judging: Judging,
-    /// What ends with 1.
+    /// What makes it exit with 1.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) fail_on: FailOn,
     /// How the answer is written.
@@ -268,7 +268,7 @@ pub(crate) enum Output {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
-    /// Puts policies in force, replacing those of the same id.
+    /// Put policies in force, replacing those with the same id.
     Apply {
         /// Files and folders, or sets that ship: default, pod-security-baseline, pod-security-restricted.
         #[arg(required = true, value_name = "POLICIES")]
@@ -276,7 +276,7 @@ pub(crate) enum Policy {
         #[command(flatten)]
         nats: Nats,
     },
-    /// The policies in force.
+    /// List the policies in force.
     List {
         #[command(flatten)]
         nats: Nats,
@@ -284,17 +284,17 @@ pub(crate) enum Policy {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Writes policies in another form: an export, or SecurityPolicy resources.
+    /// Convert policies: to a StackRox export, or to SecurityPolicy resources.
     Convert(PolicyConvert),
-    /// Says everything that is wrong with policy files; 1 when there is something.
+    /// Report everything that is wrong with policy files; exits with 1 when there are findings.
     Lint(PolicyLint),
-    /// Tries policies on cases written in YAML; 1 when one fails.
+    /// Run test cases written in YAML; exits with 1 when one fails.
     Test(PolicyTest),
-    /// Says why a policy matches something that happened, or why not.
+    /// Explain why a policy matches an event or a workload, or why not.
     Explain(PolicyExplain),
-    /// Says what changed between two sets of policies, by meaning, not by text; 1 when something did.
+    /// Compare two sets of policies by meaning, not by text; exits with 1 when they differ.
     Diff(PolicyDiff),
-    /// The reference of the policy language.
+    /// Show the reference of the policy language.
     Criteria {
         /// One criterion, such as `Process Name`.
         name: Option<String>,
@@ -302,9 +302,9 @@ pub(crate) enum Policy {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Takes policies out of force.
+    /// Delete policies.
     Delete {
-        /// Their ids.
+        /// The policies' ids.
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
         #[command(flatten)]
@@ -373,7 +373,7 @@ pub(crate) struct PolicyExplain {
     /// What happened, or the workload: a file with one document, or `-`.
     #[arg(long, value_name = "FILE")]
     pub(crate) event: PathBuf,
-    /// What is known besides: manifests, facts about images, labels of namespaces.
+    /// What else is known: manifests, facts about images, labels of namespaces.
     #[arg(long, value_name = "FILE")]
     pub(crate) given: Vec<PathBuf>,
     /// Where the policy is: files, folders, or sets that ship.
@@ -390,10 +390,10 @@ pub(crate) struct PolicyExplain {
 /// `lictor policy diff`.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyDiff {
-    /// The old ones: a file, a folder, or a set that ships.
+    /// The old policies: a file, a folder, or a set that ships.
     #[arg(value_name = "OLD")]
     pub(crate) old: String,
-    /// The new ones.
+    /// The new policies.
     #[arg(value_name = "NEW")]
     pub(crate) new: String,
     /// How the answer is written.
@@ -403,7 +403,7 @@ pub(crate) struct PolicyDiff {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Events {
-    /// Follows events; ends with Ctrl-C.
+    /// Follow events until Ctrl-C.
     Tail {
         #[command(flatten)]
         nats: Nats,
@@ -417,13 +417,13 @@ pub(crate) enum Events {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verdicts {
-    /// Follows verdicts; ends with Ctrl-C.
+    /// Follow verdicts until Ctrl-C.
     Tail {
         #[command(flatten)]
         nats: Nats,
         #[command(flatten)]
         tail: TailArgs,
-        /// Verdicts without a violation too.
+        /// Also show verdicts without a violation.
         #[arg(long)]
         clean: bool,
     },
@@ -431,7 +431,7 @@ pub(crate) enum Verdicts {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Receipts {
-    /// Follows receipts; ends with Ctrl-C.
+    /// Follow receipts until Ctrl-C.
     Tail {
         #[command(flatten)]
         nats: Nats,
@@ -442,13 +442,13 @@ pub(crate) enum Receipts {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TailArgs {
-    /// From the oldest that is kept, not from now.
+    /// Start with the oldest that is kept, not with the next.
     #[arg(long)]
     pub(crate) all: bool,
     /// Only this namespace.
     #[arg(long, short)]
     pub(crate) namespace: Option<String>,
-    /// End after this many.
+    /// Stop after this many.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
     /// How they are written: json is one object a line.

@@ -152,7 +152,7 @@ impl Enforcer {
             let from = Timestamp::now().checked_sub(window).map_or(ReadFrom::First, ReadFrom::Time);
             let reader = self.bus.read(Stream::Receipts, from, false);
             if let Err(error) = self.read_receipts(reader, &mut unread).await {
-                tracing::warn!(%error, "the receipts of the window are read again");
+                tracing::warn!(%error, "reading the receipts of the blast-radius window again");
             }
         }
     }

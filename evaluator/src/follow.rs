@@ -126,7 +126,7 @@ async fn follow_bucket(
             FeedItem::Put { key, revision, value, .. } => {
                 match reader.read(bucket, &key, &value) {
                     Ok(fact) => fact.into_iter().for_each(|fact| state.put(revision, fact)),
-                    Err(error) => tracing::warn!(%error, "a value is not understood"),
+                    Err(error) => tracing::warn!(%error, "cannot read a value"),
                 }
                 revision
             }

@@ -140,7 +140,7 @@ async fn run_with(
         stop.cancelled().await;
     }
     if timeout(DRAIN_WITHIN, tasks.join_all()).await.is_err() {
-        tracing::warn!("stopping took too long; what is not settled is delivered to another evaluator");
+        tracing::warn!("stopping took too long; unsettled messages are delivered to another evaluator");
     }
     Ok(evaluator.counts.summary())
 }
@@ -158,7 +158,7 @@ impl Evaluator {
                 Err(error) => Err(error),
             };
             if let Err(error) = ended {
-                tracing::warn!(%error, ?consumer, "pulling is interrupted");
+                tracing::warn!(%error, ?consumer, "pulling was interrupted; retrying");
                 stop.run_until_cancelled(sleep(backoff.fail())).await;
             }
         }
@@ -195,7 +195,7 @@ impl Evaluator {
             match AbortOnDropHandle::new(tokio::spawn(work)).await {
                 Ok(settled) => settled,
                 Err(error) => {
-                    return tracing::error!(%error, "judging ended early; the message is delivered again");
+                    return tracing::error!(%error, "judging was aborted; the message is delivered again");
                 }
             }
         } else {

@@ -39,7 +39,7 @@ pub struct Config {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub manifests: Vec<PathBuf>,
 
-    /// Go on reading files as they grow and are rotated
+    /// Follow files as they grow and are rotated
     #[arg(long)]
     pub follow: bool,
 

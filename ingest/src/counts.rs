@@ -12,6 +12,8 @@ pub struct Summary {
     pub published: BTreeMap<Kind, u64>,
     /// Events that were seen shortly before under the same id, and not published again.
     pub folded: BTreeMap<Kind, u64>,
+    /// Audit events whose audit ID stood for another request before.
+    pub reused_audit_ids: u64,
     /// What could not be read, kept with its reason.
     pub dead_letters: u64,
     /// Manifest objects of kinds that do not describe workloads.
@@ -31,6 +33,7 @@ impl Summary {
         [
             ("published", self.events()),
             ("folded", self.folded.values().sum()),
+            ("reused audit IDs", self.reused_audit_ids),
             ("dead", self.dead_letters),
             ("ignored", self.ignored),
             ("facts", self.facts),

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use lictor_serve::{BindError, NotLoopback};
 
+use crate::files::FileError;
+
 /// Why the role could not start, or stopped. What was acknowledged before stays so; a new start goes on from there.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// Nothing names a source.
-    #[error("there is nothing to read")]
+    #[error("no source is named")]
     NoSource,
     /// Others could reach an address, and that is not allowed.
     #[error(transparent)]
@@ -34,9 +36,6 @@ pub enum IngestError {
         /// The bus' words.
         reason: String,
     },
-    /// A server failed while it ran.
-    #[error("serving failed: {0}")]
-    Serve(#[source] io::Error),
     /// A part of the role ended without a result.
     #[error("a part of ingest ended unexpectedly: {0}")]
     Part(String),
@@ -53,7 +52,13 @@ impl IngestError {
             Self::Bind(error) => error.hint(),
             Self::Read { .. } => "check the path and that this user may read it",
             Self::Refused { .. } => "`lictor doctor` shows what is on the server",
-            Self::Serve(_) | Self::Part(_) => "start again; reading goes on from the last checkpoint",
+            Self::Part(_) => "start again; reading goes on from the last checkpoint",
         }
+    }
+}
+
+impl From<FileError> for IngestError {
+    fn from(FileError { path, source }: FileError) -> Self {
+        Self::Read { path, source }
     }
 }

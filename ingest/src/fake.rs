@@ -50,17 +50,21 @@ impl Fake {
         self.0.held.send_replace(hold);
     }
 
-    /// Refuses events with this id for good.
-    pub(crate) fn refuse(&self, id: &str) {
-        *self.0.refused.lock().unwrap() = Some(id.to_owned());
+    /// Refuses events whose line contains this for good.
+    pub(crate) fn refuse(&self, text: &str) {
+        *self.0.refused.lock().unwrap() = Some(text.to_owned());
     }
 
     pub(crate) async fn waiting(&self, events: usize) {
         self.0.waiting.subscribe().wait_for(|waiting| *waiting >= events).await.unwrap();
     }
 
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.0.events.lock().unwrap().clone()
+    }
+
     pub(crate) fn ids(&self) -> Vec<String> {
-        self.0.events.lock().unwrap().iter().map(|event| event.id.to_string()).collect()
+        self.events().iter().map(|event| event.id.to_string()).collect()
     }
 
     pub(crate) fn letters(&self) -> Vec<DeadLetter> {
@@ -75,7 +79,9 @@ impl Fake {
 impl Outlet for Fake {
     async fn publish(&self, events: Vec<Event>) -> Result<(), OutletError> {
         let refused = self.0.refused.lock().unwrap().clone();
-        if events.iter().any(|event| Some(event.id.as_str()) == refused.as_deref()) {
+        let refuse =
+            |event: &Event| refused.as_deref().is_some_and(|text| event.to_line().unwrap().contains(text));
+        if events.iter().any(refuse) {
             return Err(OutletError::Refused("refused by the test".to_owned()));
         }
         self.0.waiting.send_modify(|waiting| *waiting += events.len());

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use lictor_normalize::{Format, Origin};
-use lictor_wire::token::escape;
+use lictor_wire::token::token;
 use lictor_wire::topology::Bucket;
 use lictor_wire::{ClusterId, SourceCheckpoint};
 use tokio::fs::File;
@@ -78,7 +78,7 @@ pub(crate) async fn run<O: Outlet>(
     let path = std::path::absolute(&source.path).unwrap_or_else(|_| source.path.clone());
     let name = source.name(&path);
     let tail = Tail {
-        key: format!("source.{}", escape(&name)),
+        key: format!("source.{}", token(&name)),
         path_text: path.display().to_string(),
         settled: SourceCheckpoint { source: name, ..SourceCheckpoint::default() },
         unwritten: false,
@@ -181,12 +181,12 @@ impl<O: Outlet> Tail<O> {
     async fn wait_for_room(&mut self) {
         if self.forward.outlet.is_closed() {
             if !self.waited {
-                tracing::warn!(path = self.path_text, "evaluators are behind, reading waits");
+                tracing::warn!(path = self.path_text, "evaluators are behind; reading is paused");
                 self.waited = true;
             }
             self.forward.outlet.open().await;
         } else if self.waited {
-            tracing::info!(path = self.path_text, "reading goes on");
+            tracing::info!(path = self.path_text, "reading resumes");
             self.waited = false;
         }
     }

@@ -1,19 +1,14 @@
 //! The last step, which all sources share: fold repeats, publish, count.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lictor_wire::{DeadLetter, Event, EventId, Kind};
-use lru::LruCache;
+use lictor_wire::{DeadLetter, Event};
 
 use crate::counts::Counts;
 use crate::outlet::{Outlet, OutletError};
-
-/// Ids remembered for folding: what the fullest API server sends in 16 seconds, the time in which it retries most.
-/// An older repeat is published again, harmlessly. About 8 MiB.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+use crate::recent::{Recent, Sent};
 
 /// Between attempts while nobody answers: the publisher itself repeats faster; this is for when it gave up.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -47,12 +42,12 @@ pub(crate) fn unreadable(
 pub(crate) struct Forward<O> {
     pub(crate) outlet: O,
     pub(crate) counts: Arc<Counts>,
-    seen: Arc<Mutex<LruCache<EventId, ()>>>,
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl<O: Outlet> Forward<O> {
     pub(crate) fn new(outlet: O) -> Self {
-        Self { outlet, counts: Arc::default(), seen: Arc::new(Mutex::new(LruCache::new(REMEMBERED))) }
+        Self { outlet, counts: Arc::default(), recent: Arc::default() }
     }
 
     /// Publishes events and dead letters once; resolves when all are acknowledged. What is refused for good becomes
@@ -72,6 +67,11 @@ impl<O: Outlet> Forward<O> {
         for letter in unreadable {
             self.dead_letter(letter).await?;
         }
+        let report = self.recent().unreported();
+        if let Some(report) = report {
+            self.outlet.publish(vec![report.clone()]).await?;
+            self.recent().reported(&report);
+        }
         Ok(())
     }
 
@@ -80,36 +80,36 @@ impl<O: Outlet> Forward<O> {
         loop {
             match self.once(events.clone(), unreadable.clone()).await {
                 Ok(()) => return,
-                Err(error) => tracing::warn!(%error, "the bus does not answer, trying again"),
+                Err(error) => tracing::warn!(%error, "the bus does not answer; retrying"),
             }
             tokio::time::sleep(TRY_AGAIN).await;
         }
     }
 
     async fn publish(&self, events: Vec<Event>) -> Result<(), OutletError> {
-        let sent: Vec<(EventId, Kind)> = events.iter().map(|e| (e.id.clone(), e.kind())).collect();
+        let sent: Vec<Sent> = {
+            let recent = self.recent();
+            events.iter().map(|event| recent.sent(event)).collect()
+        };
         self.outlet.publish(events).await?;
-        self.counts.published(&sent.iter().map(|(_, kind)| *kind).collect::<Vec<_>>());
-        // Only what the stream has is remembered: folding a repeat of what is still in flight would acknowledge it
-        // to the source too early.
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, _) in sent {
-            seen.put(id, ());
+        self.counts.published(&sent.iter().map(|sent| sent.kind).collect::<Vec<_>>());
+        let reused = self.recent().remember(sent, Timestamp::now());
+        if reused > 0 {
+            self.counts.change(|summary| summary.reused_audit_ids += reused);
         }
         Ok(())
     }
 
     fn fold(&self, events: Vec<Event>) -> Vec<Event> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut here = std::collections::HashSet::new();
-        let (fresh, repeated): (Vec<_>, Vec<_>) = events
-            .into_iter()
-            .partition(|event| seen.get(&event.id).is_none() && here.insert(event.id.clone()));
-        drop(seen);
+        let (fresh, repeated) = self.recent().fold(events);
         for event in &repeated {
             self.counts.folded(event);
         }
         fresh
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn one_by_one(&self, events: Vec<Event>) -> Result<(), OutletError> {

@@ -14,11 +14,13 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod file;
+pub mod files;
 mod forward;
 mod lines;
 mod manifests;
 mod outlet;
 mod reading;
+mod recent;
 mod role;
 mod webhook;
 

@@ -1,7 +1,6 @@
 //! Workloads from files: their facts go to the buckets first, then each is published as an event.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -14,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::IngestError;
+use crate::files::{self, FileError};
 use crate::forward::{Forward, unreadable};
 use crate::outlet::{Outlet, OutletError};
 
@@ -22,9 +22,6 @@ const SIDE_BY_SIDE: usize = 32;
 
 /// Between attempts while the bus is unavailable.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-
-/// Folders are read this deep; a circle of links ends here.
-const DEEPEST: usize = 16;
 
 /// Reads files and folders, writes what they hold and publishes it.
 pub(crate) async fn run<O: Outlet>(
@@ -134,48 +131,32 @@ where
             Err(OutletError::Refused(reason)) => {
                 return Err(IngestError::Refused { what: format!("fact `{key}`"), reason });
             }
-            Err(error) => tracing::warn!(%error, key, "a fact waits to be written"),
+            Err(error) => tracing::warn!(%error, key, "cannot write a fact; retrying"),
         }
         tokio::time::sleep(TRY_AGAIN).await;
     }
 }
 
-/// The event's id is made of what the workload is: the same manifest read twice is the same event.
+/// The event's id is made of what the workload is and of the revision it has in its bucket: the same manifest read
+/// twice is the same event, and a workload that is changed back is an event of its own.
 fn event(fact: Fact<Deployment>, origin: &Origin) -> Event {
     let Fact { value: deployment, revision, change } = fact;
     let content = serde_json::to_string(&deployment).unwrap_or_default();
-    let id = Fingerprint::new("manifest").part(&origin.cluster).part(&deployment.id).part(content);
+    let id = Fingerprint::new("manifest").part(&origin.cluster).part(&deployment.id);
+    let id = id.part(content).number(revision);
     let data = DeploymentEvent { change, deployment, revision };
     origin.event(id.into(), None, EventData::Deployment(Box::new(data)))
 }
 
 /// The texts of files, and of the YAML and JSON files of folders in the order of their names.
-fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, IngestError> {
-    let mut files = Vec::new();
+fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, FileError> {
+    let mut texts = Vec::new();
     for path in paths {
-        gather(path, 0, &mut files).map_err(|source| IngestError::Read { path: path.clone(), source })?;
-    }
-    let text = |path: PathBuf| match std::fs::read(&path) {
-        // What is not UTF-8 is not YAML; the reader reports it with its line.
-        Ok(bytes) => Ok((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned())),
-        Err(source) => Err(IngestError::Read { path, source }),
-    };
-    files.into_iter().map(text).collect()
-}
-
-fn gather(path: &Path, level: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !std::fs::metadata(path)?.is_dir() {
-        let named = |extension: &str| path.extension().is_some_and(|found| found == extension);
-        if level == 0 || ["yaml", "yml", "json"].into_iter().any(named) {
-            files.push(path.to_owned());
+        for file in files::below(path)? {
+            // What is not UTF-8 is not YAML; the reader reports it with its line.
+            let text = String::from_utf8_lossy(&files::bytes(&file)?).into_owned();
+            texts.push((file.display().to_string(), text));
         }
-        return Ok(());
     }
-    if level >= DEEPEST {
-        return Ok(());
-    }
-    let mut entries =
-        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    entries.sort();
-    entries.iter().try_for_each(|entry| gather(entry, level + 1, files))
+    Ok(texts)
 }

@@ -1,7 +1,7 @@
 //! What a line of a file becomes.
 
 use lictor_normalize::{Batch, Format, Origin};
-use lictor_wire::DeadLetter;
+use lictor_wire::{DeadLetter, Event};
 
 use crate::forward::unreadable;
 use crate::lines::Line;
@@ -19,7 +19,7 @@ impl Parsed {
         let Line { number, too_long, bytes } = line;
         if too_long {
             let reason = format!("the line is longer than {} bytes", crate::lines::LONGEST_LINE);
-            let head = String::from_utf8_lossy(&bytes).into_owned();
+            let head = format.kept(&String::from_utf8_lossy(&bytes)).into_owned();
             self.unreadable.push(unreadable(reason, path, number, head, true));
             return;
         }
@@ -27,18 +27,30 @@ impl Parsed {
             Ok(text) => text,
             Err(error) => {
                 let reason = format!("the line is not UTF-8: {}", error.utf8_error());
-                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let text = format.kept(&String::from_utf8_lossy(error.as_bytes())).into_owned();
                 self.unreadable.push(unreadable(reason, path, number, text, true));
                 return;
             }
         };
-        if let Err(error) = format.read(&text, origin, &mut self.batch) {
-            let reason = format!("{error}; {}", error.hint());
-            self.unreadable.push(unreadable(reason, path, number, text, false));
+        match format.read(&text, origin, &mut self.batch) {
+            Ok(()) if format == Format::Events => self.batch.events.iter_mut().last().map_or((), identify),
+            Ok(()) => {}
+            Err(error) => {
+                let reason = format!("{error}; {}", error.hint());
+                let kept = format.kept(&text).into_owned();
+                self.unreadable.push(unreadable(reason, path, number, kept, false));
+            }
         }
         for item in self.batch.rejected.drain(..) {
-            let reason = format!("item {}: {}", item.index, item.error);
+            let reason = item.reason();
             self.unreadable.push(unreadable(reason, path, number, item.original, false));
         }
+    }
+}
+
+/// Gives an event that somebody else wrote an id of our own.
+fn identify(event: &mut Event) {
+    if let Ok(id) = event.outside_id() {
+        event.id = id;
     }
 }

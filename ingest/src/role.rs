@@ -153,8 +153,8 @@ fn spawn_server(
 ) {
     let stopped = stop.clone().cancelled_owned();
     parts.spawn(async move {
-        let served = lictor_serve::run(listener, router, stopped, lictor_serve::DRAIN).await;
-        served.map(|_| ()).map_err(IngestError::Serve)
+        lictor_serve::run(listener, router, stopped, lictor_serve::DRAIN).await;
+        Ok(())
     });
 }
 

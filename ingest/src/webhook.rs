@@ -9,21 +9,21 @@ mod tests;
 
 use std::fmt;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use flate2::read::MultiGzDecoder;
-use http_body_util::LengthLimitError;
 use jiff::Timestamp;
-use lictor_normalize::{Batch, Format, Origin};
+use lictor_normalize::{Batch, Format, FormatError, Origin};
+use lictor_serve::{BodyError, BodyLimits, Budget, BudgetLimits, Exceeded, Share, read_body};
 use lictor_wire::{ClusterId, DeadLetter, Event};
-use tokio::sync::Semaphore;
 
 use crate::forward::{Forward, unreadable};
 use crate::outlet::Outlet;
@@ -33,11 +33,11 @@ use crate::outlet::Outlet;
 pub(crate) struct Bounds {
     /// A body as it is sent. The API server cuts batches at 10 MiB where truncation is on; without it a batch of
     /// 400 whole objects may be larger.
-    pub(crate) body: usize,
+    pub(crate) body: BodyLimits,
     /// A body unpacked: a smaller one that claims to be larger is a bomb.
     pub(crate) unpacked: usize,
-    /// Unpacked bytes of all requests in flight. Parsed they take some three times that.
-    pub(crate) in_flight: usize,
+    /// All batches in flight together.
+    pub(crate) budget: BudgetLimits,
     /// Until the stream has acknowledged: less than the 30 s the API server waits.
     pub(crate) patience: Duration,
 }
@@ -46,21 +46,35 @@ const MIB: usize = 1024 * 1024;
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { body: 32 * MIB, unpacked: 64 * MIB, in_flight: 128 * MIB, patience: Duration::from_secs(20) }
+        Self {
+            // The API server sends a batch at once; who needs longer than this only holds a place.
+            body: BodyLimits { bytes: 32 * MIB, time: Duration::from_secs(10) },
+            unpacked: 32 * MIB,
+            // Two of the largest batches, or sixty of 1 MiB. API servers send from one address each, so most of it is
+            // for one client. What was just freed stays resident for a moment: under attack twice this was seen.
+            budget: BudgetLimits {
+                requests: 256,
+                requests_per_client: 128,
+                bytes: 192 * MIB,
+                bytes_per_client: 160 * MIB,
+            },
+            patience: Duration::from_secs(20),
+        }
     }
 }
 
+/// What a text takes beside itself once it is read, in its own bytes: events hold most of it a second time, and are
+/// written as lines to be sent.
+const READ_FACTOR: usize = 2;
+
 /// When to try again, in seconds: pressure changes within seconds, and the API server's own pause is 10 s.
 const RETRY_AFTER: &str = "5";
-
-/// The semaphore counts in these.
-const UNIT: usize = 1024;
 
 struct Receiver<O> {
     forward: Forward<O>,
     cluster: ClusterId,
     bounds: Bounds,
-    free: Arc<Semaphore>,
+    budget: Budget,
 }
 
 /// Why a batch was not taken: the answer's status, and a sentence.
@@ -76,8 +90,8 @@ impl Refused {
         Self(StatusCode::BAD_REQUEST, why)
     }
 
-    fn busy(why: &str) -> Self {
-        Self(StatusCode::TOO_MANY_REQUESTS, why.to_owned())
+    fn busy(why: impl fmt::Display) -> Self {
+        Self(StatusCode::TOO_MANY_REQUESTS, why.to_string())
     }
 
     fn unavailable(why: impl fmt::Display) -> Self {
@@ -86,34 +100,52 @@ impl Refused {
     }
 }
 
+impl From<BodyError> for Refused {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { limit } => Self::too_large(limit),
+            BodyError::TooSlow { .. } => Self(StatusCode::REQUEST_TIMEOUT, error.to_string()),
+            BodyError::Exceeded(exceeded) => Self::busy(exceeded),
+            BodyError::Broken(_) => Self::not_understood(error.to_string()),
+        }
+    }
+}
+
+impl From<Exceeded> for Refused {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::busy(exceeded)
+    }
+}
+
 /// The routes: a post to `/` or `/audit`.
 pub(crate) fn router<O: Outlet>(forward: Forward<O>, cluster: ClusterId, bounds: Bounds) -> Router {
-    let free = Arc::new(Semaphore::new(bounds.in_flight / UNIT));
-    let receiver = Arc::new(Receiver { forward, cluster, bounds, free });
+    let receiver = Arc::new(Receiver { forward, cluster, bounds, budget: Budget::new(bounds.budget) });
     let routes =
         Router::new().route("/", post(take::<O>)).route("/audit", post(take::<O>)).with_state(receiver);
     // The body and the time are bounded here, where the answer can say why; the layers are the last resort.
-    let time = bounds.patience.saturating_mul(2);
-    lictor_serve::limited(routes, lictor_serve::Limits { body: bounds.body, time })
+    let time = bounds.body.time + bounds.patience.saturating_mul(2);
+    lictor_serve::limited(routes, lictor_serve::Limits { body: bounds.body.bytes.saturating_mul(2), time })
 }
 
 async fn take<O: Outlet>(
     State(receiver): State<Arc<Receiver<O>>>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match receiver.take(&headers, body).await {
+    let client = peer.map(|Extension(ConnectInfo(peer))| peer.ip().to_string()).unwrap_or_default();
+    match receiver.take(&client, &headers, body).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(refused) => {
             let response = refused.into_response();
-            tracing::debug!(status = %response.status(), "audit batch refused");
+            tracing::debug!(status = %response.status(), client, "audit batch refused");
             response
         }
     }
 }
 
 impl<O: Outlet> Receiver<O> {
-    async fn take(&self, headers: &HeaderMap, body: Body) -> Result<(), Refused> {
+    async fn take(&self, client: &str, headers: &HeaderMap, body: Body) -> Result<(), Refused> {
         if self.forward.outlet.is_closed() {
             return Err(Refused::busy("evaluators are behind"));
         }
@@ -129,66 +161,71 @@ impl<O: Outlet> Receiver<O> {
         };
         let announced = headers.get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if announced.is_some_and(|bytes| bytes > self.bounds.body) {
-            return Err(Refused::too_large(self.bounds.body));
+        if announced.is_some_and(|bytes| bytes > self.bounds.body.bytes) {
+            return Err(Refused::too_large(self.bounds.body.bytes));
         }
-        let mut reserved = self.reserve(announced.unwrap_or(self.bounds.body))?;
-        let body = axum::body::to_bytes(body, self.bounds.body).await.map_err(|error| self.unread(&error))?;
-        let body = if packed {
-            let most = self.bounds.unpacked;
-            let unpacked = tokio::task::spawn_blocking(move || unpack(&body, most)).await;
-            unpacked.map_err(Refused::unavailable)??
-        } else {
-            body.into()
-        };
-        let more = body.len().saturating_sub(reserved.num_permits() * UNIT);
-        reserved.merge(self.reserve(more)?);
+        let mut share = self.budget.enter(client)?;
+        let body = read_body(body, self.bounds.body, &mut share).await?;
         let origin = Origin {
             cluster: self.cluster.clone(),
             source: "/audit/webhook".to_owned(),
             received: Timestamp::now(),
         };
-        let read = tokio::task::spawn_blocking(move || read(body, &origin)).await;
-        let (events, unreadable) = read.map_err(Refused::unavailable)??;
+        let most = self.bounds.unpacked;
+        let reading = move || {
+            let body = if packed { unpack(body, most, &mut share)? } else { body };
+            let bytes = body.len();
+            share.take(bytes.saturating_mul(READ_FACTOR))?;
+            let read = read(body, &origin)?;
+            share.give_back(bytes);
+            Ok::<_, Refused>((read, share))
+        };
+        let read = tokio::task::spawn_blocking(reading).await;
+        let ((events, unreadable), _held) = read.map_err(Refused::unavailable)??;
         match tokio::time::timeout(self.bounds.patience, self.forward.once(events, unreadable)).await {
             Ok(published) => published.map_err(Refused::unavailable),
             Err(_) => Err(Refused::unavailable("no acknowledgement in time")),
         }
     }
-
-    fn reserve(&self, bytes: usize) -> Result<tokio::sync::OwnedSemaphorePermit, Refused> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        Arc::clone(&self.free)
-            .try_acquire_many_owned(units)
-            .map_err(|_| Refused::busy("too many batches are in flight"))
-    }
-
-    fn unread(&self, error: &axum::Error) -> Refused {
-        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-        if causes.into_iter().any(|cause| cause.is::<LengthLimitError>()) {
-            return Refused::too_large(self.bounds.body);
-        }
-        Refused::not_understood(format!("the body broke off: {error}"))
-    }
 }
 
-fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, Refused> {
+/// How much is unpacked at once.
+const UNPACK_STEP: usize = 64 * 1024;
+
+fn unpack(packed: Vec<u8>, most: usize, share: &mut Share) -> Result<Vec<u8>, Refused> {
+    let packed_bytes = packed.capacity();
+    let mut decoder = MultiGzDecoder::new(packed.as_slice());
     let mut body = Vec::new();
-    let read = MultiGzDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut body);
-    read.map_err(|error| Refused::not_understood(format!("the body is not gzip: {error}")))?;
-    if body.len() > most { Err(Refused::too_large(most)) } else { Ok(body) }
+    let mut buffer = vec![0; UNPACK_STEP];
+    loop {
+        let read = decoder.read(&mut buffer);
+        let read = read.map_err(|error| Refused::not_understood(format!("the body is not gzip: {error}")))?;
+        let Some(unpacked) = buffer.get(..read).filter(|unpacked| !unpacked.is_empty()) else { break };
+        lictor_serve::append(&mut body, unpacked, most, share)?;
+        if body.len() > most {
+            return Err(Refused::too_large(most));
+        }
+    }
+    drop(packed);
+    share.give_back(packed_bytes);
+    Ok(body)
 }
 
 fn read(body: Vec<u8>, origin: &Origin) -> Result<(Vec<Event>, Vec<DeadLetter>), Refused> {
     let text = String::from_utf8(body)
         .map_err(|error| Refused::not_understood(format!("the body is not UTF-8: {}", error.utf8_error())))?;
     let mut batch = Batch::default();
-    Format::Audit
-        .read(&text, origin, &mut batch)
-        .map_err(|error| Refused::not_understood(format!("{error}; {}", error.hint())))?;
-    let letters = batch.rejected.into_iter().map(|item| {
-        unreadable(item.error.to_string(), &origin.source, item.index as u64, item.original, false)
-    });
+    Format::Audit.read(&text, origin, &mut batch).map_err(|error| {
+        let status = match error {
+            FormatError::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Refused(status, format!("{error}; {}", error.hint()))
+    })?;
+    let letters = batch
+        .rejected
+        .into_iter()
+        .map(|item| unreadable(item.reason(), &origin.source, item.index as u64, item.original, false));
     Ok((batch.events, letters.collect()))
 }
 

@@ -10,11 +10,11 @@ use crate::StoreError;
 /// Options of the store.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Config {
-    /// Directory of the ledger; made when it is not there
+    /// Directory of the ledger; created if it does not exist
     #[arg(id = "store_data", long = "data", value_name = "DIR", env = "LICTOR_STORE_DATA")]
     #[arg(default_value = "lictor-store")]
     pub data: PathBuf,
-    /// Address of the API; only this machine's own until there are tokens
+    /// Address of the API; loopback only until there are tokens
     #[arg(id = "store_listen", long = "listen", value_name = "ADDRESS", env = "LICTOR_STORE_LISTEN")]
     #[arg(default_value = "127.0.0.1:8181")]
     pub listen: SocketAddr,

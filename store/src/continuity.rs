@@ -39,7 +39,7 @@ pub(crate) async fn watch_streams(
                 }
             }
             Some(Err(error)) => {
-                tracing::error!(%error, "an event stream is not what it was; a person must look");
+                tracing::error!(%error, "an event stream lost messages or was recreated; check it");
                 if let BusError::PositionLost { stream, .. } = &error {
                     health.continuity(stream, |of| of.broken = Some(error.to_string()));
                 }
@@ -60,7 +60,7 @@ async fn report(bus: &Bus, ledger: &Ledger, gap: &Gap) -> Result<(), StoreError>
         return Ok(());
     }
     while let Err(error) = bus.publish_event(&event).await {
-        tracing::warn!(%error, "a missing message cannot be reported for now");
+        tracing::warn!(%error, "cannot report a missing message; retrying");
         tokio::time::sleep(AGAIN_AFTER).await;
     }
     Ok(())

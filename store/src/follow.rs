@@ -152,7 +152,7 @@ impl Follower {
         loop {
             match self.bus.events(entry).await {
                 Ok(lines) => return Some(lines),
-                Err(error) => tracing::warn!(log = %self.log, %error, "a body cannot be fetched for now"),
+                Err(error) => tracing::warn!(log = %self.log, %error, "cannot fetch a body; retrying"),
             }
             if timeout(ASK_EVERY, self.stop.cancelled()).await.is_ok() {
                 return None;
@@ -168,7 +168,7 @@ impl Follower {
             (position, Some(first)) => first.sequence.saturating_sub(position + 1),
         };
         if gap > 0 {
-            tracing::error!(%log, gap, "messages left the stream before they were read");
+            tracing::error!(%log, gap, "messages were discarded from the stream before they were read");
         }
         let ledger = self.ledger.clone();
         let checkpoint = tokio::task::spawn_blocking(move || ledger.apply(log, &entries))
@@ -188,7 +188,7 @@ impl Follower {
         let last = match self.bus.last_sequence(self.log.stream()).await {
             Ok(last) => last,
             Err(error) => {
-                tracing::debug!(log = %self.log, %error, "the stream does not say where it ends");
+                tracing::debug!(log = %self.log, %error, "cannot read the end of the stream");
                 return None;
             }
         };
@@ -223,7 +223,7 @@ impl Follower {
 
     /// Says that the log is followed no further, and waits for the end.
     async fn halt(&mut self, problem: String) -> Result<(), StoreError> {
-        tracing::error!(log = %self.log, problem, "this log is followed no further; a person must look");
+        tracing::error!(log = %self.log, problem, "stopped reading this log; fix the cause and restart the store");
         self.health.log(self.log, |log| log.stopped = Some(problem));
         self.stop.cancelled().await;
         Ok(())

@@ -28,7 +28,7 @@ pub struct LogHealth {
     pub last: u64,
     /// How many sequences lie between the two.
     pub lag: u64,
-    /// How many messages left the stream before they were read here, since the start.
+    /// How many messages were discarded from the stream before they were read here, since the start.
     #[serde(default)]
     pub skipped: u64,
     /// Whether the log was followed to its end once since the start.

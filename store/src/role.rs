@@ -61,8 +61,11 @@ async fn run_until(
     drop(handles);
     let routes = router(ledger, Arc::clone(&health), ready);
     let server = lictor_serve::run(listener, routes, stop.clone().cancelled_owned(), DRAIN);
-    tasks.spawn(async move { server.await.map(|_| ()).map_err(StoreError::Serve) });
-    tracing::info!(%address, data = %config.data.display(), "the store answers");
+    tasks.spawn(async move {
+        server.await;
+        Ok(())
+    });
+    tracing::info!(%address, data = %config.data.display(), "serving the API");
 
     let failure = tokio::select! {
         () = stop.cancelled() => Ok(()),

@@ -54,6 +54,18 @@ impl Api {
     }
 }
 
+/// A page in a browser on this machine, whose own host name resolves to 127.0.0.1, asks in that name.
+#[tokio::test]
+async fn a_foreign_host_is_not_answered() {
+    let api = api();
+    for (host, status) in [("127.0.0.1:8181", 200), ("evil.example:8181", 421)] {
+        let request = Request::get("/v1/alerts").header("Host", host).body(Body::empty()).unwrap();
+        let response = api.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{host}");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    }
+}
+
 async fn next(stream: &mut axum::body::BodyDataStream) -> (String, Option<String>, Value) {
     let text = String::from_utf8(stream.next().await.unwrap().unwrap().to_vec()).unwrap();
     let field = |name: &str| {

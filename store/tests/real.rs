@@ -54,7 +54,7 @@ async fn start(data: &Path, bus: &Bus) -> Store {
 impl Store {
     async fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: store\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -119,7 +119,7 @@ async fn follows_answers_stops_and_goes_on() {
             lossy: false,
             at: minute(1),
         },
-        Gap { kind: Kind::Process, producer: "a".to_owned(), epoch: "b".to_owned(), number: 3 },
+        Gap { kind: Kind::Process, producer: "a".to_owned(), epoch: "b".to_owned(), first: 3, last: 3 },
     );
     bus.publish_dead_letter(&letter).await.unwrap();
     bus.publish_event(&gap.to_event(minute(3))).await.unwrap();

@@ -203,6 +203,11 @@ impl ControlPlane {
         self.directory.path().join("ca.crt")
     }
 
+    /// The audit log, which is written where there is an audit webhook, too.
+    pub fn audit_log(&self) -> PathBuf {
+        self.directory.path().join("audit.log")
+    }
+
     /// The kubeconfig of an administrator.
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory.path().join("admin.kubeconfig")
@@ -290,6 +295,7 @@ fn api_arguments(etcd: u16, port: u16, options: &ControlPlaneOptions) -> Vec<Str
             "--audit-policy-file=audit-policy.json".to_owned(),
             "--audit-webhook-config-file=audit.kubeconfig".to_owned(),
             "--audit-webhook-batch-max-wait=200ms".to_owned(),
+            "--audit-log-path=audit.log".to_owned(),
         ]);
     }
     arguments

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use lictor_bus::Bus;
 use lictor_wire::topology::{Sizes, Stream};
-use lictor_wire::{EventData, Kind};
+use lictor_wire::{Event, EventData, Kind};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::MACHINE;
-use crate::support::{Cluster, Process, compare, every_process, manifest, process, violation};
+use crate::support::{Cluster, Process, compare, every_process, manifest, process, violation_of};
 
 const NAMESPACES: usize = 20;
 /// About a kilobyte each: several times what the stream holds.
@@ -29,16 +29,23 @@ async fn cluster() -> (Cluster, Bus) {
         .role("manifests", &["ingest", "--cluster", "test", "--manifests", manifests.to_str().unwrap()]);
     assert_eq!(once.ended(Duration::from_secs(60)).await, Some(0), "{}", cluster.logs());
     let mut file = std::fs::File::create(cluster.path("events.ndjson")).unwrap();
-    let mut random = StdRng::seed_from_u64(5);
-    for number in 0..EVENTS {
-        let mut event = process(number, NAMESPACES);
-        // Arguments that do not compress, so that the bytes of the stream are those of the file.
-        if let EventData::Process(body) = &mut event.data {
-            body.args = (0..400).map(|_| random.sample(rand::distr::Alphanumeric) as char).collect();
-        }
+    for event in events() {
         writeln!(file, "{}", event.to_line().unwrap()).unwrap();
     }
     (cluster, bus)
+}
+
+/// The same events each time, with arguments that do not compress, so that the bytes of the stream are those of the
+/// file.
+fn events() -> impl Iterator<Item = Event> {
+    let mut random = StdRng::seed_from_u64(5);
+    (0..EVENTS).map(move |number| {
+        let mut event = process(number, NAMESPACES);
+        if let EventData::Process(body) = &mut event.data {
+            body.args = (0..400).map(|_| random.sample(rand::distr::Alphanumeric) as char).collect();
+        }
+        event
+    })
 }
 
 fn ingest(cluster: &Cluster) -> Process {
@@ -58,7 +65,8 @@ async fn finish(title: &str, cluster: Cluster, bus: Bus, store: Process, mut ing
     );
     assert!(stream.first_sequence > 1, "the stream has turned over");
     let ledger = cluster.ledger(&bus, store).await;
-    compare(title, &ledger, (0..EVENTS).map(|number| violation(number, NAMESPACES)));
+    let read = events().map(|event| event.outside_id().unwrap());
+    compare(title, &ledger, read.enumerate().map(|(number, id)| violation_of(&id, number % NAMESPACES)));
     assert_eq!(ledger.totals().unwrap().coverage_notices, 0, "nothing fell out unjudged");
 }
 

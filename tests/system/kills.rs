@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::MACHINE;
-use crate::support::{Cluster, Process, compare, every_process, manifest, process, violation};
+use crate::support::{Cluster, Process, compare, every_process, manifest, process, violation_read};
 
 /// Events of one run.
 const EVENTS: usize = 120_000;
@@ -140,7 +140,7 @@ async fn survives(victim: Victim, seed: u64) {
     let ledger = cluster.ledger(&bus, store).await;
     let moments: Vec<String> = killed.iter().map(|judged| format!("{:.0} %", judged * 100.0)).collect();
     println!("{victim:?} killed {} times, with judged: {}", killed.len(), moments.join(", "));
-    compare(&format!("{victim:?}"), &ledger, (0..EVENTS).map(|number| violation(number, NAMESPACES)));
+    compare(&format!("{victim:?}"), &ledger, (0..EVENTS).map(|number| violation_read(number, NAMESPACES)));
 }
 
 /// Share of the events whose verdict is published; `None` while the server is away.

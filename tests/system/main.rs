@@ -12,6 +12,7 @@ mod admission;
 mod crossing;
 mod demo;
 mod full;
+mod hostile;
 mod house;
 mod kills;
 mod offline;

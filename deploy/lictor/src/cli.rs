@@ -14,7 +14,7 @@ use crate::telemetry::LogFormat;
 #[derive(Debug, Parser)]
 #[command(name = "lictor", version, propagate_version = true, max_term_width = 110)]
 pub struct Cli {
-    /// How logs are written, on standard error.
+    /// Format of the logs, which go to standard error.
     #[arg(
         long,
         global = true,
@@ -24,7 +24,7 @@ pub struct Cli {
         help_heading = "Logs"
     )]
     pub log_format: LogFormat,
-    /// Which logs are written: error, warn, info, debug, trace, or a filter as of `RUST_LOG`.
+    /// Log level: error, warn, info, debug, trace, or a filter in the syntax of `RUST_LOG`.
     #[arg(long, global = true, default_value = "warn", env = "LICTOR_LOG_LEVEL", help_heading = "Logs")]
     pub log_level: String,
     #[command(subcommand)]
@@ -87,7 +87,7 @@ pub(crate) enum Command {
     Doctor {
         #[command(flatten)]
         nats: Nats,
-        /// How the answer is written.
+        /// Output format.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
@@ -113,8 +113,14 @@ pub(crate) enum EnforcerJob {
 /// Where the bus is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Nats {
-    /// The NATS server, 2.12 or newer.
-    #[arg(long, env = "LICTOR_NATS_URL", default_value = "nats://127.0.0.1:4222", help_heading = "Bus")]
+    /// The NATS server, 2.12 or newer; a user and password may stand before the host (`nats://user:password@host`).
+    #[arg(
+        long,
+        env = "LICTOR_NATS_URL",
+        hide_env_values = true,
+        default_value = "nats://127.0.0.1:4222",
+        help_heading = "Bus"
+    )]
     pub(crate) nats_url: String,
     #[command(flatten)]
     pub(crate) bus: BusArgs,
@@ -132,16 +138,16 @@ pub(crate) struct BusArgs {
     /// The prefix of every subject, stream and bucket.
     #[arg(long, env = "LICTOR_PREFIX", default_value = "lictor", help_heading = "Bus")]
     pub(crate) prefix: String,
-    /// Greatest size of each event stream when it is made, in MiB.
+    /// Maximum size of each event stream when it is created, in MiB.
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Bus")]
     pub(crate) event_mib: u64,
-    /// How long a repeated message is recognised when streams are made, in seconds.
+    /// Duplicate window of streams when they are created, in seconds.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..), hide = true)]
     pub(crate) duplicate_window: u64,
     /// After how long without a sign of life a message is delivered to another one, in seconds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), hide = true)]
     pub(crate) ack_wait: u64,
-    /// Copies of every stream when it is made: 1, 3 or 5.
+    /// Replicas of every stream when it is created: 1, 3 or 5.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5), help_heading = "Bus")]
     pub(crate) replicas: u8,
 }
@@ -155,11 +161,11 @@ pub(crate) struct Up {
     /// Exit with a summary when everything that was read is judged.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Where everything is kept. Without it the demo keeps nothing.
+    /// Directory for all data. Without it the demo keeps nothing.
     #[arg(long, env = "LICTOR_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// The NATS server to use; else a private one is started on a free loopback port.
-    #[arg(long, env = "LICTOR_NATS_URL", help_heading = "Bus")]
+    #[arg(long, env = "LICTOR_NATS_URL", hide_env_values = true, help_heading = "Bus")]
     pub(crate) nats_url: Option<String>,
     /// Policies to put in force at the start: files, folders, or sets that ship (default, pod-security-baseline,
     /// pod-security-restricted).
@@ -171,7 +177,7 @@ pub(crate) struct Up {
     /// Where the store's API listens.
     #[arg(long, default_value = "127.0.0.1:8181", value_name = "ADDR")]
     pub(crate) api: std::net::SocketAddr,
-    /// How violations and the summary are written.
+    /// Output format of violations and the summary.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -199,7 +205,7 @@ pub(crate) struct CheckDeployment {
     /// What makes it exit with 1.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) fail_on: FailOn,
-    /// How the answer is written.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: ReportFormat,
 }
@@ -228,13 +234,13 @@ pub(crate) enum FailOn {
     Enforced,
 }
 
-/// How a report is written.
+/// Output formats of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum ReportFormat {
-    /// For people.
+    /// Human-readable.
     #[default]
     Table,
-    /// For programs.
+    /// Machine-readable.
     Json,
     /// JUnit XML, for CI systems: a suite for each workload, a case for each policy.
     Junit,
@@ -251,18 +257,18 @@ pub(crate) struct Replay {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) judging: Judging,
-    /// How the answer is written.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }
 
-/// How answers are written.
+/// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
+    /// Human-readable.
     #[default]
     Table,
-    /// For programs.
+    /// Machine-readable.
     Json,
 }
 
@@ -280,7 +286,7 @@ pub(crate) enum Policy {
     List {
         #[command(flatten)]
         nats: Nats,
-        /// How the answer is written.
+        /// Output format.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
@@ -298,7 +304,7 @@ pub(crate) enum Policy {
     Criteria {
         /// One criterion, such as `Process Name`.
         name: Option<String>,
-        /// How the answer is written.
+        /// Output format.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
@@ -339,7 +345,7 @@ pub(crate) struct PolicyLint {
     /// Files and folders, or sets that ship: default, pod-security-baseline, pod-security-restricted.
     #[arg(required = true, value_name = "POLICIES")]
     pub(crate) policies: Vec<String>,
-    /// How findings are written: json is one object a line.
+    /// Output format; json is one object per line.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }
@@ -359,7 +365,7 @@ pub(crate) struct PolicyTest {
     /// List what the cases say they cover.
     #[arg(long)]
     pub(crate) covered: bool,
-    /// How the answer is written: json is one object a case.
+    /// Output format; json is one object per case.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }
@@ -373,16 +379,16 @@ pub(crate) struct PolicyExplain {
     /// What happened, or the workload: a file with one document, or `-`.
     #[arg(long, value_name = "FILE")]
     pub(crate) event: PathBuf,
-    /// What else is known: manifests, facts about images, labels of namespaces.
+    /// Further facts: manifests, facts about images, labels of namespaces.
     #[arg(long, value_name = "FILE")]
     pub(crate) given: Vec<PathBuf>,
-    /// Where the policy is: files, folders, or sets that ship.
+    /// Files, folders or sets that ship to find the policy in.
     #[arg(long, value_name = "POLICIES", default_value = "default")]
     pub(crate) policies: Vec<String>,
     /// Judge exactly as StackRox does, without lictor's fixes.
     #[arg(long)]
     pub(crate) parity: bool,
-    /// How the answer is written.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }
@@ -396,7 +402,7 @@ pub(crate) struct PolicyDiff {
     /// The new policies.
     #[arg(value_name = "NEW")]
     pub(crate) new: String,
-    /// How the answer is written.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }
@@ -442,16 +448,16 @@ pub(crate) enum Receipts {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TailArgs {
-    /// Start with the oldest that is kept, not with the next.
+    /// Start with the oldest message that is kept instead of the next one.
     #[arg(long)]
     pub(crate) all: bool,
     /// Only this namespace.
     #[arg(long, short)]
     pub(crate) namespace: Option<String>,
-    /// Stop after this many.
+    /// Stop after this many messages.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
-    /// How they are written: json is one object a line.
+    /// Output format; json is one object per line.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }

@@ -1,44 +1,33 @@
 //! Files and folders that the command line names.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+
+use lictor_ingest::files;
 
 use crate::exit::Failure;
 
-/// The file that a path names, or those below the folder it names that end in `.json`, `.yaml` or `.yml`, in order.
+/// The file that a path names, or those below the folder it names.
 pub(crate) fn below(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if !fs::metadata(path).map_err(unreadable(path))?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut found = Vec::new();
-    collect(path, &mut found)?;
-    found.sort();
-    if found.is_empty() {
-        let error = "no file here ends in .json, .yaml or .yml";
-        return Err(unreadable(path)(io::Error::new(io::ErrorKind::NotFound, error)));
-    }
-    Ok(found)
+    files::below(path).map_err(Failure::not_understood)
 }
 
 /// What a file holds.
 pub(crate) fn text(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(unreadable(path))
+    let failed =
+        |error: io::Error| Failure::not_understood(format!("cannot read `{}`: {error}", path.display()));
+    utf8(files::bytes(path).map_err(Failure::not_understood)?).map_err(failed)
 }
 
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
-        let entry = entry.map_err(unreadable(folder))?;
-        let path = entry.path();
-        // A link to a folder above would never end.
-        if entry.file_type().map_err(unreadable(folder))?.is_dir() {
-            collect(&path, found)?;
-        } else if path.extension().is_some_and(|end| end == "json" || end == "yaml" || end == "yml") {
-            found.push(path);
-        }
-    }
-    Ok(())
+/// What standard input holds.
+pub(crate) fn stdin() -> Result<String, Failure> {
+    let text = files::bytes_of(io::stdin()).and_then(utf8);
+    text.map_err(|error| Failure::not_understood(format!("cannot read stdin: {error}")))
 }
 
-fn unreadable(path: &Path) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure::not_understood(format!("{}: {error}", path.display()))
+fn utf8(bytes: Vec<u8>) -> io::Result<String> {
+    let invalid = |error: std::string::FromUtf8Error| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("not UTF-8: {}", error.utf8_error()))
+    };
+    String::from_utf8(bytes).map_err(invalid)
 }

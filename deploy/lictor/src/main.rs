@@ -9,5 +9,7 @@ use lictor::{Cli, Exit};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> Exit {
+    // Policies, alerts and the private NATS server's files are for the user who runs this; its children inherit it.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     lictor::run(Cli::parse())
 }

@@ -59,7 +59,7 @@ pub enum PrivateServerError {
         source: std::io::Error,
     },
     /// It ended, or did not come up.
-    #[error("`{program}` did not come up: {log}")]
+    #[error("`{program}` did not start: {log}")]
     NotUp {
         /// The program.
         program: PathBuf,

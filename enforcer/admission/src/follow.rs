@@ -19,14 +19,14 @@ pub(crate) async fn connect(options: BusOptions, connected: watch::Sender<Option
     loop {
         match Bus::connect(options.clone()).await {
             Ok(bus) => {
-                tracing::info!("the bus is there");
+                tracing::info!("connected to the bus");
                 connected.send_replace(Some(bus));
                 return;
             }
-            Err(error) if reported => tracing::debug!(%error, "the bus is not there"),
+            Err(error) if reported => tracing::debug!(%error, "the bus is unreachable"),
             Err(error) => {
                 reported = true;
-                tracing::warn!(%error, "the bus is not there; reviews are judged by the last good policies");
+                tracing::warn!(%error, "the bus is unreachable; reviews are judged by the last good policies");
             }
         }
         sleep(CONNECT_AGAIN_AFTER).await;
@@ -49,7 +49,7 @@ pub(crate) async fn cluster_labels(
                     Ok(record) => {
                         labels.send_replace(Some(Arc::new(record.labels)));
                     }
-                    Err(error) => tracing::warn!(%error, "the record of the cluster cannot be read"),
+                    Err(error) => tracing::warn!(%error, "cannot read the cluster's record"),
                 }
             }
             FeedItem::Removed { key, .. } if key == own => {

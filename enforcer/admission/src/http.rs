@@ -1,22 +1,21 @@
 //! The paths to which the API server posts reviews.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Query, State};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use jiff::Timestamp;
-use lictor_serve::{Limits, limited};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use crate::receive::{Received, Receiver, Refused};
 use crate::reviewer::Reviewer;
-
-/// Bytes of a review. An object is up to 3 MiB as it is sent to the API server; a review holds two, as JSON.
-const BODY: usize = 16 * 1024 * 1024;
 
 /// How long before the API server's timeout a response must be ready: it has to travel back.
 const MARGIN: Duration = Duration::from_millis(250);
@@ -34,22 +33,38 @@ struct Timeout {
     timeout: Option<String>,
 }
 
+/// What the paths share.
+struct Webhook {
+    reviewer: Arc<Reviewer>,
+    receiver: Receiver,
+}
+
 /// The paths of the webhooks.
 pub(crate) fn router(reviewer: Arc<Reviewer>) -> Router {
-    let routes =
-        Router::new().route("/validate", post(review)).route("/events", post(review)).with_state(reviewer);
-    limited(routes, Limits { body: BODY, time: MAX_TIMEOUT })
+    let webhook = Arc::new(Webhook { reviewer, receiver: Receiver::default() });
+    Router::new().route("/validate", post(review)).route("/events", post(review)).with_state(webhook)
 }
 
 async fn review(
-    State(reviewer): State<Arc<Reviewer>>,
+    State(webhook): State<Arc<Webhook>>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     Query(query): Query<Timeout>,
-    body: String,
+    body: Body,
 ) -> Response {
     let began = Instant::now();
     let timeout = query.timeout.as_deref().and_then(seconds).unwrap_or(DEFAULT_TIMEOUT);
     let deadline = began + timeout.saturating_sub(MARGIN);
-    match reviewer.review(&body, Timestamp::now(), deadline).await {
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer.ip().to_string()).unwrap_or_default();
+    let (reviewer, now) = (&webhook.reviewer, Timestamp::now());
+    let received = webhook.receiver.receive(&peer, body, reviewer.lookup.cluster(), now, deadline).await;
+    let reply = match received {
+        Ok(Received { review, .. }) => {
+            reviewer.review(review, now, deadline).await.map_err(|error| error.to_string())
+        }
+        Err(Refused { reason, head: Some(head) }) => Ok(reviewer.refuse(&head, &reason)),
+        Err(Refused { reason, head: None }) => Err(reason),
+    };
+    match reply {
         Ok(reply) => match serde_json::to_vec(&reply.answer.review(&reply.uid)) {
             Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -66,7 +81,7 @@ fn seconds(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::{Body, to_bytes};
+    use axum::body::to_bytes;
     use axum::http::Request;
     use kube::{Client, Config};
     use lictor_wire::ClusterId;
@@ -111,7 +126,7 @@ mod tests {
         let request = Request::post("/validate?timeout=2s").body(Body::from(body.to_owned())).unwrap();
         let answer = webhook.clone().oneshot(request).await.unwrap();
         let status = answer.status();
-        let body = to_bytes(answer.into_body(), BODY).await.unwrap();
+        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
@@ -142,6 +157,50 @@ mod tests {
         assert_eq!(answer["response"]["allowed"], false);
         assert!(answer["response"]["status"]["message"].as_str().unwrap().contains("No latest tag"));
         assert_eq!(ask(&webhook, &pod("web:1")).await.1["response"]["allowed"], true);
+    }
+
+    /// `<` is six bytes in a review, and an update has its object twice: 40 MiB of what was sent in 3.
+    #[tokio::test]
+    async fn a_review_as_large_as_any_the_api_server_sends_is_judged() {
+        let webhook = webhook(WhenUnknown::Allow);
+        let fat = "\\u003c".repeat(20 * 1024 * 1024 / 6);
+        let pod = |image: &str| {
+            format!(r#"{{"spec":{{"containers":[{{"name":"c","image":"{image}","args":["{fat}"]}}]}}}}"#)
+        };
+        let update = |image: &str| {
+            let review = create(&format!(r#"{},"oldObject":{}"#, pod(image), pod("web:1")));
+            review.replace("CREATE", "UPDATE")
+        };
+        let (status, answer) = ask(&webhook, &update("web:latest")).await;
+        assert_eq!(
+            (status, &answer["response"]["allowed"]),
+            (StatusCode::OK, &Value::Bool(false)),
+            "{answer}"
+        );
+        assert!(answer.to_string().contains("No latest tag"), "{answer}");
+        assert_eq!(ask(&webhook, &update("web:2")).await.1["response"]["allowed"], true);
+    }
+
+    /// Refused by an answer, never by an HTTP error, which the failure policy `Ignore` takes for a yes.
+    #[tokio::test]
+    async fn what_exceeds_a_bound_is_denied_with_the_reason() {
+        let webhook = webhook(WhenUnknown::Allow);
+        let large = create(&format!(r#"{{"spec":{{"nodeName":"{}"}}}}"#, "x".repeat(49 * 1024 * 1024)));
+        let many = create(&format!(r#"{{"spec":{{"containers":[{}]}}}}"#, vec!["{}"; 100_000].join(",")));
+        let deep = create(&format!(r#"{{"spec":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000)));
+        for (body, words) in [
+            (&large, "larger than 50331648 bytes"),
+            (&many, "hold too many bytes"),
+            (&deep, "recursion limit"),
+        ] {
+            let (status, answer) = ask(&webhook, body).await;
+            assert_eq!((status, &answer["response"]["uid"]), (StatusCode::OK, &Value::from("u1")));
+            assert_eq!(answer["response"]["allowed"], false);
+            assert!(answer["response"]["status"]["message"].as_str().unwrap().contains(words), "{answer}");
+            // Nothing could deny it there.
+            let exempt = body.replacen(r#""namespace":"shop""#, r#""namespace":"kube-system""#, 1);
+            assert_eq!(ask(&webhook, &exempt).await.1["response"]["allowed"], true);
+        }
     }
 
     #[tokio::test]

@@ -27,6 +27,7 @@ mod lease;
 mod lookup;
 mod owner;
 mod policies;
+mod receive;
 mod recorder;
 mod registration;
 mod reviewer;

@@ -90,7 +90,7 @@ impl Lookup {
             let mut watch = std::pin::pin!(watch);
             while let Some(item) = watch.next().await {
                 if let Err(error) = item {
-                    tracing::debug!(%error, "watching namespaces is interrupted");
+                    tracing::debug!(%error, "the watch of namespaces was interrupted; resuming");
                 }
             }
         });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use lictor_bus::Bus;
 use lictor_detection::{Policies, PoliciesInForce, PolicyStatus};
-use lictor_wire::policy::EnforcementAction;
+use lictor_wire::policy::{EnforcementAction, Policy};
 use lictor_wire::{PolicyId, PolicyLogReader};
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ use crate::follow::ready;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CopyError {
     /// The file system refused it.
-    #[error("the copy of the policies `{}`: {source}", path.display())]
+    #[error("the policy copy `{}`: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -25,7 +25,7 @@ pub(crate) enum CopyError {
         source: std::io::Error,
     },
     /// The file is not a copy.
-    #[error("the copy of the policies `{}` cannot be read: {source}", path.display())]
+    #[error("the policy copy `{}` cannot be read: {source}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
@@ -37,11 +37,20 @@ pub(crate) enum CopyError {
 /// Whether a policy wants requests that violate it to be denied: workloads at the deploy stage, commands to pods at
 /// runtime.
 pub(crate) fn denies(policies: &Policies, id: &PolicyId) -> bool {
+    policies.text(id).is_some_and(may_deny)
+}
+
+/// Whether any policy does.
+pub(crate) fn any_denies(policies: &Policies) -> bool {
+    policies.all().any(|policy| !policy.disabled && may_deny(policy))
+}
+
+fn may_deny(policy: &Policy) -> bool {
     use EnforcementAction::{FailKubeRequest, ScaleToZero, UnsatisfiableNodeConstraint};
     let denies = |action: &EnforcementAction| {
         matches!(action, FailKubeRequest | ScaleToZero | UnsatisfiableNodeConstraint)
     };
-    policies.text(id).is_some_and(|policy| policy.enforcement_actions.iter().any(denies))
+    policy.enforcement_actions.iter().any(denies)
 }
 
 /// Follows the policy log. `copy` is the file that keeps what is in force for a start without the bus.
@@ -57,13 +66,13 @@ pub(crate) async fn follow(
                 reader = copied;
                 let (copied, compiled) = reader.snapshot();
                 if let Err(error) = compiled {
-                    tracing::error!(error, "the copy of the policies does not compile");
+                    tracing::error!(error, "the policy copy does not compile");
                 }
                 status.send_replace(copied);
-                tracing::info!("the copy of the policies is in force");
+                tracing::info!("the policy copy is in force");
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "starting without policies until the bus is there"),
+            Err(error) => tracing::error!(%error, "starting without policies until the bus is reachable"),
         }
     }
     let keeping = keep(copy, status.subscribe());
@@ -79,7 +88,7 @@ async fn keep(copy: Option<PathBuf>, mut status: watch::Receiver<PolicyStatus>) 
         let Some(path) = copy.clone() else { continue };
         let saved = tokio::task::spawn_blocking(move || save(&path, &policies)).await;
         if let Ok(Err(error)) = saved {
-            tracing::error!(%error, "a start without the bus will find older policies");
+            tracing::error!(%error, "cannot write the policy copy; a start without the bus would use older policies");
         }
     }
 }

@@ -85,10 +85,7 @@ impl Recording {
         let started = Publisher::start(bus.clone(), &producer);
         let Some(Ok(publisher)) = until(deadline.clone(), started).await else { return };
         if until(deadline, self.publish_all(&bus, &publisher)).await.is_none() {
-            tracing::warn!(
-                waiting = self.records.len(),
-                "not all requests were published before the deadline"
-            );
+            tracing::warn!(waiting = self.records.len(), "not all requests were published before shutdown");
         }
         publisher.close().await;
     }

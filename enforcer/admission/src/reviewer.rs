@@ -28,6 +28,7 @@ use crate::harmless::{Harmless, harmless};
 use crate::images::Images;
 use crate::lookup::{Lookup, LookupError};
 use crate::owner::covers;
+use crate::policies::any_denies;
 use crate::recorder::{Record, Recorder};
 
 /// How requests are answered in this installation.
@@ -100,25 +101,48 @@ impl Reviewer {
     /// Answers a review.
     ///
     /// # Errors
-    /// When the text is not a review: then there is no uid to answer.
+    /// When it is not one: then there is no uid to answer.
     pub(crate) async fn review(
         &self,
-        text: &str,
+        review: Result<Review, ReviewError>,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Reply, ReviewError> {
-        let review = match admission::read(text, self.lookup.cluster(), now) {
-            Ok(review) => review,
-            Err(ReviewError::Object { uid, problem }) => {
-                return Ok(Reply { uid, answer: self.not_judged(&problem.to_string()) });
+        let (uid, answer) = match review {
+            Ok(review) => {
+                let uid = review.request.uid.clone();
+                (uid, self.answer(review, now, deadline).await)
             }
+            Err(ReviewError::Object { uid, problem }) => (uid, self.not_judged(&problem.to_string())),
             Err(error) => return Err(error),
         };
-        let uid = review.request.uid.clone();
-        let answer = self.answer(review, now, deadline).await;
+        Ok(self.counted(uid, answer))
+    }
+
+    /// Answers a review that exceeds a bound: it is denied if any policy could deny it, because whoever wants to evade
+    /// one would only have to make it larger.
+    pub(crate) fn refuse(&self, head: &RequestEvent, reason: &str) -> Reply {
+        let exemption =
+            self.rules.exclusions.of_user(head).or_else(|| self.rules.exclusions.of_namespace(head));
+        let policies = self.policies.borrow().in_force.clone();
+        let answer = match (exemption, policies) {
+            (Some(exemption), _) => Answer::allow(&exemption.to_string()),
+            (None, None) => self.not_judged("no policies have been read yet"),
+            (None, Some(policies)) if any_denies(&policies) => {
+                Answer::deny(413, format!("lictor does not judge this review, and denies it: {reason}"))
+            }
+            (None, Some(_)) => {
+                Answer::allow("no policy is enforced").warning(&format!("not judged: {reason}"))
+            }
+        };
+        tracing::warn!(uid = head.uid, user = head.user.username, reason, "a review exceeds a bound");
+        self.counted(head.uid.clone(), answer)
+    }
+
+    fn counted(&self, uid: String, answer: Answer) -> Reply {
         self.counts.reviews.fetch_add(1, Ordering::Relaxed);
         self.counts.denied.fetch_add(u64::from(!answer.allowed), Ordering::Relaxed);
-        Ok(Reply { uid, answer })
+        Reply { uid, answer }
     }
 
     async fn answer(&self, review: Review, now: Timestamp, deadline: Instant) -> Answer {

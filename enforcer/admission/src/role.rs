@@ -185,13 +185,9 @@ async fn run_until(
     let recording = tokio::spawn(recording.run(bus_ready, deadline));
 
     if let Some(probed) = probed {
-        tasks.spawn({
-            let (router, stop) = (probes(ready.clone()), stop.clone().cancelled_owned());
-            async move {
-                if let Err(error) = lictor_serve::run(probed, router, stop, Duration::ZERO).await {
-                    tracing::error!(%error, "probes are no longer answered");
-                }
-            }
+        let (router, stop) = (probes(ready.clone()), stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            lictor_serve::run(probed, router, stop, Duration::ZERO).await;
         });
     }
     let router = http::router(reviewer.clone()).merge(probes(ready.clone()));

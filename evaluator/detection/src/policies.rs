@@ -99,6 +99,11 @@ impl Policies {
         self.texts.get(id).map(|policy| &**policy)
     }
 
+    /// Every policy as it is written; disabled ones, too.
+    pub fn all(&self) -> impl Iterator<Item = &Policy> {
+        self.texts.values().map(|policy| &**policy)
+    }
+
     /// Everything in force as JSON, to be kept for a start without the bus; [`PoliciesInForce::from_copy`] reads it.
     ///
     /// # Errors

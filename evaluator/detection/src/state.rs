@@ -142,8 +142,8 @@ impl ClusterState {
         let mut tables = self.tables();
         match bucket {
             Bucket::Deployments => {
-                if let Ok(id) = lictor_wire::token::unescape(key) {
-                    tables.remove_deployment(&DeploymentId::new(id));
+                if let Some(id) = tables.deployment_of_key(key) {
+                    tables.remove_deployment(&id);
                 }
             }
             Bucket::Pods => tables.remove_pod(key),
@@ -202,6 +202,15 @@ impl Tables {
         }
         self.links.insert(id.clone(), links);
         self.deployments.insert(id, revision, kept);
+    }
+
+    /// The workload that has this key. Most keys are their ids: UIDs are tokens as they are.
+    fn deployment_of_key(&self, key: &str) -> Option<DeploymentId> {
+        let same = DeploymentId::new(key);
+        if deployment_key(&same) == key {
+            return Some(same);
+        }
+        self.links.keys().find(|id| deployment_key(id) == key).cloned()
     }
 
     fn remove_deployment(&mut self, id: &DeploymentId) {

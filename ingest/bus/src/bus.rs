@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::error::{BusError, ConnectError};
+use crate::servers::{NatsUrl, Servers};
 use crate::topology::{self, TopologyReport};
 
 /// The oldest server that has atomic batches.
@@ -36,8 +37,8 @@ const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::fr
 /// How to reach NATS.
 #[derive(Debug, Clone)]
 pub struct BusOptions {
-    /// Where, as `nats://host:port`, several with commas between.
-    pub url: String,
+    /// Where.
+    pub url: NatsUrl,
     /// What is to exist there.
     pub topology: Topology,
     /// The connection's name, as the server's own tools show it: the role.
@@ -52,7 +53,7 @@ impl BusOptions {
     /// The usual options: no credentials, ten seconds to connect.
     pub fn new(url: &str, topology: Topology, name: &str) -> Self {
         Self {
-            url: url.to_owned(),
+            url: NatsUrl::new(url),
             topology,
             name: name.to_owned(),
             credentials: None,
@@ -100,7 +101,7 @@ impl Bus {
                         return Err(ConnectError::Different { differences });
                     }
                     for difference in shown {
-                        tracing::info!(%difference, "the server's limits are not the table's");
+                        tracing::info!(%difference, "limits on the server differ from the configured ones");
                     }
                     break;
                 }
@@ -109,7 +110,10 @@ impl Bus {
                     tokio::time::sleep(CONNECT_AGAIN_AFTER).await;
                 }
                 Err(error) if error.is_retryable() => {
-                    return Err(ConnectError::NoJetStream { url: options.url, reason: error.to_string() });
+                    return Err(ConnectError::NoJetStream {
+                        url: options.url.to_string(),
+                        reason: error.to_string(),
+                    });
                 }
                 Err(error) => return Err(ConnectError::Topology(error)),
             }
@@ -136,12 +140,10 @@ impl Bus {
     pub async fn drain(&self) {
         let flushed = tokio::time::timeout(ANSWER_WITHIN, self.0.client.flush()).await;
         if !matches!(flushed, Ok(Ok(()))) {
-            tracing::warn!(
-                "not everything could be sent to NATS before the end; whoever waits for it repeats it"
-            );
+            tracing::warn!("some messages were not sent to NATS before shutdown; their senders retry");
         }
         if let Err(error) = self.0.client.drain().await {
-            tracing::debug!(%error, "the connection was closed already");
+            tracing::debug!(%error, "the connection is already closed");
         }
     }
 
@@ -164,11 +166,12 @@ fn open(
     deadline: Instant,
 ) -> BoxFuture<'_, Result<(Client, watch::Receiver<u64>), ConnectError>> {
     Box::pin(async move {
+        let servers = options.url.servers()?;
         loop {
             let (count, connections) = watch::channel(0_u64);
             let count = Arc::new(count);
             let left = deadline.saturating_duration_since(Instant::now()).max(CONNECT_AGAIN_AFTER);
-            let connect = authenticated(options)
+            let connect = authenticated(options, &servers)
                 .await?
                 .name(&options.name)
                 .connection_timeout(left.min(ANSWER_WITHIN))
@@ -179,16 +182,22 @@ fn open(
                     let count = Arc::clone(&count);
                     async move { note(&event, &count) }
                 });
-            let addresses: Vec<&str> = options.url.split(',').map(str::trim).collect();
-            match connect.connect(addresses).await {
+            match connect.connect(servers.addresses.as_slice()).await {
                 Ok(client) => return Ok((client, connections)),
+                // Waiting does not make it right.
+                Err(error) if is_refusal(&error) => {
+                    return Err(ConnectError::Unauthorized {
+                        url: options.url.to_string(),
+                        reason: error.to_string(),
+                    });
+                }
                 Err(error) if Instant::now() + CONNECT_AGAIN_AFTER < deadline => {
-                    tracing::debug!(%error, url = options.url, "no NATS server yet");
+                    tracing::debug!(%error, url = %options.url, "cannot reach NATS; retrying");
                     tokio::time::sleep(CONNECT_AGAIN_AFTER).await;
                 }
                 Err(error) => {
                     return Err(ConnectError::Unreachable {
-                        url: options.url.clone(),
+                        url: options.url.to_string(),
                         reason: error.to_string(),
                     });
                 }
@@ -197,8 +206,13 @@ fn open(
     })
 }
 
-async fn authenticated(options: &BusOptions) -> Result<ConnectOptions, ConnectError> {
-    let connect = ConnectOptions::new();
+fn is_refusal(error: &async_nats::ConnectError) -> bool {
+    use async_nats::ConnectErrorKind::{Authentication, AuthorizationViolation};
+    matches!(error.kind(), Authentication | AuthorizationViolation)
+}
+
+async fn authenticated(options: &BusOptions, servers: &Servers) -> Result<ConnectOptions, ConnectError> {
+    let connect = servers.authenticate(ConnectOptions::new());
     let Some(path) = &options.credentials else { return Ok(connect) };
     let text = tokio::fs::read_to_string(path).await.map_err(|error| unusable(path, &error))?;
     if text.contains("BEGIN NATS USER JWT") {
@@ -219,7 +233,7 @@ fn note(event: &ClientEvent, count: &watch::Sender<u64>) {
             tracing::info!("connected to NATS");
         }
         ClientEvent::Disconnected => {
-            tracing::warn!("connection to NATS lost; nothing is lost, what waits is repeated");
+            tracing::warn!("connection to NATS lost; unacknowledged messages will be sent again");
         }
         // Only the client's own bookkeeping runs over plain subscriptions that could overflow; everything that
         // counts is pulled.

@@ -13,6 +13,7 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
+use lictor_wire::token::LONGEST;
 use lictor_wire::{ClusterId, CoverageEvent, CoverageNotice, Event, EventData, EventId, Fingerprint, Kind};
 
 pub use watch::ContinuityWatch;
@@ -23,9 +24,13 @@ const STARTS_REMEMBERED: usize = 4_096;
 
 /// Gaps returned at once for one message, so that no message makes a list without bound; the rest follow with the
 /// messages after it.
-const GAPS_AT_ONCE: usize = 10_000;
+const GAPS_AT_ONCE: usize = 100;
 
-/// A message that is missing.
+/// Numbers of one start that are remembered beyond the first one missing: far more than a publisher has in flight.
+/// What is below them then counts as missing.
+const SEEN_AT_MOST: usize = 65_536;
+
+/// Messages that are missing, one or several in a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Gap {
     /// The stream's kind.
@@ -34,8 +39,10 @@ pub struct Gap {
     pub producer: String,
     /// The producer's start.
     pub epoch: String,
-    /// Its number.
-    pub number: u64,
+    /// The first one's number.
+    pub first: u64,
+    /// The last one's number.
+    pub last: u64,
 }
 
 /// Which numbers were seen. Pure: feed it every message of the event streams, each stream in order.
@@ -73,14 +80,17 @@ enum Tolerated {
 impl Gap {
     /// The event that reports it. Whoever finds the same gap makes the same id.
     pub fn to_event(&self, now: Timestamp) -> Event {
-        let Self { kind, producer, epoch, number } = self.clone();
+        let Self { kind, producer, epoch, first, last } = self.clone();
         let id = Fingerprint::new("missing-message")
             .part(kind.as_str())
             .part(&producer)
             .part(&epoch)
-            .number(number);
-        let detail =
-            format!("message {number} of producer {producer} was acknowledged and is not in the stream");
+            .number(first);
+        let messages = match last - first {
+            0 => format!("message {first}"),
+            more => format!("{} messages from number {first} on", more + 1),
+        };
+        let detail = format!("{messages} of producer {producer}: acknowledged, and not in the stream");
         Event {
             id: EventId::from(id),
             source: "/lictor/bus".to_owned(),
@@ -89,7 +99,13 @@ impl Gap {
             traceparent: None,
             extensions: BTreeMap::new(),
             data: EventData::Coverage(Box::new(CoverageEvent {
-                notice: CoverageNotice::MissingMessage { kind, producer, epoch, number },
+                notice: CoverageNotice::MissingMessage {
+                    kind,
+                    producer,
+                    epoch,
+                    number: first,
+                    to: (last > first).then_some(last),
+                },
                 lost: 0,
                 node: String::new(),
                 detail,
@@ -114,12 +130,13 @@ impl Continuity {
     }
 
     /// Takes the next message of a stream by its `Nats-Msg-Id` and `Lictor-Acked`; returns what is missing, each
-    /// number once. A message without a number of this sort is not a publisher's, and is ignored.
-    fn see(&mut self, kind: Kind, message_id: &str, acked: Option<&str>) -> Vec<Gap> {
+    /// number once. A message without a number of this sort is not a publisher's, and is ignored; so is one that says
+    /// that more were acknowledged than its stream, in which it has this sequence, ever held.
+    fn see(&mut self, kind: Kind, message_id: &str, acked: Option<&str>, sequence: u64) -> Vec<Gap> {
         let Some((producer, epoch, number)) = parse_id(message_id) else { return Vec::new() };
         let Some(acked) = acked.and_then(|acked| acked.parse::<u64>().ok()) else { return Vec::new() };
         // A message is frozen before it is acknowledged.
-        if acked >= number {
+        if acked >= number || acked >= sequence {
             return Vec::new();
         }
         self.clock += 1;
@@ -138,7 +155,13 @@ impl Continuity {
         start
             .see(number, acked)
             .into_iter()
-            .map(|number| Gap { kind, producer: producer.to_owned(), epoch: epoch.to_owned(), number })
+            .map(|(first, last)| Gap {
+                kind,
+                producer: producer.to_owned(),
+                epoch: epoch.to_owned(),
+                first,
+                last,
+            })
             .collect()
     }
 
@@ -152,7 +175,8 @@ impl Continuity {
 }
 
 impl Start {
-    fn see(&mut self, number: u64, acked: u64) -> Vec<u64> {
+    /// Takes a message; returns the first and last numbers of what is missing.
+    fn see(&mut self, number: u64, acked: u64) -> Vec<(u64, u64)> {
         if number > self.settled {
             self.seen.insert(number);
         }
@@ -161,20 +185,28 @@ impl Start {
         {
             self.tolerated = Tolerated::UpTo(number);
         }
+        let full = self.seen.len() > SEEN_AT_MOST;
+        let acked = if full { self.seen.first().map_or(acked, |first| acked.max(*first)) } else { acked };
         if acked <= self.settled {
             return Vec::new();
         }
-        let first_missable = match self.tolerated {
+        let mut next = match self.tolerated {
             // Nothing acknowledged by now can be reported.
             Tolerated::Until(_) => acked + 1,
             Tolerated::UpTo(tolerated) => self.settled.max(tolerated) + 1,
         };
-        let missing: Vec<u64> = (first_missable..=acked)
-            .filter(|number| !self.seen.contains(number))
-            .take(GAPS_AT_ONCE)
-            .collect();
+        let mut missing = Vec::new();
+        for seen in self.seen.range(next.min(acked)..=acked).copied().chain([acked + 1]) {
+            if missing.len() == GAPS_AT_ONCE {
+                break;
+            }
+            if next < seen {
+                missing.push((next, seen - 1));
+            }
+            next = next.max(seen + 1);
+        }
         self.settled = match missing.last() {
-            Some(last) if missing.len() == GAPS_AT_ONCE => *last,
+            Some((_, last)) if missing.len() == GAPS_AT_ONCE => *last,
             _ => acked,
         };
         self.seen = self.seen.split_off(&(self.settled + 1));
@@ -186,7 +218,8 @@ impl Start {
 fn parse_id(id: &str) -> Option<(&str, &str, u64)> {
     let mut parts = id.split('.');
     let (producer, epoch, number) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() || producer.is_empty() || epoch.is_empty() {
+    let bounded = |part: &str| (1..=LONGEST).contains(&part.len());
+    if parts.next().is_some() || !bounded(producer) || !bounded(epoch) {
         return None;
     }
     Some((producer, epoch, number.parse().ok().filter(|number| *number > 0)?))
@@ -201,7 +234,7 @@ mod tests {
     const NONE: [u64; 0] = [];
 
     fn numbers(gaps: Vec<Gap>) -> Vec<u64> {
-        gaps.into_iter().map(|gap| gap.number).collect()
+        gaps.into_iter().flat_map(|gap| gap.first..=gap.last).collect()
     }
 
     fn whole() -> Continuity {
@@ -213,7 +246,8 @@ mod tests {
     #[test]
     fn a_number_is_missing_only_when_it_was_acknowledged() {
         let mut continuity = whole();
-        let mut see = |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked)));
+        let mut see =
+            |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked), u64::MAX));
         assert_eq!(see("p.e.1", "0"), NONE);
         assert_eq!(see("p.e.3", "1"), NONE);
         assert_eq!(see("p.e.4", "3"), [2]);
@@ -224,7 +258,8 @@ mod tests {
     #[test]
     fn a_new_start_counts_anew() {
         let mut continuity = whole();
-        let mut see = |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked)));
+        let mut see =
+            |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked), u64::MAX));
         assert_eq!(see("p.e1.1", "0"), NONE);
         assert_eq!(see("p.e2.2", "1"), [1]);
         assert_eq!(see("q.e1.1", "0"), NONE);
@@ -234,31 +269,59 @@ mod tests {
     #[test]
     fn more_than_can_be_said_at_once_is_said_in_turn() {
         let mut continuity = whole();
-        let many = GAPS_AT_ONCE as u64 + 5;
-        let see = |continuity: &mut Continuity, number: u64| {
-            numbers(continuity.see(Kind::Process, &format!("p.e.{number}"), Some(&many.to_string()))).len()
+        // Every other number is missing.
+        let gaps = GAPS_AT_ONCE as u64 + 5;
+        for number in 1..=gaps {
+            continuity.see(Kind::Process, &format!("p.e.{}", number * 2), Some("0"), u64::MAX);
+        }
+        let acked = (gaps * 2).to_string();
+        let see = |continuity: &mut Continuity, more: u64| {
+            let id = format!("p.e.{}", gaps * 2 + more);
+            continuity.see(Kind::Process, &id, Some(&acked), u64::MAX).len()
         };
-        assert_eq!(see(&mut continuity, many + 1), GAPS_AT_ONCE);
-        assert_eq!(see(&mut continuity, many + 2), 5);
-        assert_eq!(see(&mut continuity, many + 3), 0);
+        assert_eq!(see(&mut continuity, 1), GAPS_AT_ONCE);
+        assert_eq!(see(&mut continuity, 2), 5);
+        assert_eq!(see(&mut continuity, 3), 0);
+    }
+
+    #[test]
+    fn a_forged_mark_makes_one_notice_at_most() {
+        let mut continuity = whole();
+        let mark = "9000000000000000000";
+        let id = format!("p.e.{}", u64::MAX);
+        // More than the stream ever held: not a publisher's.
+        assert_eq!(continuity.see(Kind::Process, &id, Some(mark), 10_001), []);
+        let gaps = continuity.see(Kind::Process, &id, Some("10000"), 10_001);
+        assert_eq!(gaps.iter().map(|gap| (gap.first, gap.last)).collect::<Vec<_>>(), [(1, 10_000)]);
+        assert_eq!(continuity.see(Kind::Process, &id, Some("10000"), 10_002), []);
+    }
+
+    #[test]
+    fn numbers_that_are_never_acknowledged_are_bounded() {
+        let mut continuity = whole();
+        for number in 2..SEEN_AT_MOST as u64 + 10 {
+            continuity.see(Kind::Process, &format!("p.e.{number}"), Some("0"), u64::MAX);
+        }
+        assert!(continuity.starts.values().all(|start| start.seen.len() <= SEEN_AT_MOST));
     }
 
     #[test]
     fn what_is_no_publishers_message_is_left_alone() {
         let mut continuity = whole();
         for id in ["", "a", "a.b", "a.b.c", "a.b.0", "a..1", "a.b.1.2"] {
-            assert_eq!(continuity.see(Kind::Process, id, Some("9")), []);
+            assert_eq!(continuity.see(Kind::Process, id, Some("9"), u64::MAX), []);
         }
-        assert_eq!(continuity.see(Kind::Process, "a.b.1", None), []);
-        assert_eq!(continuity.see(Kind::Process, "a.b.1", Some("x")), []);
-        assert_eq!(continuity.see(Kind::Process, "a.b.1", Some("18446744073709551615")), []);
+        assert_eq!(continuity.see(Kind::Process, "a.b.1", None, u64::MAX), []);
+        assert_eq!(continuity.see(Kind::Process, "a.b.1", Some("x"), u64::MAX), []);
+        assert_eq!(continuity.see(Kind::Process, "a.b.1", Some("18446744073709551615"), u64::MAX), []);
     }
 
     #[test]
     fn what_came_before_the_beginning_is_tolerated() {
         // Stored in the order 6, 5, 7, 8; reading begins with 5, so 6 came before.
         let mut continuity = Continuity::default();
-        let mut see = |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked)));
+        let mut see =
+            |id: &str, acked: &str| numbers(continuity.see(Kind::Process, id, Some(acked), u64::MAX));
         assert_eq!(see("p.e.5", "4"), NONE);
         assert_eq!(see("p.e.7", "4"), NONE);
         assert_eq!(see("p.e.8", "7"), NONE);
@@ -270,7 +333,7 @@ mod tests {
     fn starts_are_forgotten_oldest_first() {
         let mut continuity = whole();
         for start in 0..=STARTS_REMEMBERED {
-            continuity.see(Kind::Process, &format!("p.e{start}.1"), Some("0"));
+            continuity.see(Kind::Process, &format!("p.e{start}.1"), Some("0"), u64::MAX);
         }
         assert_eq!(continuity.starts.len(), STARTS_REMEMBERED);
         assert!(!continuity.starts.contains_key(&(Kind::Process, "p".to_owned(), "e0".to_owned())));
@@ -347,8 +410,10 @@ mod tests {
             }
             let mut found = BTreeSet::new();
             for (number, acked) in &read {
-                for gap in continuity.see(Kind::File, &format!("p.e.{number}"), Some(&acked.to_string())) {
-                    prop_assert!(found.insert(gap.number), "said twice: {}", gap.number);
+                for gap in continuity.see(Kind::File, &format!("p.e.{number}"), Some(&acked.to_string()), u64::MAX) {
+                    for number in gap.first..=gap.last {
+                        prop_assert!(found.insert(number), "said twice: {number}");
+                    }
                 }
             }
             let mark = read.iter().map(|(_, acked)| *acked).max().unwrap_or(0);

@@ -152,7 +152,7 @@ impl Cursor {
                     if !in_order {
                         tracing::debug!(
                             stream = self.reading.stream,
-                            "a message was missed; reading on from the last"
+                            "missed a message; resuming after the last one read"
                         );
                         self.open = None;
                         continue;
@@ -173,7 +173,7 @@ impl Cursor {
                     });
                 }
                 Some(Some(Err(error))) => {
-                    tracing::debug!(stream = self.reading.stream, %error, "reading on with another consumer");
+                    tracing::debug!(stream = self.reading.stream, %error, "resuming with a new consumer");
                     self.open = None;
                     if self.backoff.failures() == 0 {
                         self.backoff.fail();
@@ -297,9 +297,9 @@ impl Cursor {
         self.backoff.fail();
         // The first few are a server that starts again.
         if self.backoff.failures().is_multiple_of(8) {
-            tracing::warn!(stream = self.reading.stream, %error, "cannot read for now; reading on when possible");
+            tracing::warn!(stream = self.reading.stream, %error, "cannot read; retrying");
         } else {
-            tracing::debug!(stream = self.reading.stream, %error, "cannot read for now");
+            tracing::debug!(stream = self.reading.stream, %error, "cannot read");
         }
     }
 }

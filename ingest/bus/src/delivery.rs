@@ -1,5 +1,6 @@
 //! A message with an evaluator or enforcer, and what becomes of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -15,6 +16,7 @@ use crate::backoff::Backoff;
 use crate::bus::Bus;
 use crate::error::BusError;
 use crate::headers::{CONTENT_TYPE, EVENTS, MESSAGE_ID, MISSING, ONE_EVENT, ORIGIN, PARKED_SINCE, one_line};
+use crate::intake::Held;
 use crate::isolation::Turn;
 use crate::line::{BadLine, LineText};
 use crate::message::MessageInfo;
@@ -22,6 +24,10 @@ use crate::publish::Publication;
 
 /// How long a parked event waits before it is judged again.
 const JUDGE_AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+
+/// Missing facts that a header holds, and the bytes of each: enough for a name in a namespace.
+const FACTS_SHOWN: usize = 8;
+const LONGEST_FACT: usize = 400;
 
 /// A message handed out by an [`crate::Intake`]: lines, each of which wants a [`LineOutcome`].
 ///
@@ -31,7 +37,7 @@ const JUDGE_AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from
 /// nothing beside it, and if that is not settled either, handed out line by line. Each such delivery has one line,
 /// [`Delivery::first_line`] says which, and the next one comes from the intake when the line before is settled. A
 /// line that was handed out twice by itself and never settled is written to the dead letters, and is not handed out
-/// again. A caller does nothing special for any of this.
+/// again; so is one whose outcome could not be written five times although the server was there. A caller does nothing special for any of this.
 #[derive(Debug)]
 pub struct Delivery {
     /// The message.
@@ -43,6 +49,7 @@ pub struct Delivery {
     bus: Bus,
     ack: AckHandle,
     turn: Turn,
+    _held: Held,
 }
 
 /// What became of a line.
@@ -102,10 +109,11 @@ impl Delivery {
         message: MessageInfo,
         lines: Vec<LineText>,
         ack: AckHandle,
+        held: Held,
         returns: &mpsc::Sender<Box<Self>>,
     ) -> Self {
         let turn = Turn::of(message.delivered, lines, returns);
-        Self { message, lines: Vec::new(), first_line: 0, bus, ack, turn }
+        Self { message, lines: Vec::new(), first_line: 0, bus, ack, turn, _held: held }
     }
 
     /// Waits for the message's turn and puts the lines whose turn it is into `lines`. `false` when none is left: the
@@ -142,7 +150,7 @@ impl Delivery {
                 }
                 return Ok(());
             }
-            isolation.give_back(&self.bus, &self.message).await;
+            isolation.give_back(&self.bus, &self.message, written.as_ref().err()).await;
         }
         match written? {
             Done::Acknowledge => self.ack.answer(AckKind::Ack).await,
@@ -157,19 +165,46 @@ impl Delivery {
             return Ok(Done::Wait(JUDGE_AGAIN.after(deliveries)));
         }
         let mut publications = Vec::new();
+        let mut refused = Vec::new();
         for (i, (line, outcome)) in self.lines.iter().zip(outcomes).enumerate() {
-            for verdict in &outcome.verdicts {
-                publications.push(self.bus.verdict(verdict)?);
-            }
-            let (number, original) = (self.first_line + i, line.original());
-            match outcome.fate {
-                Fate::Judged => {}
-                Fate::Parked { missing } => publications.push(self.park(number, original, &missing).await?),
-                Fate::Dead { reason } => publications.push(self.dead_letter(number, original, reason).await?),
+            match self.publications(i, line.original(), outcome).await {
+                Ok(of_line) => publications.extend(of_line.into_iter().map(|publication| (i, publication))),
+                Err(error) if error.is_permanent() => refused.push((i, error)),
+                Err(error) => return Err(error),
             }
         }
-        self.bus.publish_all(publications).await?;
-        Ok(Done::Acknowledge)
+        refused.extend(self.bus.publish_all(publications).await?);
+        // What can never be written is no reason to try for ever: the line is kept where people find it.
+        let mut letters = BTreeMap::new();
+        for (i, error) in refused {
+            if let Some(line) = self.lines.get(i) {
+                tracing::error!(%error, "what was concluded from a line cannot be written; the line goes to the dead letters");
+                let reason = format!("what was concluded from it cannot be written: {error}");
+                letters.insert(i, self.dead_letter(self.first_line + i, line.original(), reason).await?);
+            }
+        }
+        match self.bus.publish_all(letters.into_iter().collect()).await?.pop() {
+            Some((_, error)) => Err(error),
+            None => Ok(Done::Acknowledge),
+        }
+    }
+
+    /// What is to be published about the `i`-th line.
+    async fn publications(
+        &self,
+        i: usize,
+        original: &Bytes,
+        outcome: LineOutcome,
+    ) -> Result<Vec<Publication>, BusError> {
+        let verdicts = outcome.verdicts.iter().map(|verdict| self.bus.verdict(verdict));
+        let mut publications = verdicts.collect::<Result<Vec<_>, _>>()?;
+        let number = self.first_line + i;
+        match outcome.fate {
+            Fate::Judged => {}
+            Fate::Parked { missing } => publications.push(self.park(number, original, &missing).await?),
+            Fate::Dead { reason } => publications.push(self.dead_letter(number, original, reason).await?),
+        }
+        Ok(publications)
     }
 
     async fn park(&self, line: usize, original: &Bytes, missing: &[String]) -> Result<Publication, BusError> {
@@ -187,7 +222,7 @@ impl Delivery {
         headers.insert(CONTENT_TYPE, ONE_EVENT);
         headers.insert(ORIGIN, format!("{stream}/{sequence}/{line}"));
         headers.insert(PARKED_SINCE, Timestamp::now().to_string());
-        headers.insert(MISSING, one_line(&serde_json::json!(missing).to_string()));
+        headers.insert(MISSING, one_line(&serde_json::json!(shown(missing)).to_string()));
         let what = || format!("line {line} of message {sequence} of stream `{stream}`");
         let payload = self.bus.fit(what, &mut headers, original.clone())?;
         Ok(Publication { subject, headers, payload })
@@ -209,6 +244,12 @@ impl Delivery {
         );
         self.bus.dead_letter(&letter).await
     }
+}
+
+/// Missing facts as a header holds them: the first ones, and of each the beginning. Names in them come from outside.
+fn shown(missing: &[String]) -> Vec<&str> {
+    let beginning = |fact: &String| fact.floor_char_boundary(LONGEST_FACT);
+    missing.iter().take(FACTS_SHOWN).map(|fact| fact.get(..beginning(fact)).unwrap_or_default()).collect()
 }
 
 /// What follows once everything is written.

@@ -83,7 +83,7 @@ pub enum BusError {
         last: u64,
     },
     /// A delivery was settled with another number of outcomes than it has lines. Nothing was written.
-    #[error("{found} outcomes for {wanted} lines")]
+    #[error("expected {wanted} outcomes, got {found}")]
     Outcomes {
         /// Lines.
         wanted: usize,
@@ -102,6 +102,20 @@ pub enum ConnectError {
         url: String,
         /// The last thing seen.
         reason: String,
+    },
+    /// A server answered, and does not let this client in.
+    #[error("NATS server at `{url}` refuses the client: {reason}")]
+    Unauthorized {
+        /// The server.
+        url: String,
+        /// The server's own message.
+        reason: String,
+    },
+    /// Different users are named for several servers of one cluster.
+    #[error("`{url}` names different users")]
+    SeveralUsers {
+        /// The servers.
+        url: String,
     },
     /// The credentials file cannot be used.
     #[error("credentials `{path}` cannot be used: {reason}")]
@@ -142,6 +156,15 @@ impl BusError {
     /// Whether the same request may succeed later without anybody changing anything.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Unanswered { .. })
+    }
+
+    /// Whether it is what was sent that the server does not take: the same again will not be taken either, and other
+    /// writes are not affected.
+    pub const fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::TooLarge { .. } | Self::Encode { .. } | Self::Unreadable { .. }
+        )
     }
 
     pub(crate) fn unanswered(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {

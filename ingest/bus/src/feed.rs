@@ -132,7 +132,7 @@ impl Feed {
                         stream = self.cursor.reading().stream,
                         position,
                         last,
-                        "the stream ends before what was read; reading all of it again"
+                        "the stream ends before the position that was read; reading it again from the start"
                     );
                     self.cursor.start_over();
                     self.seen = 0;

@@ -86,7 +86,7 @@ pub enum WriteError<E> {
     #[error("a write needs records, each a JSON object")]
     NotRecords,
     /// More records than one atomic write can hold.
-    #[error("{found} changes at once, and at most {limit} can be one")]
+    #[error("{found} changes in one write; the limit is {limit}")]
     TooMany {
         /// Records.
         found: usize,
@@ -94,14 +94,14 @@ pub enum WriteError<E> {
         limit: usize,
     },
     /// Other writers came first at every attempt. Nothing was written; it may be tried again.
-    #[error("other writers changed the log {attempts} times before this write, and nothing was written")]
+    #[error("gave up after {attempts} conflicts with other writers; nothing was written")]
     Conflict {
         /// How often it was tried.
         attempts: usize,
     },
     /// The server did not answer in time. The write may have happened; repeating it with the same transaction
     /// finds out, and writes it at most once.
-    #[error("the write is unsettled: {0}")]
+    #[error("the outcome of the write is unknown: {0}")]
     Unsettled(#[source] BusError),
     /// The server refused it, or the log cannot be read.
     #[error(transparent)]

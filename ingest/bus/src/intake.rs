@@ -4,7 +4,10 @@
 //! messages than may be in flight, so nothing waits unseen in a buffer while its ack wait runs. What is in
 //! flight is kept alive by `in progress` signs three times within the consumer's ack wait, until it is settled.
 
+mod memory;
 mod puller;
+
+pub(crate) use memory::{Held, MESSAGE_AT_MOST};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,6 +7,10 @@
 //! and a line begun twice and never settled goes to the dead letters, with that as its reason. All other lines are
 //! judged. Ordinary deliveries never touch the bucket.
 //!
+//! What was concluded from a line may be what cannot be written: a server that ends the connection for it looks like
+//! an absent one. But it is there for the bucket right afterwards, so failures to write are counted with the line, and
+//! a line with too many goes to the dead letters, too. A server that is really absent is waited for.
+//!
 //! While an isolated message is judged nothing else of the process is, so a crash is its doing and not a neighbour's.
 //! A process killed from outside at that very moment, twice, is the one mistake left.
 
@@ -36,6 +40,13 @@ const ISOLATED_FROM: u64 = 3;
 /// A line begun this often by itself without being settled goes to the dead letters.
 const ATTEMPTS_AT_MOST: u32 = 2;
 
+/// A line whose outcome could not be written this often, by itself and by a server that was there afterwards, goes to
+/// the dead letters. More than the restarts that one line may happen to meet.
+const UNWRITTEN_AT_MOST: u32 = 5;
+
+/// How many bytes of the reason for the last failure are kept.
+const LONGEST_REASON: usize = 300;
+
 /// How a message is judged.
 #[derive(Debug)]
 pub(crate) enum Turn {
@@ -57,14 +68,14 @@ pub(crate) struct Isolation {
 }
 
 /// The state of an isolated message; [`Isolation::step`] leads from each state to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     /// It has just come. What the bucket says of it is not read yet.
     Arrived,
     /// It is isolated for the first time: all its lines are next, together.
     Together,
-    /// All lines before this one are settled or dead. It is next, by itself, and was begun `attempts` times before.
-    Single { line: usize, attempts: u32 },
+    /// All lines before this one are settled or dead. It is next, by itself.
+    Single(Marker),
     /// Lines are being judged, and the bucket says which.
     Begun(Marker),
     /// All lines are settled or dead. The marker is to be deleted and the message acknowledged.
@@ -74,12 +85,22 @@ enum State {
 }
 
 /// What the bucket says of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Marker {
     /// The line whose turn it is; all before are settled or dead.
     line: usize,
     /// How many times it was begun by itself. None for the first line: all were begun together.
     attempts: u32,
+    /// How many times its outcome could not be written, and why not the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unwritten: Option<Unwritten>,
+}
+
+/// Failures to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Unwritten {
+    times: u32,
+    reason: String,
 }
 
 // === impl Turn ===
@@ -138,14 +159,14 @@ impl Isolation {
     ) -> Result<Option<(usize, Vec<LineText>)>, BusError> {
         loop {
             self.step(bus, message, ack).await?;
-            match self.state {
+            match &self.state {
                 State::Begun(marker) => {
                     let turn = if marker.attempts == 0 { self.rest.len() } else { 1 };
                     let lines = self.rest.drain(..turn.min(self.rest.len())).collect();
                     return Ok(Some((marker.line, lines)));
                 }
                 State::Acknowledged => return Ok(None),
-                State::Arrived | State::Together | State::Single { .. } | State::Finished => {}
+                State::Arrived | State::Together | State::Single(_) | State::Finished => {}
             }
         }
     }
@@ -176,41 +197,42 @@ impl Isolation {
         ack: &'a AckHandle,
     ) -> BoxFuture<'a, Result<(), BusError>> {
         Box::pin(async move {
-            self.state = match self.state {
+            self.state = match &self.state {
                 State::Arrived => match bus.get::<Marker>(Bucket::Isolation, &key(message)).await? {
                     None => State::Together,
-                    Some((_, Marker { line, attempts })) => {
-                        self.rest.drain(..line.min(self.rest.len()));
-                        State::Single { line, attempts }
+                    Some((_, marker)) => {
+                        self.rest.drain(..marker.line.min(self.rest.len()));
+                        State::Single(marker)
                     }
                 },
                 State::Together => self.mark_begun(bus, message, Marker::default()).await?,
-                State::Single { line, attempts } => match self.rest.front() {
-                    None => State::Finished,
-                    Some(poison) if attempts >= ATTEMPTS_AT_MOST => {
-                        let reason = format!(
-                            "crashed the evaluator: judged by itself it was begun {attempts} times and never settled"
-                        );
-                        let letter = message.dead_letter(line, poison.original(), reason);
+                State::Single(marker) => match (self.rest.front(), marker.poison()) {
+                    (None, _) => State::Finished,
+                    (Some(_), None) => {
+                        let begun = Marker { attempts: marker.attempts + 1, ..marker.clone() };
+                        self.mark_begun(bus, message, begun).await?
+                    }
+                    (Some(poison), Some(reason)) => {
+                        let letter = message.dead_letter(marker.line, poison.original(), reason);
                         tracing::error!(
                             stream = letter.origin,
                             sequence = letter.position,
                             line = letter.line,
-                            "a line that crashes evaluators goes to the dead letters"
+                            reason = letter.reason,
+                            "a poison line goes to the dead letters"
                         );
                         bus.publish_dead_letter(&letter).await?;
-                        let next = Marker { line: line + 1, attempts: 0 };
-                        mark(bus, message, next).await?;
+                        let next = marker.next();
+                        mark(bus, message, &next).await?;
                         self.rest.pop_front();
-                        State::Single { line: next.line, attempts: 0 }
+                        State::Single(next)
                     }
-                    Some(_) => self.mark_begun(bus, message, Marker { line, attempts: attempts + 1 }).await?,
                 },
                 State::Begun(_) if self.rest.is_empty() => State::Finished,
                 State::Begun(marker) => {
-                    let next = Marker { line: marker.line + 1, attempts: 0 };
-                    mark(bus, message, next).await?;
-                    State::Single { line: next.line, attempts: 0 }
+                    let next = marker.next();
+                    mark(bus, message, &next).await?;
+                    State::Single(next)
                 }
                 State::Finished => {
                     bus.delete(Bucket::Isolation, &key(message)).await?;
@@ -232,22 +254,64 @@ impl Isolation {
         if self.exclusive.is_none() {
             self.exclusive = Some(JUDGING.clone().write_owned().await);
         }
-        mark(bus, message, marker).await?;
+        mark(bus, message, &marker).await?;
         Ok(State::Begun(marker))
     }
 
-    /// The lines that were begun did not crash anything: what was made of them could not be written, or they wait.
-    /// Best effort; without it a line would be taken for poison only if that happened twice.
-    pub(crate) async fn give_back(&mut self, bus: &Bus, message: &MessageInfo) {
-        let State::Begun(marker) = self.state else { return };
-        let given_back = match marker.attempts.checked_sub(1) {
+    /// The lines that were begun did not crash anything: what was concluded from them could not be written, and
+    /// `unwritten` says why, or they wait. Best effort; without it a line would be taken for poison only if that
+    /// happened twice.
+    pub(crate) async fn give_back(&mut self, bus: &Bus, message: &MessageInfo, unwritten: Option<&BusError>) {
+        let State::Begun(marker) = &self.state else { return };
+        let given_back = match marker.given_back(unwritten) {
             None => bus.delete(Bucket::Isolation, &key(message)).await,
-            Some(attempts) => mark(bus, message, Marker { attempts, ..marker }).await,
+            Some(marker) => mark(bus, message, &marker).await,
         };
         if let Err(error) = given_back {
-            tracing::debug!(%error, "could not take back that a line was begun");
+            tracing::debug!(%error, "cannot update the isolation record of a message");
         }
         self.exclusive = None;
+    }
+}
+
+// === impl Marker ===
+
+impl Marker {
+    /// The next line's turn is.
+    fn next(&self) -> Self {
+        Self { line: self.line + 1, ..Self::default() }
+    }
+
+    /// Why the line is not to be judged again.
+    fn poison(&self) -> Option<String> {
+        if self.attempts >= ATTEMPTS_AT_MOST {
+            let attempts = self.attempts;
+            return Some(format!(
+                "crashed the evaluator: judged by itself it was begun {attempts} times and never settled"
+            ));
+        }
+        let Unwritten { times, reason } = self.unwritten.as_ref()?;
+        let too_often = *times >= UNWRITTEN_AT_MOST;
+        too_often.then(|| format!("what was concluded from it could not be written {times} times: {reason}"))
+    }
+
+    /// What the bucket is to say after a turn that did not end with a settled line. `None` when it has nothing to say:
+    /// all lines had their turn together, and wait.
+    fn given_back(&self, unwritten: Option<&BusError>) -> Option<Self> {
+        let before = self.unwritten.as_ref().map_or(0, |unwritten| unwritten.times);
+        let unwritten = unwritten.map(|error| {
+            let mut reason = error.to_string();
+            reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+            Unwritten { times: before + 1, reason }
+        });
+        if self.attempts == 0 && unwritten.is_none() {
+            return None;
+        }
+        Some(Self {
+            line: self.line,
+            attempts: self.attempts.saturating_sub(1),
+            unwritten: unwritten.or_else(|| self.unwritten.clone()),
+        })
     }
 }
 
@@ -255,6 +319,33 @@ fn key(message: &MessageInfo) -> String {
     format!("{}.{}", message.stream, message.sequence)
 }
 
-async fn mark(bus: &Bus, message: &MessageInfo, marker: Marker) -> Result<(), BusError> {
-    bus.put(Bucket::Isolation, &key(message), &marker).await.map(|_| ())
+async fn mark(bus: &Bus, message: &MessageInfo, marker: &Marker) -> Result<(), BusError> {
+    bus.put(Bucket::Isolation, &key(message), marker).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_whose_outcome_cannot_be_written_is_poison_in_the_end() {
+        let failed = BusError::unanswered("a message", "é".repeat(LONGEST_REASON));
+        // All lines together first: from then on one by one.
+        let mut marker = Marker::default().given_back(Some(&failed)).unwrap();
+        for times in 1..UNWRITTEN_AT_MOST {
+            assert_eq!(marker.poison(), None, "{times}");
+            // That it waits in between is no failure.
+            marker = Marker { attempts: 1, ..marker }.given_back(None).unwrap();
+            marker = Marker { attempts: 1, ..marker }.given_back(Some(&failed)).unwrap();
+        }
+        let reason = marker.poison().unwrap();
+        assert!(reason.starts_with("what was concluded from it could not be written 5 times"), "{reason}");
+        assert!(reason.len() < 2 * LONGEST_REASON);
+        assert_eq!(marker.next(), Marker { line: 1, attempts: 0, unwritten: None });
+    }
+
+    #[test]
+    fn what_only_waits_leaves_no_marker() {
+        assert_eq!(Marker::default().given_back(None), None);
+    }
 }

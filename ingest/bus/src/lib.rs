@@ -78,6 +78,7 @@ mod presence;
 mod pressure;
 mod publish;
 mod publisher;
+mod servers;
 mod time;
 mod topology;
 
@@ -99,4 +100,5 @@ pub use policy_log::{PolicyLog, PolicyState, PolicyWrite};
 pub use presence::new_presence;
 pub use pressure::Pressure;
 pub use publisher::{PreparedLine, PublishError, Publishable, Published, Publisher};
+pub use servers::NatsUrl;
 pub use topology::{ConsumerReport, Difference, StreamReport, TopologyReport};

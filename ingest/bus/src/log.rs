@@ -11,6 +11,7 @@ use crate::bus::Bus;
 use crate::cursor::{Cursor, Read, Reading, Start, Step};
 use crate::error::BusError;
 use crate::headers::Headers;
+use crate::intake::MESSAGE_AT_MOST;
 use crate::line::{BadLine, Holds, LineText};
 use crate::pack::{self, UnpackError};
 use crate::topology;
@@ -112,7 +113,7 @@ impl Bus {
         };
         let mut events = Vec::with_capacity(lines.len());
         for line in lines {
-            let whole = self.with_body(line.clone()).await?;
+            let whole = self.with_body(line.clone(), MESSAGE_AT_MOST).await?;
             events.push(LineText::new(line, whole, Holds::Event).event());
         }
         Ok(events)

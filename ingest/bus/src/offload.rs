@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::object_store::{GetErrorKind, ObjectStore};
+use async_nats::jetstream::object_store::{GetErrorKind, ObjectMetadata, ObjectStore};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use lictor_wire::Envelope;
@@ -12,16 +12,26 @@ use tokio::io::AsyncReadExt;
 
 use crate::bus::Bus;
 use crate::error::BusError;
-use crate::pack::MAX_UNPACKED;
 
 /// What a `dataref` of ours begins with; what follows is the object store's bucket, `/`, and the object's name.
 const SCHEME: &str = "nats-object:";
 
-/// How long the largest body may take to come: a quarter of a gigabyte over a slow link.
+/// Bytes of a chunk of an object, as the client's own default.
+const CHUNK: usize = 128 * 1024;
+
+/// How long the largest body may take to come: 64 MiB over a slow link.
 const FETCH_WITHIN: Duration = Duration::from_secs(30);
 
 /// A line with its body, or why it never will have one: the object was deleted, or is not a body.
 pub(crate) type Fetched = Result<Bytes, String>;
+
+/// What is in the object store under a name.
+enum Object {
+    Whole(Vec<u8>),
+    Deleted,
+    /// More bytes than are wanted.
+    TooLarge(usize),
+}
 
 impl Bus {
     /// Writes bytes to the object store; returns the reference. The name must be the caller's alone: a second object
@@ -34,15 +44,18 @@ impl Bus {
         Box::pin(async move {
             let (bucket, store) = self.object_store(name).await?;
             let mut bytes = bytes;
-            store.put(name, &mut bytes).await.map_err(|error| unanswered(&bucket, name, error))?;
+            // A chunk is a message: no larger than the server takes.
+            let chunk_size = Some(CHUNK.min(self.payload_limit()));
+            let object = ObjectMetadata { name: name.to_owned(), chunk_size, ..ObjectMetadata::default() };
+            store.put(object, &mut bytes).await.map_err(|error| unanswered(&bucket, name, error))?;
             Ok(format!("{SCHEME}{bucket}/{name}"))
         })
     }
 
-    /// The line with its body, wherever that is. A line that is not an event, or has its body, comes back as it is.
-    pub(crate) async fn with_body(&self, line: Bytes) -> Result<Fetched, BusError> {
-        // Almost no line has a reference; looking for the word costs nothing beside parsing.
-        if memmem::find(&line, b"\"dataref\"").is_none() {
+    /// The line with its body, wherever that is, unless that has more than `most` bytes. A line that is not an event,
+    /// or has its body, comes back as it is.
+    pub(crate) async fn with_body(&self, line: Bytes, most: usize) -> Result<Fetched, BusError> {
+        if !has_reference(&line) {
             return Ok(Ok(line));
         }
         let Ok(text) = std::str::from_utf8(&line) else { return Ok(Ok(line)) };
@@ -54,8 +67,14 @@ impl Bus {
         let Some(name) = reference.strip_prefix(&own) else {
             return Ok(Err(format!("the body is at `{reference}`, where only its sender can read it")));
         };
-        let Some(body) = self.fetch_object(name).await? else {
-            return Ok(Err(format!("the body at `{reference}` was deleted")));
+        let body = match self.fetch_object(name, most).await? {
+            Object::Whole(body) => body,
+            Object::Deleted => return Ok(Err(format!("the body at `{reference}` was deleted"))),
+            Object::TooLarge(bytes) => {
+                return Ok(Err(format!(
+                    "the body at `{reference}` has {bytes} bytes, and {most} are left for it"
+                )));
+            }
         };
         let body: Box<RawValue> = match serde_json::from_slice(&body) {
             Ok(body) => body,
@@ -67,19 +86,23 @@ impl Bus {
         }
     }
 
-    fn fetch_object<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, BusError>> {
+    fn fetch_object<'a>(&'a self, name: &'a str, most: usize) -> BoxFuture<'a, Result<Object, BusError>> {
         Box::pin(async move {
             let (bucket, store) = self.object_store(name).await?;
             let object = match store.get(name).await {
                 Ok(object) => object,
-                Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(Object::Deleted),
                 Err(error) => return Err(unanswered(&bucket, name, error)),
             };
-            let mut body = Vec::new();
-            let limit = MAX_UNPACKED as u64 * 4;
-            let read = tokio::time::timeout(FETCH_WITHIN, object.take(limit).read_to_end(&mut body)).await;
-            match read {
-                Ok(Ok(_)) => Ok(Some(body)),
+            let size = object.info.size;
+            if size > most {
+                return Ok(Object::TooLarge(size));
+            }
+            // What it says of its size is what its writer wrote.
+            let mut body = Vec::with_capacity(size);
+            let mut bounded = object.take(size as u64);
+            match tokio::time::timeout(FETCH_WITHIN, bounded.read_to_end(&mut body)).await {
+                Ok(Ok(_)) => Ok(Object::Whole(body)),
                 Ok(Err(error)) => Err(unanswered(&bucket, name, error)),
                 Err(_) => Err(unanswered(&bucket, name, format!("not read within {FETCH_WITHIN:?}"))),
             }
@@ -94,6 +117,11 @@ impl Bus {
             Err(error) => Err(unanswered(&bucket, name, error)),
         }
     }
+}
+
+/// Whether a line may have its body elsewhere. Almost none has; looking for the word costs nothing beside parsing.
+pub(crate) fn has_reference(line: &[u8]) -> bool {
+    memmem::find(line, b"\"dataref\"").is_some()
 }
 
 fn unanswered(bucket: &str, name: &str, reason: impl std::fmt::Display) -> BusError {

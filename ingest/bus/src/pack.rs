@@ -8,6 +8,7 @@ use std::io::Read;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use lictor_wire::{Bounded, TooMany};
 use serde_json::value::RawValue;
 use zstd::bulk::Decompressor;
 
@@ -25,7 +26,13 @@ const COMPRESSION_LEVEL: i32 = 1;
 
 /// What a payload may grow to. Packs hold 64 KB and single lines are offloaded long before this, so more than
 /// that is a bomb, not an event.
-pub(crate) const MAX_UNPACKED: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_UNPACKED: usize = 16 * 1024 * 1024;
+
+/// Lines of a message. A publisher's pack has some hundreds; a bomb of empty objects would have millions.
+const MOST_LINES: usize = 16_384;
+
+/// How far back a decompressor may have to look, as a power of two: no further than what may come out of it.
+const WINDOW_LOG: u32 = MAX_UNPACKED.ilog2();
 
 /// A message as it will be sent, however often.
 #[derive(Debug, Clone)]
@@ -53,6 +60,14 @@ pub enum UnpackError {
     #[error("the payload unpacks to more than {limit} bytes")]
     TooLarge {
         /// The greatest size.
+        limit: usize,
+    },
+    /// The message has more lines than any of ours.
+    #[error("the message has {lines} lines, and {limit} is the limit")]
+    TooManyLines {
+        /// How many.
+        lines: usize,
+        /// The bound.
         limit: usize,
     },
     /// The list of events is not a JSON list.
@@ -90,6 +105,15 @@ fn compressed_if_it_helps(payload: &Bytes) -> Option<Bytes> {
 
 pub(crate) fn compress(payload: &[u8]) -> Option<Bytes> {
     zstd::bulk::compress(payload, COMPRESSION_LEVEL).ok().map(Bytes::from)
+}
+
+/// How many bytes a payload takes unpacked, at most: what it says itself, or what any may.
+pub(crate) fn unpacked_size(headers: &Headers, payload: &[u8]) -> usize {
+    if headers.get(CONTENT_ENCODING) != Some(ZSTD) {
+        return payload.len();
+    }
+    let said = zstd::zstd_safe::get_frame_content_size(payload).ok().flatten();
+    said.and_then(|size| usize::try_from(size).ok()).map_or(MAX_UNPACKED, |size| size.min(MAX_UNPACKED))
 }
 
 /// The payload as it was before it was compressed.
@@ -132,6 +156,7 @@ fn decompress_at_once(payload: &[u8]) -> Option<Bytes> {
 fn decompress(payload: &[u8]) -> Result<Bytes, UnpackError> {
     let damaged = |error: std::io::Error| UnpackError::Damaged { reason: error.to_string() };
     let mut decoder = zstd::stream::read::Decoder::new(payload).map_err(damaged)?;
+    decoder.window_log_max(WINDOW_LOG).map_err(damaged)?;
     let mut plain = Vec::new();
     let limit = MAX_UNPACKED as u64 + 1;
     decoder.by_ref().take(limit).read_to_end(&mut plain).map_err(damaged)?;
@@ -152,22 +177,28 @@ pub fn unpack(headers: &Headers, payload: &Bytes) -> Result<Vec<Bytes>, UnpackEr
     let content_type =
         headers.get(CONTENT_TYPE).map_or("", |text| text.split(';').next().unwrap_or("").trim());
     match content_type {
-        EVENT_LINES => Ok(lines(&plain)),
+        EVENT_LINES => lines(&plain),
         EVENT_LIST => {
-            let list: Vec<&RawValue> = serde_json::from_slice(&plain)
+            let list: Bounded<&RawValue, MOST_LINES> = serde_json::from_slice(&plain)
                 .map_err(|error| UnpackError::NotAList { reason: error.to_string() })?;
+            let list = list.all();
+            let list =
+                list.map_err(|TooMany { length, limit }| UnpackError::TooManyLines { lines: length, limit })?;
             Ok(list.into_iter().map(|item| plain.slice_ref(item.get().as_bytes())).collect())
         }
         _ => Ok(vec![plain]),
     }
 }
 
-fn lines(plain: &Bytes) -> Vec<Bytes> {
+fn lines(plain: &Bytes) -> Result<Vec<Bytes>, UnpackError> {
+    let ends = memchr::memchr_iter(b'\n', plain).count();
+    if ends > MOST_LINES {
+        return Err(UnpackError::TooManyLines { lines: ends, limit: MOST_LINES });
+    }
     let mut start = 0;
     let ends = memchr::memchr_iter(b'\n', plain).chain([plain.len()]);
-    ends.map(|end| plain.slice(std::mem::replace(&mut start, end + 1)..end))
-        .filter(|line| !line.iter().all(u8::is_ascii_whitespace))
-        .collect()
+    let lines = ends.map(|end| plain.slice(std::mem::replace(&mut start, end + 1)..end));
+    Ok(lines.filter(|line| !line.iter().all(u8::is_ascii_whitespace)).collect())
 }
 
 #[cfg(test)]
@@ -232,6 +263,19 @@ mod tests {
         assert!(matches!(damaged, Err(UnpackError::Damaged { .. })));
         let headers: Headers = [(CONTENT_ENCODING, "br")].into_iter().collect();
         assert!(matches!(unpack(&headers, &bomb), Err(UnpackError::UnknownEncoding { .. })));
+    }
+
+    #[test]
+    fn lines_are_bounded() {
+        let lines: Headers = [(CONTENT_TYPE, EVENT_LINES)].into_iter().collect();
+        let list: Headers = [(CONTENT_TYPE, EVENT_LIST)].into_iter().collect();
+        let count =
+            |headers: &Headers, text: String| unpack(headers, &Bytes::from(text)).map(|lines| lines.len());
+        let too_many = Err(UnpackError::TooManyLines { lines: MOST_LINES + 1, limit: MOST_LINES });
+        assert_eq!(count(&lines, "{}\n".repeat(MOST_LINES)), Ok(MOST_LINES));
+        assert_eq!(count(&lines, "{}\n".repeat(MOST_LINES + 1)), too_many);
+        assert_eq!(count(&list, format!("[{}]", vec!["{}"; MOST_LINES].join(","))), Ok(MOST_LINES));
+        assert_eq!(count(&list, format!("[{}]", vec!["{}"; MOST_LINES + 1].join(","))), too_many);
     }
 
     proptest! {

@@ -28,7 +28,7 @@ impl Bus {
         if let Err(error) = self.read_policies(reader, &published).await
             && error.is_panic()
         {
-            tracing::error!(%error, "the policy log is not followed any more");
+            tracing::error!(%error, "stopped following the policy log");
         }
     }
 
@@ -68,7 +68,7 @@ impl Bus {
             .await?;
             reader = back;
             if let Err(error) = compiled {
-                tracing::error!(error, "the newest policies do not compile; the ones before stay in force");
+                tracing::error!(error, "the newest policies do not compile; the previous ones stay in force");
             }
             published.send_replace(snapshot);
         }

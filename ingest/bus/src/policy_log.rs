@@ -127,7 +127,7 @@ impl LogState for PolicyState {
                 tracing::error!(
                     sequence = entry.sequence,
                     error,
-                    "a policy document cannot be read; the one before stays in force"
+                    "a policy document cannot be read; the previous one stays in force"
                 );
             }
         }

@@ -65,13 +65,13 @@ impl Bus {
             tokio::select! {
                 () = &mut stopped => break,
                 written = self.put(Bucket::Presence, &key, &who) => if let Err(error) = written {
-                    tracing::debug!(%error, "presence was not written");
+                    tracing::debug!(%error, "cannot write the heartbeat");
                 }
             }
         }
         let deleted = timeout(DELETE_WITHIN, self.delete(Bucket::Presence, &key)).await;
         if !matches!(deleted, Ok(Ok(()))) {
-            tracing::debug!(key, "presence was not deleted; it expires");
+            tracing::debug!(key, "cannot delete the heartbeat; it expires");
         }
     }
 }

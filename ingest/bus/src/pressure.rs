@@ -178,7 +178,7 @@ impl Monitor {
                 () = closing.cancelled() => return,
             }
             if let Err(error) = self.check(&bus).await {
-                tracing::debug!(%error, "cannot see whether evaluators keep up; the last answer is kept");
+                tracing::debug!(%error, "cannot check whether evaluators keep up; assuming no change");
             }
         }
     }
@@ -194,7 +194,7 @@ impl Monitor {
                 let before = self.kinds.get(&kind).copied().unwrap_or_default();
                 let after = before.after(sample.unjudged());
                 if before != after {
-                    tracing::warn!(%kind, ?after, unjudged = sample.unjudged(), "how far evaluators are behind");
+                    tracing::warn!(%kind, ?after, unjudged = sample.unjudged(), "the lag of the evaluators changed");
                 }
                 self.kinds.insert(kind, after);
                 if let Some((from, to)) = sample.fell_out() {
@@ -221,7 +221,7 @@ impl Monitor {
         }
         let from = from.max(reported.to + 1);
         if from <= to {
-            tracing::error!(%kind, from, to, "messages fell out of the full stream unjudged");
+            tracing::error!(%kind, from, to, "messages were discarded from the full stream before they were judged");
             bus.publish_event(&fell_out(kind, from, to, Timestamp::now())).await?;
             bus.put(Bucket::Presence, &key, &Reported { to }).await?;
         }
@@ -259,7 +259,10 @@ fn fell_out(kind: Kind, from: u64, to: u64, at: Timestamp) -> Event {
             notice: CoverageNotice::FellOut { kind, from, to, at },
             lost: 0,
             node: String::new(),
-            detail: format!("{} messages of kind {kind} fell out of the full stream unjudged", to - from + 1),
+            detail: format!(
+                "{} messages of kind {kind} were discarded from the full stream before they were judged",
+                to - from + 1
+            ),
         })),
     }
 }

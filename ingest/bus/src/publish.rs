@@ -6,6 +6,7 @@ use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use lictor_wire::token::token;
 use lictor_wire::{DeadLetter, Event, Receipt, Verdict};
 use serde::Serialize;
 
@@ -19,6 +20,13 @@ const SIDE_BY_SIDE: usize = 256;
 
 /// What a message's subject and headers may take of the server's greatest message.
 const HEADER_ROOM: usize = 8 * 1024;
+
+/// What is kept of a dead letter's original that cannot be stored whole, in bytes.
+const BEGINNING: usize = 4 * 1024;
+
+/// The longest subject, in bytes: every token of ours is bounded, and a control line holds one or two subjects. A
+/// server ends the connection of whoever sends a longer line (`max_control_line`, 4 KiB by default).
+const LONGEST_SUBJECT: usize = 1024;
 
 /// A message to be published as it is.
 #[derive(Debug, Clone)]
@@ -84,8 +92,12 @@ impl Bus {
             let what = || format!("dead letter `{id}`");
             match self.document(subject.clone(), what, &id, letter) {
                 Err(BusError::TooLarge { .. }) => {
-                    let reference = self.offload(&format!("dead.{id}"), letter.original.as_bytes()).await?;
-                    let letter = DeadLetter { original: reference, ..letter.clone() };
+                    let letter = match self.offload(&format!("dead.{id}"), letter.original.as_bytes()).await {
+                        Ok(reference) => DeadLetter { original: reference, ..letter.clone() },
+                        // Its beginning is better than nothing, and than trying for ever.
+                        Err(error) if error.is_permanent() => beginning(letter, &error),
+                        Err(error) => return Err(error),
+                    };
                     self.document(subject, what, &id, &letter)
                 }
                 other => other,
@@ -102,7 +114,7 @@ impl Bus {
         value: &T,
     ) -> Result<Publication, BusError> {
         let (mut headers, payload) = self.encode(what, value)?;
-        headers.insert(MESSAGE_ID, id);
+        headers.insert(MESSAGE_ID, token(id));
         Ok(Publication { subject, headers, payload })
     }
 
@@ -153,6 +165,9 @@ impl Bus {
         Box::pin(async move {
             let Publication { subject, headers, payload } = publication;
             let what = format!("a message on `{subject}`");
+            if subject.len() > LONGEST_SUBJECT {
+                return Err(BusError::TooLarge { what, bytes: subject.len(), limit: LONGEST_SUBJECT });
+            }
             let message = PublishMessage::build().headers(headers).payload(payload);
             let answer = match self.jetstream().send_publish(subject, message).await {
                 Ok(answer) => answer.await,
@@ -162,21 +177,40 @@ impl Bus {
         })
     }
 
-    /// Publishes many side by side and waits for every acknowledgement; returns the first failure.
+    /// Publishes many side by side and waits for every acknowledgement. Each comes with a tag of the caller's; returns
+    /// the tags of those that can never be published, with the reason, or the first failure that may pass.
     ///
     /// INVARIANT: whatever holds one of the connection's places for unacknowledged messages waits for nothing but its
     /// acknowledgement. Sending all first and waiting afterwards would let several callers hold every place between
     /// them, each waiting for one more.
-    pub(crate) fn publish_all(&self, publications: Vec<Publication>) -> BoxFuture<'_, Result<(), BusError>> {
+    pub(crate) fn publish_all(
+        &self,
+        publications: Vec<(usize, Publication)>,
+    ) -> BoxFuture<'_, Result<Vec<(usize, BusError)>, BusError>> {
         Box::pin(async move {
             let mut answers = futures_util::stream::iter(publications)
-                .map(|publication| self.publish(publication))
+                .map(|(tag, publication)| async move { (tag, self.publish(publication).await) })
                 .buffer_unordered(SIDE_BY_SIDE);
-            while let Some(answer) = answers.next().await {
-                answer?;
+            let mut refused = Vec::new();
+            while let Some((tag, answer)) = answers.next().await {
+                match answer {
+                    Ok(_) => {}
+                    Err(error) if error.is_permanent() => refused.push((tag, error)),
+                    Err(error) => return Err(error),
+                }
             }
-            Ok(())
+            Ok(refused)
         })
+    }
+}
+
+/// A letter that fits any message: the beginning of its original, and why there is no more of it.
+fn beginning(letter: &DeadLetter, error: &BusError) -> DeadLetter {
+    let original = letter.original.get(..letter.original.floor_char_boundary(BEGINNING)).unwrap_or_default();
+    DeadLetter {
+        original: original.to_owned(),
+        reason: format!("{} (only its beginning is kept: {error})", letter.reason),
+        ..letter.clone()
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use lictor_wire::token::escape;
+use lictor_wire::token::token;
 use lictor_wire::{ClusterId, Envelope, Event, EventId, Kind};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::backoff::Backoff;
 use crate::bus::Bus;
 use crate::error::BusError;
+use crate::intake::MESSAGE_AT_MOST;
 use crate::pack::{self, MAX_UNPACKED};
 use crate::pressure::{self, Allowance, Pressure};
 use gatherer::Gatherer;
@@ -39,8 +40,8 @@ const SEND_AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::fr
 /// How long the last messages may take when the publisher is closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
-/// The largest event that is taken at all; what the reader of an offloaded body takes.
-const LARGEST_EVENT: usize = 4 * MAX_UNPACKED;
+/// The largest event that is taken at all: what a reader takes of one message, less what its line may be.
+const LARGEST_EVENT: usize = MESSAGE_AT_MOST - MAX_UNPACKED;
 
 /// An event as its line, ready to be packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +151,7 @@ impl Publisher {
 
     /// Starts the tasks. They are compiled here once, which an `async fn` would do in each crate that awaits it.
     fn spawn(bus: Bus, producer: &str, monitor: pressure::Monitor) -> Self {
-        let producer: Arc<str> = escape(producer).into();
+        let producer: Arc<str> = token(producer).into();
         let epoch: Arc<str> =
             format!("{:x}-{:08x}", Timestamp::now().as_millisecond(), rand::random::<u32>()).into();
         let (calls, waiting) = mpsc::channel(CALLS_WAITING);
@@ -213,9 +214,7 @@ impl Publisher {
         self.closing.cancel();
         self.tasks.close();
         if tokio::time::timeout(CLOSE_WITHIN, self.tasks.wait()).await.is_err() {
-            tracing::warn!(
-                "closed before everything was acknowledged; sources repeat what they got no answer for"
-            );
+            tracing::warn!("closed before all events were acknowledged; sources send the others again");
             self.abandon.cancel();
             self.tasks.wait().await;
         }
@@ -249,12 +248,14 @@ impl Publisher {
             let Some(body) = envelope.data else { return Err(too_large()) };
             // A name of its own for each: an object that is replaced is unreadable for a moment.
             let serial = self.offloaded.fetch_add(1, Ordering::Relaxed);
-            let name = format!("{}.{}.{serial}", escape(line.id.as_str()), self.identity());
+            let name = format!("{}.{}.{serial}", token(line.id.as_str()), self.identity());
             let mut backoff = SEND_AGAIN;
             let reference = loop {
                 match self.bus.offload(&name, body.get().as_bytes()).await {
                     Ok(reference) => break reference,
-                    Err(error) => tracing::warn!(%error, "a large body waits to be written"),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot write a large body to the object store; retrying");
+                    }
                 }
                 tokio::select! {
                     () = tokio::time::sleep(backoff.fail()) => {}

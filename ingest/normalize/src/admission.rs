@@ -3,6 +3,8 @@
 //! A review's identity is its `uid`. An object that is not a workload is not an error: there is nothing to judge
 //! about it.
 
+mod head;
+
 use jiff::Timestamp;
 use lictor_wire::{
     ClusterId, Deployment, Event, EventData, EventId, Fingerprint, ObjectReference, RequestEvent,
@@ -13,6 +15,8 @@ use serde_json::value::RawValue;
 
 use crate::Origin;
 use crate::manifest::{self, Problem};
+
+pub use head::head;
 
 /// The version of the review that is understood and answered in.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
@@ -87,6 +91,22 @@ pub fn read(text: &str, cluster: &ClusterId, received: Timestamp) -> Result<Revi
     Ok(review)
 }
 
+/// What a review takes in memory while it is read and judged, in bytes, at most: the text and what is copied of it, and
+/// for each of its objects the Kubernetes type it may become and the model that is made of that. An empty container is
+/// two bytes of JSON.
+pub fn cost(text: &str) -> usize {
+    let objects = text.bytes().filter(|byte| *byte == b'{').count();
+    let values = text.bytes().filter(|byte| *byte == b',').count();
+    text.len().saturating_mul(2) + objects.saturating_mul(OBJECT_BYTES) + values.saturating_mul(VALUE_BYTES)
+}
+
+/// See [`cost`]: the largest object of which there may be many, a container, in the types of the Kubernetes API and in
+/// the model.
+const OBJECT_BYTES: usize = 3 * 1024;
+
+/// See [`cost`]: a node of the tree that a text becomes.
+const VALUE_BYTES: usize = 128;
+
 /// The id of the event a request becomes.
 pub fn id(request: &RequestEvent, cluster: &ClusterId) -> EventId {
     Fingerprint::new("request").part(cluster).part(&request.uid).into()
@@ -131,7 +151,7 @@ struct Request<'a> {
 }
 
 /// A kind or a resource.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct GroupVersion {
     #[serde(default)]
     group: String,

@@ -1,17 +1,25 @@
 //! The API server's audit records: `audit.k8s.io/v1` `Event` and `EventList`, and the wrappers that clouds put around them.
 //!
-//! A record's identity is its `auditID` and its stage: the same request is recorded once per stage, and a retry of
-//! the webhook repeats records. Every stage is an event, `RequestReceived` too; which of them count is for policies.
+//! The client chooses a record's `auditID` (by the request header `Audit-ID`), so it is no identity by itself: an
+//! event's id is made of all that the server states about a request and its stage. Bodies and annotations are left
+//! out, because the log and the webhook may cut them differently; so the same record has one id by either of them, in
+//! a retry and in a cloud's wrapper. Every stage is an event, `RequestReceived` too; which of them count is for
+//! policies.
 
+mod secrets;
 mod unwrap;
 
 use jiff::Timestamp;
-use lictor_wire::{AuditEvent, AuditStage, Event, EventData, EventId, Fingerprint};
-use serde::Deserialize;
+use lictor_wire::{
+    AuditEvent, Bounded, Event, EventData, EventId, Fingerprint, ObjectReference, TooMany, UserInfo,
+};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::path::on_one_line;
-use crate::{Batch, Format, FormatError, Origin, Rejected};
+use crate::{Batch, Format, FormatError, MOST_ITEMS, Origin};
+
+pub(crate) use secrets::without_bodies;
 
 /// Reads a text that holds audit records: one record, a list of them, or either in a cloud's wrapper.
 pub(crate) fn read(text: &str, origin: &Origin, batch: &mut Batch) -> Result<(), FormatError> {
@@ -20,10 +28,12 @@ pub(crate) fn read(text: &str, origin: &Origin, batch: &mut Batch) -> Result<(),
         Err(error @ FormatError::OtherKind { .. }) => error,
         read => return read,
     };
-    let Some(inner) = unwrap::unwrap(text) else { return Err(first) };
+    let Some(inner) = unwrap::unwrap(text)? else { return Err(first) };
     for (index, text) in inner.into_iter().enumerate() {
-        if let Err(error) = read_bare(&text, origin, batch) {
-            batch.rejected.push(Rejected { index, error, original: text.into_owned() });
+        match read_bare(&text, origin, batch) {
+            Ok(()) => {}
+            Err(error @ FormatError::TooMany(_)) => return Err(error),
+            Err(error) => batch.reject(index, error, &without_bodies(&text)),
         }
     }
     Ok(())
@@ -98,13 +108,16 @@ fn read_bare(text: &str, origin: &Origin, batch: &mut Batch) -> Result<(), Forma
         return Err(outline.named());
     }
     let items = outline.items.map_or("[]", RawValue::get);
-    let items: Vec<&RawValue> = serde_json::from_str(items).map_err(syntax)?;
+    let items: Bounded<&RawValue, MOST_ITEMS> = serde_json::from_str(items).map_err(syntax)?;
+    let items = items.all()?;
+    // Several lists in one wrapper count together.
+    if items.len() + batch.events.len() > MOST_ITEMS {
+        return Err(TooMany { length: items.len() + batch.events.len(), limit: MOST_ITEMS }.into());
+    }
     for (index, item) in items.into_iter().enumerate() {
         match read_item(item.get(), origin) {
             Ok(event) => batch.events.push(event),
-            Err(error) => {
-                batch.rejected.push(Rejected { index, error, original: item.get().to_owned() });
-            }
+            Err(error) => batch.reject(index, error, &without_bodies(item.get())),
         }
     }
     Ok(())
@@ -117,23 +130,57 @@ fn read_item(text: &str, origin: &Origin) -> Result<Event, FormatError> {
 
 fn record(text: &str, origin: &Origin) -> Result<Event, FormatError> {
     let text = on_one_line(text);
-    let record: AuditEvent = serde_json::from_str(&text).map_err(syntax)?;
+    let mut record: AuditEvent = serde_json::from_str(&text).map_err(syntax)?;
     let id = id(&record, &text, origin);
+    secrets::withhold(&mut record);
     let time: Option<Timestamp> = record.stage_timestamp.or(record.request_received_timestamp);
     Ok(origin.event(id, time, EventData::Audit(Box::new(record))))
 }
 
+/// What tells one record from another, each as parsed.
+#[derive(Serialize)]
+struct Identity<'a> {
+    audit_id: &'a str,
+    stage: &'a str,
+    received: Timestamp,
+    reached: Timestamp,
+    user: &'a UserInfo,
+    impersonated: Option<&'a UserInfo>,
+    verb: &'a str,
+    uri: &'a str,
+    source_ips: &'a [String],
+    object: Option<&'a ObjectReference>,
+    code: Option<i64>,
+}
+
+/// The part of a `metav1.Status` that is the same wherever the record is written.
+#[derive(Deserialize)]
+struct Status {
+    code: Option<i64>,
+}
+
 fn id(record: &AuditEvent, text: &str, origin: &Origin) -> EventId {
     let fingerprint = Fingerprint::new("audit").part(&origin.cluster);
-    if record.audit_id.is_empty() {
+    let (Some(received), Some(reached)) = (record.request_received_timestamp, record.stage_timestamp) else {
+        // Two requests that differ in nothing but their time could not be told apart.
         return fingerprint.part(text.trim()).into();
-    }
-    let stage = match &record.stage {
-        AuditStage::RequestReceived => "RequestReceived",
-        AuditStage::ResponseStarted => "ResponseStarted",
-        AuditStage::ResponseComplete => "ResponseComplete",
-        AuditStage::Panic => "Panic",
-        AuditStage::Other(stage) => stage,
     };
-    fingerprint.part(&record.audit_id).part(stage).into()
+    let status = record.response_status.as_ref();
+    let identity = Identity {
+        audit_id: &record.audit_id,
+        stage: record.stage.as_str(),
+        received,
+        reached,
+        user: &record.user,
+        impersonated: record.impersonated_user.as_ref(),
+        verb: &record.verb,
+        uri: &record.request_uri,
+        source_ips: &record.source_ips,
+        object: record.object_ref.as_ref(),
+        code: status.and_then(|status| serde_json::from_str::<Status>(status.as_str()).ok()?.code),
+    };
+    match serde_json::to_vec(&identity) {
+        Ok(identity) => fingerprint.part(identity).into(),
+        Err(_) => fingerprint.part(text.trim()).into(),
+    }
 }

@@ -1,9 +1,10 @@
 //! The outside formats: how each is detected, and how a text of it is read. Whoever takes bytes from
 //! outside (a source of ingest, a replay, a test case) comes through here.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use lictor_wire::{Event, EventError};
+use lictor_wire::{Event, EventError, TooMany};
 use serde_json::value::RawValue;
 
 use crate::{Origin, audit, tetragon};
@@ -21,6 +22,15 @@ pub enum Format {
     /// together; [`Format::read`] refuses them.
     Manifest,
 }
+
+/// Items of one list of audit records; a longer list is refused. An API server sends at most 400 by default.
+pub const MOST_ITEMS: usize = 10_000;
+
+/// Items of a batch that are kept by themselves when they cannot be read; those beyond are kept together.
+const MOST_REJECTED: usize = 100;
+
+/// Bytes of the originals that are kept together.
+const KEPT_TOGETHER: usize = 256 * 1024;
 
 /// What came of one or several texts.
 #[derive(Debug, Default)]
@@ -40,6 +50,37 @@ pub struct Rejected {
     pub error: FormatError,
     /// The item as it came.
     pub original: String,
+    /// How many further items it stands for: those beyond the first hundred are kept together, one a line, as far as
+    /// they fit.
+    pub more: u64,
+}
+
+impl Batch {
+    /// Takes note of an item that cannot be read. A list of nothing else must not become as many dead letters.
+    pub(crate) fn reject(&mut self, index: usize, error: FormatError, original: &str) {
+        if self.rejected.len() <= MOST_REJECTED {
+            self.rejected.push(Rejected { index, error, original: original.to_owned(), more: 0 });
+            return;
+        }
+        if let Some(last) = self.rejected.last_mut() {
+            last.more += 1;
+            if last.original.len() + original.len() < KEPT_TOGETHER {
+                last.original.push('\n');
+                last.original.push_str(original);
+            }
+        }
+    }
+}
+
+impl Rejected {
+    /// Why, in a sentence.
+    pub fn reason(&self) -> String {
+        let Self { index, error, more, .. } = self;
+        match more {
+            0 => format!("item {index}: {error}"),
+            more => format!("item {index}: {error}; and {more} further items that cannot be read"),
+        }
+    }
 }
 
 /// Why a text is not of the format it was read as, or of none that is known.
@@ -62,6 +103,9 @@ pub enum FormatError {
         /// What it is instead, as a sentence.
         message: String,
     },
+    /// A list of more items than are read at once.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// An event of lictor's that cannot be read.
     #[error(transparent)]
     Event(#[from] EventError),
@@ -116,6 +160,14 @@ impl Format {
         Ok(())
     }
 
+    /// A text that could not be read, as it is kept for people: without what may be secret in it.
+    pub fn kept(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Self::Audit => audit::without_bodies(text),
+            Self::Tetragon | Self::Events | Self::Manifest => Cow::Borrowed(text),
+        }
+    }
+
     /// What one text of the format is.
     const fn item(self) -> &'static str {
         match self {
@@ -136,7 +188,7 @@ impl FormatError {
             }
             // The place in an event's body counts from the body's start, which nobody sees.
             Self::Event(_) | Self::OtherKind { .. } => None,
-            Self::Manifest | Self::UnknownObject | Self::UnknownText => None,
+            Self::TooMany(_) | Self::Manifest | Self::UnknownObject | Self::UnknownText => None,
         }
     }
 
@@ -163,6 +215,7 @@ impl FormatError {
             Self::Event(EventError::Offloaded { .. }) => {
                 "export with bodies in the lines; `dataref` is not followed in files"
             }
+            Self::TooMany(_) => "send fewer at once (--audit-webhook-batch-max-size)",
             Self::Manifest => "name it where manifests are read",
             Self::UnknownObject | Self::UnknownText => {
                 "expected audit records, Tetragon's export, events of lictor or Kubernetes manifests"

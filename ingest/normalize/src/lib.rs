@@ -37,5 +37,5 @@ mod path;
 mod tetragon;
 pub mod yaml;
 
-pub use format::{Batch, Format, FormatError, Rejected};
+pub use format::{Batch, Format, FormatError, MOST_ITEMS, Rejected};
 pub use origin::Origin;

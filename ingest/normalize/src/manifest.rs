@@ -119,7 +119,7 @@ pub enum Problem {
         missing: &'static str,
     },
     /// An object has a key twice; which of the two counts depends on who reads it.
-    #[error("the key `{key}` is there twice")]
+    #[error("duplicate key `{key}`")]
     DuplicateKey {
         /// The key.
         key: String,

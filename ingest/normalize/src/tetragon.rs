@@ -8,7 +8,8 @@
 //! | `rate_limit_info`, `process_throttle` | coverage: what the sensor reports as dropped |
 //! | everything else that Tetragon writes | coverage, with the line kept whole |
 //!
-//! Ids come from the sensor's own: `exec_id` names a process execution by node, start and pid.
+//! Ids come from the sensor's own: `exec_id` names a process execution by node, start and pid; node, times, pid and
+//! binary are added to it, because a cluster may hold nodes of equal names one after the other.
 
 mod coverage;
 mod file;
@@ -16,6 +17,7 @@ mod network;
 mod process;
 mod raw;
 
+use jiff::Timestamp;
 use lictor_wire::{Event, EventData, EventId, Fingerprint};
 
 use crate::{Format, FormatError, Origin};
@@ -30,13 +32,14 @@ pub(crate) fn read(text: &str, origin: &Origin) -> Result<Event, FormatError> {
     let line: Line = serde_json::from_str(text).map_err(syntax)?;
     let node = line.node_name.clone().unwrap_or_default();
     let time = line.time;
+    let identity = Identity { origin, text, node: &node, time };
 
     if let Some(exec) = line.process_exec {
-        let id = exec_id(origin, &exec.process, text).into();
+        let id = identity.of_process(&exec.process).into();
         return Ok(origin.event(id, time, EventData::Process(Box::new(process::exec(&exec, &node)))));
     }
     if let Some(exit) = line.process_exit {
-        let id = exec_id(origin, &exit.process, text).part("exit").into();
+        let id = identity.of_process(&exit.process).part("exit").into();
         let time = exit.time.or(time);
         return Ok(origin.event(id, time, EventData::Process(Box::new(process::exit(&exit, &node)))));
     }
@@ -44,7 +47,7 @@ pub(crate) fn read(text: &str, origin: &Origin) -> Result<Event, FormatError> {
         let network = || network::probe(&probe, &node).map(|data| EventData::Network(Box::new(data)));
         let file = || file::probe(&probe, &node).map(|data| EventData::File(Box::new(data)));
         if let Some(data) = network().or_else(file) {
-            return Ok(origin.event(probe_id(origin, &probe, time, text), time, data));
+            return Ok(origin.event(identity.of_probe(&probe), time, data));
         }
     }
     let sockets = [
@@ -56,9 +59,10 @@ pub(crate) fn read(text: &str, origin: &Origin) -> Result<Event, FormatError> {
     for (socket, call) in sockets {
         if let Some(socket) = socket {
             let data = EventData::Network(Box::new(network::socket(&socket, call, &node)));
-            return Ok(origin.event(whole_line(origin, text), time, data));
+            return Ok(origin.event(identity.of_line(), time, data));
         }
     }
+    let id = identity.of_line();
     let event = if let Some(info) = line.rate_limit_info {
         coverage::rate_limit(&info, node)
     } else if let Some(throttle) = line.process_throttle {
@@ -68,7 +72,7 @@ pub(crate) fn read(text: &str, origin: &Origin) -> Result<Event, FormatError> {
     } else {
         return Err(other_kind());
     };
-    Ok(origin.event(whole_line(origin, text), time, EventData::Coverage(Box::new(event))))
+    Ok(origin.event(id, time, EventData::Coverage(Box::new(event))))
 }
 
 fn syntax(error: serde_json::Error) -> FormatError {
@@ -80,18 +84,45 @@ fn other_kind() -> FormatError {
     FormatError::OtherKind { format: Format::Tetragon, message }
 }
 
-fn exec_id(origin: &Origin, process: &raw::Process, text: &str) -> Fingerprint {
-    let fingerprint = Fingerprint::new("tetragon").part(&origin.cluster);
-    // Without the sensor's id the line itself is the only identity there is.
-    fingerprint.part(if process.exec_id.is_empty() { text.trim() } else { &process.exec_id })
+/// What a line's identity is made of.
+struct Identity<'a> {
+    origin: &'a Origin,
+    text: &'a str,
+    node: &'a str,
+    time: Option<Timestamp>,
 }
 
-fn probe_id(origin: &Origin, probe: &raw::Probe, time: Option<jiff::Timestamp>, text: &str) -> EventId {
-    let time = time.map(|time| time.to_string()).unwrap_or_default();
-    let arguments = probe.args.as_deref().map_or("", |args| args.get());
-    exec_id(origin, &probe.process, text).part(&probe.function_name).part(time).part(arguments).into()
+impl Identity<'_> {
+    fn of_process(&self, process: &raw::Process) -> Fingerprint {
+        if process.exec_id.is_empty() {
+            // Without the sensor's id the line itself is the only identity there is.
+            return self.line();
+        }
+        Fingerprint::new("tetragon")
+            .part(&self.origin.cluster)
+            .part(self.node)
+            .part(nanoseconds(self.time))
+            .part(&process.exec_id)
+            .part(nanoseconds(process.start_time))
+            .number(process.pid)
+            .part(&process.binary)
+    }
+
+    fn of_probe(&self, probe: &raw::Probe) -> EventId {
+        let arguments = probe.args.as_deref().map_or("", |args| args.get());
+        self.of_process(&probe.process).part(&probe.function_name).part(arguments).into()
+    }
+
+    fn of_line(&self) -> EventId {
+        self.line().into()
+    }
+
+    fn line(&self) -> Fingerprint {
+        Fingerprint::new("tetragon-line").part(&self.origin.cluster).part(self.text.trim())
+    }
 }
 
-fn whole_line(origin: &Origin, text: &str) -> EventId {
-    Fingerprint::new("tetragon-line").part(&origin.cluster).part(text.trim()).into()
+/// Nothing where there is no time, so that it is no time of its own.
+fn nanoseconds(time: Option<Timestamp>) -> Vec<u8> {
+    time.map(|time| time.as_nanosecond().to_le_bytes().to_vec()).unwrap_or_default()
 }

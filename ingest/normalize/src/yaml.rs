@@ -82,7 +82,7 @@ pub struct YamlError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum YamlErrorKind {
     /// A mapping has a key twice.
-    #[error("the key `{0}` is there twice")]
+    #[error("duplicate key `{0}`")]
     DuplicateKey(String),
     /// Not YAML, or beyond the bounds.
     #[error("{0}")]

@@ -11,16 +11,21 @@
 //! let listener = lictor_serve::bind(lictor_serve::loopback_only("127.0.0.1:9090".parse()?, false)?).await?;
 //! drop(handles);
 //! drop(synced); // ready: every part has let go of its handle
-//! lictor_serve::run(listener, router, stop, lictor_serve::DRAIN).await?;
+//! lictor_serve::run(listener, router, stop, lictor_serve::DRAIN).await;
 //! # Ok(()) }
 //! ```
 
+mod body;
+mod budget;
+mod connections;
 mod limits;
 mod listen;
 mod probes;
 mod run;
 pub mod tls;
 
+pub use body::{BodyError, BodyLimits, BodyReader, append, read_body};
+pub use budget::{Bound, Budget, BudgetLimits, Exceeded, Share};
 pub use limits::{Limits, limited};
 pub use listen::{BindError, NotLoopback, bind, loopback_only};
 pub use probes::{Handle, Handles, Ready, probes, readiness};

@@ -1,15 +1,13 @@
-//! The life of a server: accept, stop accepting, let what is under way finish, stop.
+//! The life of a server: accept, stop accepting, let what is in flight finish, stop.
 
-use std::io;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
-/// How long requests under way may take once the server is to stop. Kubernetes kills a pod 30 s after asking it to
+use crate::connections::{self, Serve, Version, accept_until};
+
+/// How long requests in flight may take once the server is to stop. Kubernetes kills a pod 30 s after asking it to
 /// stop; this leaves the rest of the process some of that.
 pub const DRAIN: Duration = Duration::from_secs(20);
 
@@ -18,55 +16,23 @@ pub const DRAIN: Duration = Duration::from_secs(20);
 pub enum Drained {
     /// Every request was answered.
     Fully,
-    /// The time was up; requests still under way were cut off.
+    /// The time was up; requests still in flight were cut off.
     TimedOut,
 }
 
-/// Serves until `shutdown` resolves, then for at most `drain` longer. A handler may ask for its client's address
-/// with [`axum::extract::ConnectInfo`].
-///
-/// # Errors
-/// When the listener fails for good.
+/// Serves HTTP/1.1 until `shutdown` resolves, then for at most `drain` longer. A handler may ask for its client's
+/// address with [`axum::extract::ConnectInfo`].
+/// Once it serves, it goes on whatever the system says about single connections.
 pub async fn run(
     listener: TcpListener,
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
     drain: Duration,
-) -> io::Result<Drained> {
-    serve(listener, router, Box::pin(shutdown), drain).await
-}
-
-/// Boxed, so that the server is compiled here once: an `async fn` is compiled again in each crate that awaits it.
-fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: BoxFuture<'static, ()>,
-    drain: Duration,
-) -> BoxFuture<'static, io::Result<Drained>> {
-    let (stopping, stopped) = oneshot::channel();
-    let service: IntoMakeServiceWithConnectInfo<Router, std::net::SocketAddr> =
-        router.into_make_service_with_connect_info();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        shutdown.await;
-        // Whoever waits for this has gone only if the server has, too.
-        let _ = stopping.send(());
+) -> Drained {
+    let serve: Serve = Box::new(move |stream, peer, watcher| {
+        Box::pin(connections::serve(stream, router.clone(), peer, Version::Http1, watcher))
     });
-    let deadline = async move {
-        match stopped.await {
-            Ok(()) => tokio::time::sleep(drain).await,
-            // The signal was dropped unused: the server has ended by itself.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    Box::pin(async move {
-        tokio::select! {
-            served = server => served.map(|()| Drained::Fully),
-            () = deadline => {
-                tracing::warn!(?drain, "requests were still under way when the time to finish them was up");
-                Ok(Drained::TimedOut)
-            }
-        }
-    })
+    accept_until(listener, serve, Box::pin(shutdown), drain).await
 }
 
 #[cfg(test)]
@@ -76,6 +42,7 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -107,7 +74,7 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("done"), "{answer}");
-        assert_eq!(server.await.unwrap().unwrap(), Drained::Fully);
+        assert_eq!(server.await.unwrap(), Drained::Fully);
     }
 
     #[tokio::test]
@@ -127,6 +94,6 @@ mod tests {
             tokio::spawn(run(listener, router, async { stopped.await.unwrap() }, Duration::from_millis(20)));
         entered.recv().await.unwrap();
         stop.send(()).unwrap();
-        assert_eq!(server.await.unwrap().unwrap(), Drained::TimedOut);
+        assert_eq!(server.await.unwrap(), Drained::TimedOut);
     }
 }

@@ -40,11 +40,7 @@ impl<O: Outlet> Tail<O> {
             return Ok(reading);
         }
         if !identity.is_empty() {
-            tracing::warn!(
-                path = self.path_text,
-                offset,
-                "the file that was read up to here no longer exists"
-            );
+            tracing::warn!(path = self.path_text, offset, "the file that was read before no longer exists");
         }
         self.open_when_there().await
     }
@@ -70,7 +66,7 @@ impl<O: Outlet> Tail<O> {
             match open(&self.path, 0).await {
                 Err(error) if self.source.follow && error.kind() == io::ErrorKind::NotFound => {
                     if !logged {
-                        tracing::info!(path = self.path_text, "waiting for the file to come");
+                        tracing::info!(path = self.path_text, "waiting for the file to appear");
                         logged = true;
                     }
                     tokio::time::sleep(POLL_EVERY).await;

@@ -2,6 +2,7 @@ use std::fs;
 use std::io::Write as _;
 use std::time::Instant;
 
+use lictor_wire::{Event, EventData};
 use tempfile::TempDir;
 
 use super::*;
@@ -9,7 +10,7 @@ use crate::fake::Fake;
 
 fn line(id: usize) -> String {
     format!(
-        r#"{{"specversion":"1.0","id":"e{id}","source":"/x","type":"io.lictor.process.v1","time":"2026-01-02T03:04:05Z","cluster":"c1","data":{{"name":"sh"}}}}"#
+        r#"{{"specversion":"1.0","id":"e{id}","source":"/x","type":"io.lictor.process.v1","time":"2026-01-02T03:04:05Z","cluster":"c1","data":{{"name":"e{id}"}}}}"#
     ) + "\n"
 }
 
@@ -59,7 +60,11 @@ impl Files {
     }
 
     fn numbers(&self) -> Vec<usize> {
-        self.fake.ids().iter().map(|id| id.strip_prefix('e').unwrap().parse().unwrap()).collect()
+        let number = |event: Event| match event.data {
+            EventData::Process(process) => process.name.strip_prefix('e')?.parse().ok(),
+            _ => None,
+        };
+        self.fake.events().into_iter().map(|event| number(event).unwrap()).collect()
     }
 
     async fn until(&self, numbers: std::ops::Range<usize>) {
@@ -97,11 +102,21 @@ async fn bytes_that_are_no_text_are_kept_as_far_as_they_are() {
 #[tokio::test]
 async fn what_the_bus_refuses_does_not_hold_up_the_rest() {
     let files = Files::new();
-    files.fake.refuse("e1");
+    files.fake.refuse(r#""name":"e1""#);
     files.append("log", &lines(0..3));
     files.read().await;
     assert_eq!(files.numbers(), [0, 2]);
     assert_eq!(files.fake.letters().len(), 1);
+}
+
+/// Whoever writes events chooses their ids; what says something else is another event all the same.
+#[tokio::test]
+async fn an_id_that_is_used_twice_hides_nothing() {
+    let files = Files::new();
+    let other = line(0).replace(r#""name":"e0""#, r#""name":"e7""#);
+    files.append("log", &format!("{}{other}{}", line(0), line(0)));
+    files.read().await;
+    assert_eq!(files.numbers(), [0, 7]);
 }
 
 #[tokio::test]

@@ -83,6 +83,19 @@ pub enum AuditStage {
     Other(String),
 }
 
+impl AuditStage {
+    /// The stage's name in the API.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::RequestReceived => "RequestReceived",
+            Self::ResponseStarted => "ResponseStarted",
+            Self::ResponseComplete => "ResponseComplete",
+            Self::Panic => "Panic",
+            Self::Other(stage) => stage,
+        }
+    }
+}
+
 /// A user as Kubernetes authenticated them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -42,7 +42,7 @@ pub enum CoverageNotice {
         /// What was sent.
         raw: RawJson,
     },
-    /// A published message was acknowledged by the stream and is not in it.
+    /// Published messages were acknowledged by the stream and are not in it.
     MissingMessage {
         /// The event stream's kind.
         kind: Kind,
@@ -50,9 +50,15 @@ pub enum CoverageNotice {
         producer: String,
         /// The producer's start.
         epoch: String,
-        /// The message's number.
+        /// The first message's number.
         number: u64,
+        /// The last message's number, where it is several in a row.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<u64>,
     },
+    /// One audit ID came with different requests: a client chose it, or an aggregated API server repeats it. Nothing is
+    /// lost by it; whoever looks a request up by its audit ID finds several.
+    AuditIdReused,
     /// Events were let go because they could not be published for too long.
     NotPublished {
         /// Their kind.
@@ -109,7 +115,9 @@ impl TryFrom<Flat> for CoverageEvent {
                 producer: need(flat.producer, "producer")?,
                 epoch: need(flat.epoch, "epoch")?,
                 number: need(flat.number, "number")?,
+                to: flat.to,
             },
+            "auditIdReused" => CoverageNotice::AuditIdReused,
             "notPublished" => CoverageNotice::NotPublished { kind: need(flat.kind, "kind")? },
             "fellOut" => CoverageNotice::FellOut {
                 kind: need(flat.kind, "kind")?,
@@ -136,7 +144,9 @@ mod tests {
             CoverageNotice::SensorThrottle { started: true, pod: Some(PodRef::default()) },
             CoverageNotice::SensorThrottle { started: false, pod: None },
             CoverageNotice::Unrecognised { raw: RawJson::parse(r#"{"b": 1.0, "a":[null]}"#).unwrap() },
-            CoverageNotice::MissingMessage { kind: Kind::Process, producer, epoch, number: 7 },
+            CoverageNotice::MissingMessage { kind: Kind::Process, producer, epoch, number: 7, to: Some(9) },
+            CoverageNotice::AuditIdReused,
+            CoverageNotice::NotPublished { kind: Kind::Request },
             CoverageNotice::FellOut { kind: Kind::Audit, from: 1, to: 2, at },
         ];
         for notice in notices {

@@ -24,6 +24,7 @@
 
 mod audit;
 mod baseline;
+mod bounded;
 mod command;
 mod coverage;
 mod dead_letter;
@@ -48,6 +49,7 @@ mod verdict;
 
 pub use audit::{AuditEvent, AuditStage, ObjectReference, UserInfo};
 pub use baseline::{Baseline, ConnectionBaseline, Peer, ProcessBaseline};
+pub use bounded::{Bounded, TooMany};
 pub use command::{Command, CommandAction, ReassessScope};
 pub use coverage::{CoverageEvent, CoverageNotice};
 pub use dead_letter::DeadLetter;

@@ -1,15 +1,24 @@
-//! Subject tokens: any text becomes one token, and comes back.
+//! Tokens of subjects and keys: any text becomes one token.
 //!
 //! NATS splits subjects at `.` and reserves `*`, `>` and white space; JetStream bucket keys allow still less.
 //! Anything outside `[A-Za-z0-9_-]` is written `=XX`, two upper-case hexadecimal digits per byte of its UTF-8 form.
 //! `=` itself is outside, so the writing is one to one. The empty text, which would vanish from a subject, is `=`.
+//!
+//! Texts from outside have no bound of their own: the namespace in a request that was refused may have any length, and
+//! a subject longer than the server's `max_control_line` ends the connection. A token longer than [`LONGEST`] bytes
+//! becomes its beginning, `==` and a hash of the whole text; `==` is in no other token.
 
-/// Writes a text as one token.
-pub fn escape(text: &str) -> String {
+use crate::Fingerprint;
+
+/// The longest token, in bytes. The longest name in Kubernetes that stands in a subject, a namespace's, has 63.
+pub const LONGEST: usize = 64;
+
+/// Writes a text as one token of at most [`LONGEST`] bytes.
+pub fn token(text: &str) -> String {
     if text.is_empty() {
         return "=".to_owned();
     }
-    let mut token = String::with_capacity(text.len());
+    let mut token = String::with_capacity(LONGEST);
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
             token.push(char::from(byte));
@@ -19,46 +28,23 @@ pub fn escape(text: &str) -> String {
                 token.extend(char::from_digit(u32::from(nibble), 16).map(|digit| digit.to_ascii_uppercase()));
             }
         }
+        if token.len() > LONGEST {
+            return shortened(&token, text);
+        }
     }
     token
 }
 
-/// Reads a token back.
-///
-/// # Errors
-/// When the token was not written by [`escape`]: every text has exactly one token.
-pub fn unescape(token: &str) -> Result<String, NotAToken> {
-    if token == "=" {
-        return Ok(String::new());
-    }
-    let refuse = || NotAToken { token: token.to_owned() };
-    let mut bytes = Vec::with_capacity(token.len());
-    let mut rest = token.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'=' => {
-                let (Some(high), Some(low)) = (rest.next(), rest.next()) else { return Err(refuse()) };
-                let digit = |digit: u8| match digit {
-                    b'0'..=b'9' => Some(digit - b'0'),
-                    b'A'..=b'F' => Some(digit - b'A' + 10),
-                    _ => None,
-                };
-                let (Some(high), Some(low)) = (digit(high), digit(low)) else { return Err(refuse()) };
-                bytes.push(high << 4 | low);
-            }
-            _ => bytes.push(byte),
-        }
-    }
-    let text = String::from_utf8(bytes).map_err(|_| refuse())?;
-    if escape(&text) == token { Ok(text) } else { Err(refuse()) }
-}
-
-/// A text that is not a token of ours.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{token}` is not an escaped subject token")]
-pub struct NotAToken {
-    /// The text.
-    pub token: String,
+/// The beginning of a token that is too long, up to what its hash leaves room for, and the hash.
+fn shortened(token: &str, text: &str) -> String {
+    let hash = Fingerprint::new("token").part(text).finish();
+    let room = LONGEST - "==".len() - hash.len();
+    // Not in the middle of `=XX`.
+    let end = (0..=room).rev().find(|end| {
+        let before = token.get(end.saturating_sub(2)..*end).unwrap_or_default();
+        !before.contains('=')
+    });
+    format!("{}=={hash}", token.get(..end.unwrap_or_default()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -69,25 +55,59 @@ mod tests {
 
     #[test]
     fn writes_what_subjects_cannot_hold() {
-        assert_eq!(escape("kube-system_1"), "kube-system_1");
-        assert_eq!(escape("a.b c"), "a=2Eb=20c");
-        assert_eq!(escape("é>*"), "=C3=A9=3E=2A");
-        assert_eq!(escape(""), "=");
+        assert_eq!(token("kube-system_1"), "kube-system_1");
+        assert_eq!(token("a.b c"), "a=2Eb=20c");
+        assert_eq!(token("é>*"), "=C3=A9=3E=2A");
+        assert_eq!(token(""), "=");
     }
 
     #[test]
-    fn refuses_what_it_would_not_write() {
-        for token in ["a.b", "=2e", "=2", "=41", "", "=FF"] {
-            assert!(unescape(token).is_err(), "{token}");
+    fn a_long_text_is_cut_and_hashed() {
+        let longest = "a".repeat(LONGEST);
+        assert_eq!(token(&longest), longest);
+        let (one, other) = (token(&"a".repeat(LONGEST + 1)), token(&"a".repeat(5_000)));
+        assert_ne!(one, other);
+        for long in [one, other] {
+            assert_eq!(long.len(), LONGEST);
+            assert!(long.starts_with(&format!("{}==", "a".repeat(30))), "{long}");
         }
+        // 27 letters, and `=2E` up to byte 30; with 28 it would be cut in the middle.
+        for (letters, kept) in [(27, 30), (28, 28), (29, 29)] {
+            let long = token(&format!("{}.{}", "a".repeat(letters), "b".repeat(LONGEST)));
+            assert_eq!(long.find("=="), Some(kept), "{long}");
+        }
+    }
+
+    /// The texts a short token was written for: the writing is one to one.
+    fn read(token: &str) -> Option<String> {
+        if token == "=" {
+            return Some(String::new());
+        }
+        let mut bytes = Vec::new();
+        let mut rest = token.bytes();
+        while let Some(byte) = rest.next() {
+            bytes.push(match byte {
+                b'=' => {
+                    let digits = [rest.next()?, rest.next()?];
+                    u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+                }
+                _ => byte,
+            });
+        }
+        String::from_utf8(bytes).ok()
     }
 
     proptest! {
         #[test]
-        fn comes_back(text in any::<String>()) {
-            let token = escape(&text);
+        fn is_one_token_and_differs_for_each_text(text in "\\PC{0,80}|[a-z.]{0,80}") {
+            let token = token(&text);
+            prop_assert!(!token.is_empty() && token.len() <= LONGEST);
             prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-=".contains(&b)));
-            prop_assert_eq!(unescape(&token).unwrap(), text);
+            if token.contains("==") {
+                prop_assert!(token.ends_with(&Fingerprint::new("token").part(&text).finish()));
+            } else {
+                prop_assert_eq!(read(&token), Some(text));
+            }
         }
     }
 }

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use crate::policy::{EnforcementAction, LifecycleStage, Severity};
-use crate::token::escape;
+use crate::token::token;
 use crate::{ClusterId, DeploymentId, Entity, Kind, PodId, PolicyId, PolicyLogKey, Verdict};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -200,7 +200,7 @@ impl Topology {
     /// # Errors
     /// When the prefix is empty, longer than 32 characters, or has others than letters, digits, `_` and `-`.
     pub fn new(prefix: &str, sizes: Sizes) -> Result<Self, BadPrefix> {
-        if prefix.is_empty() || prefix.len() > 32 || escape(prefix) != prefix {
+        if prefix.is_empty() || prefix.len() > 32 || token(prefix) != prefix {
             return Err(BadPrefix { prefix: prefix.to_owned() });
         }
         Ok(Self { prefix: prefix.to_owned(), sizes })
@@ -401,12 +401,12 @@ impl Topology {
 
     /// Where events of a kind from a cluster are published.
     pub fn events(&self, kind: Kind, cluster: &ClusterId) -> String {
-        format!("{}.events.{kind}.{}", self.prefix, escape(cluster.as_str()))
+        format!("{}.events.{kind}.{}", self.prefix, token(cluster.as_str()))
     }
 
     /// Where an event that waits is published.
     pub fn parked(&self, kind: Kind, cluster: &ClusterId) -> String {
-        format!("{}.parked.{kind}.{}", self.prefix, escape(cluster.as_str()))
+        format!("{}.parked.{kind}.{}", self.prefix, token(cluster.as_str()))
     }
 
     /// Where a verdict is published.
@@ -446,54 +446,54 @@ impl Topology {
 
     /// Where the admin log's entries about `what` are published, which is one of lictor's own words.
     pub fn admin(&self, what: &str) -> String {
-        format!("{}.admin.{}", self.prefix, escape(what))
+        format!("{}.admin.{}", self.prefix, token(what))
     }
 
     /// Where a command to a role is published.
     pub fn commands(&self, role: &str, verb: &str) -> String {
-        format!("{}.commands.{}.{}", self.prefix, escape(role), escape(verb))
+        format!("{}.commands.{}.{}", self.prefix, token(role), token(verb))
     }
 
     /// Where a role's dead letters are published.
     pub fn dead_letters(&self, role: &str) -> String {
-        format!("{}.deadletter.{}", self.prefix, escape(role))
+        format!("{}.deadletter.{}", self.prefix, token(role))
     }
 }
 
 /// The key of a digest in the bucket of image facts: `sha256.<hex>`.
 pub fn image_key(digest: &str) -> String {
     match digest.split_once(':') {
-        Some((algorithm, hex)) => format!("{}.{}", escape(algorithm), escape(hex)),
-        None => escape(digest),
+        Some((algorithm, hex)) => format!("{}.{}", token(algorithm), token(hex)),
+        None => token(digest),
     }
 }
 
 /// The key of a workload in the bucket of models.
 pub fn deployment_key(id: &DeploymentId) -> String {
-    escape(id.as_str())
+    token(id.as_str())
 }
 
 /// The key of a pod in the bucket of pods.
 pub fn pod_key(uid: &PodId) -> String {
-    escape(uid.as_str())
+    token(uid.as_str())
 }
 
 /// The key of a namespace in the bucket of namespaces.
 pub fn namespace_key(cluster: &str, namespace: &str) -> String {
-    format!("{}.{}", escape(cluster), escape(namespace))
+    format!("{}.{}", token(cluster), token(namespace))
 }
 
 /// The key of a cluster in the bucket of clusters.
 pub fn cluster_key(cluster: &str) -> String {
-    escape(cluster)
+    token(cluster)
 }
 
 /// How long an event may wait for a fact before it is judged without.
 pub const PARKED_FOR: Duration = MINUTE;
 
 fn entity_tokens(entity: &Entity) -> (String, String) {
-    let token = |text: &str| if text.is_empty() { "_".to_owned() } else { escape(text) };
-    (token(entity.cluster().map_or("", ClusterId::as_str)), token(entity.namespace()))
+    let or_none = |text: &str| if text.is_empty() { "_".to_owned() } else { token(text) };
+    (or_none(entity.cluster().map_or("", ClusterId::as_str)), or_none(entity.namespace()))
 }
 
 /// Whether a text is a lower-case UUID.

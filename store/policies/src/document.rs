@@ -58,7 +58,7 @@ fn not_understood(message: &str, position: Option<Position>) -> SyntaxError {
 }
 
 fn duplicate_key(key: &str, position: Option<Position>) -> SyntaxError {
-    SyntaxError { code: "duplicate-key", message: format!("the key `{key}` is there twice"), position }
+    SyntaxError { code: "duplicate-key", message: format!("duplicate key `{key}`"), position }
 }
 
 impl Document {

@@ -46,6 +46,12 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "methodNotAllowed", "this method is not served here", hint)
     }
 
+    pub(super) fn host(host: &str) -> Self {
+        let hint = "use the address that the store listens on, or localhost";
+        let message = format!("this API does not answer to the host `{host}`");
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", message, hint)
+    }
+
     pub(super) fn closing() -> Self {
         let message = "the store is stopping";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "closing", message, "ask again in a moment")

@@ -4,6 +4,7 @@
 
 mod answers;
 mod error;
+mod host;
 mod params;
 mod stream;
 
@@ -53,6 +54,7 @@ pub fn router(ledger: Ledger, health: Arc<Health>, ready: Ready) -> Router {
         .fallback(async || ApiError::not_found("path"))
         .method_not_allowed_fallback(async || ApiError::method())
         .with_state(api)
+        .layer(axum::middleware::from_fn(host::check))
         .merge(lictor_serve::probes(ready))
 }
 

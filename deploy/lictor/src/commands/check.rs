@@ -1,6 +1,5 @@
 //! `lictor check`: judges what is about to be deployed, without a cluster.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -100,11 +99,7 @@ fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
     let mut texts = Vec::new();
     for path in paths {
         if path == Path::new("-") {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Failure::not_understood(format!("stdin: {error}")))?;
-            texts.push(("stdin".to_owned(), text));
+            texts.push(("stdin".to_owned(), files::stdin()?));
             continue;
         }
         for file in files::below(path)? {

@@ -10,7 +10,7 @@ mod summary;
 mod tail;
 mod up;
 
-use lictor_bus::{Bus, BusError, BusOptions, ConnectError};
+use lictor_bus::{Bus, BusError, BusOptions, ConnectError, NatsUrl};
 
 use crate::cli::{BusArgs, Command, EnforcerJob, Nats};
 use crate::exit::{Exit, Failure};
@@ -43,7 +43,7 @@ async fn connect(nats: &Nats, name: &str) -> Result<Bus, Failure> {
 
 fn options(url: &str, args: &BusArgs, name: &str) -> Result<BusOptions, Failure> {
     Ok(BusOptions {
-        url: url.to_owned(),
+        url: NatsUrl::new(url),
         topology: args.topology()?,
         name: name.to_owned(),
         credentials: args.nats_credentials.clone(),
@@ -57,6 +57,10 @@ async fn connect_to(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failur
             ConnectError::Topology(BusError::InsufficientStorage { .. }) => {
                 "give the server more storage (max_file_store), or make smaller streams with --event-mib"
             }
+            ConnectError::Unauthorized { .. } | ConnectError::Credentials { .. } => {
+                "check the user and password in --nats-url, or the file of --nats-credentials"
+            }
+            ConnectError::SeveralUsers { .. } => "name the same user for every server, or only once",
             _ => "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`",
         };
         Failure::unreachable(error).hint(hint)

@@ -107,18 +107,18 @@ fn replay(
     let mut lines = recording.lines(|raw| Box::new(bar.wrap_read(raw))).map_err(Failure::not_understood)?;
     let mut batch = Batch::default();
     while let Some(line) = lines.next().map_err(Failure::not_understood)? {
-        let mut unreadable = |problem: &str, error: &FormatError| {
-            replayed.unreadable += 1;
+        let mut unreadable = |problem: &str, error: &FormatError, more: u64| {
+            replayed.unreadable += 1 + more;
             if replayed.unreadable <= REPORTED {
                 let hint = error.hint();
                 bar.suspend(|| text::note(&format!("{name}:{}: {problem} ({hint})", line.number)));
             }
         };
         if let Err(error) = format.read(&line.text, &origin, &mut batch) {
-            unreadable(&error.to_string(), &error);
+            unreadable(&error.to_string(), &error, 0);
         }
         for item in batch.rejected.drain(..) {
-            unreadable(&format!("item {}: {}", item.index, item.error), &item.error);
+            unreadable(&item.reason(), &item.error, item.more);
         }
         batch.events.drain(..).for_each(|event| replayed.tally.replay(&event, known.state(), policies));
     }

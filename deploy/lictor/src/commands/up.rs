@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lictor_bus::{Bus, ReadFrom};
+use lictor_bus::{Bus, NatsUrl, ReadFrom};
 use lictor_wire::topology::Stream;
 use lictor_wire::{ClusterId, Receipt, Verdict};
 use tokio::task::JoinHandle;
@@ -123,7 +123,11 @@ async fn everything(
     let live =
         (options.output == Output::Table || !options.once).then(|| show_live(bus.clone(), options.output));
     if !options.once {
-        text::note(&format!("NATS at {url}, API at http://{}/v1/alerts; Ctrl-C stops", api_address(options)));
+        text::note(&format!(
+            "NATS at {}, API at http://{}/v1/alerts; Ctrl-C stops",
+            NatsUrl::new(url.as_str()),
+            api_address(options)
+        ));
     }
 
     let mut published = BTreeMap::new();

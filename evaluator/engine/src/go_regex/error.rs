@@ -27,14 +27,14 @@ pub(crate) enum PatternErrorKind {
     /// Something after `(?` that is neither a flag nor a name: look-around, for example.
     #[error("invalid or unsupported group syntax")]
     GroupSyntax,
-    /// A repetition of a repetition, as in `a**`.
-    #[error("repetition of a repetition")]
+    /// A nested repetition operator, as in `a**`.
+    #[error("nested repetition operator")]
     NestedRepeat,
     /// A counted repetition above 1000, or one whose bounds are swapped.
     #[error("invalid repeat count")]
     RepeatCount,
     /// Nothing precedes a repetition.
-    #[error("nothing to repeat")]
+    #[error("missing argument to repetition operator")]
     NothingToRepeat,
     /// A class is not closed.
     #[error("missing closing bracket")]

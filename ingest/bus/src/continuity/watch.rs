@@ -86,7 +86,7 @@ async fn follow(
         }
         position = Some(entry.sequence);
         for gap in see(&mut continuity, kind, &entry) {
-            tracing::error!(%kind, gap.producer, gap.epoch, gap.number, "a message was acknowledged and is not there");
+            tracing::error!(%kind, gap.producer, gap.epoch, gap.first, gap.last, "messages were acknowledged and are not there");
             if findings.send(Ok(gap)).await.is_err() {
                 return Ok(());
             }
@@ -96,10 +96,8 @@ async fn follow(
 }
 
 fn see(continuity: &mut Continuity, kind: Kind, entry: &LogEntry) -> Vec<Gap> {
-    entry
-        .headers
-        .get(MESSAGE_ID)
-        .map_or_else(Vec::new, |id| continuity.see(kind, id, entry.headers.get(ACKED)))
+    let Some(id) = entry.headers.get(MESSAGE_ID) else { return Vec::new() };
+    continuity.see(kind, id, entry.headers.get(ACKED), entry.sequence)
 }
 
 async fn first_sequence(bus: &Bus, kind: Kind) -> Option<u64> {

@@ -19,10 +19,12 @@ use crate::error::BusError;
 use crate::headers::Headers;
 use crate::line::{Holds, LineText};
 use crate::message::{MessageInfo, ParkedLine};
-use crate::offload::Fetched;
-use crate::pack::unpack;
+use crate::offload::{Fetched, has_reference};
+use crate::pack::{unpack, unpacked_size};
 use crate::time::timestamp;
 use crate::topology::ensure_consumer;
+
+use super::memory::{Held, MESSAGE_AT_MOST};
 
 /// The server sends a heartbeat this often; after twice as long without one the pull request is repeated.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -74,7 +76,7 @@ impl Puller {
             };
             let Ended::Broken(reason) = ended else { return };
             let wait = self.backoff.fail();
-            tracing::debug!(stream = self.stream, reason, "pulling again");
+            tracing::debug!(stream = self.stream, reason, "retrying the pull");
             let what = format!("messages of stream `{}`", self.stream);
             if self.backoff.failures().is_multiple_of(REPORT_EVERY)
                 && self.arrivals.send(Err(BusError::unanswered(what, reason))).await.is_err()
@@ -90,7 +92,7 @@ impl Puller {
                 && let Err(error) =
                     ensure_consumer(self.bus.jetstream(), self.bus.topology(), &self.spec).await
             {
-                tracing::debug!(%error, "the consumer is not there yet");
+                tracing::debug!(%error, "the consumer does not exist yet");
             }
         }
     }
@@ -188,13 +190,13 @@ impl Puller {
         let headers = Headers(message.headers.unwrap_or_default());
         let consumer = self.spec.consumer;
         let subject = message.subject.to_string();
-        let lines = self.lines(&subject, &headers, message.payload).await?;
+        let (lines, held) = self.lines(&subject, &headers, message.payload).await?;
         let parked = (consumer == Consumer::Retry).then(|| {
             ParkedLine::read(&headers, published).unwrap_or_else(|| self.parked_by_hand(sequence, published))
         });
         let stream = self.stream.clone();
         let message = MessageInfo { consumer, stream, sequence, published, delivered, subject, parked };
-        Some(Delivery::new(self.bus.clone(), message, lines, ack, &self.returns))
+        Some(Delivery::new(self.bus.clone(), message, lines, ack, held, &self.returns))
     }
 
     /// Somebody parked an event without saying where it comes from: it comes from there.
@@ -202,26 +204,39 @@ impl Puller {
         ParkedLine { stream: self.stream.clone(), sequence, since: published, ..ParkedLine::default() }
     }
 
-    /// The lines of a message, their bodies fetched from wherever they are.
-    async fn lines(&self, subject: &str, headers: &Headers, payload: Bytes) -> Option<Vec<LineText>> {
+    /// The lines of a message, their bodies fetched from wherever they are, and the memory they hold.
+    async fn lines(&self, subject: &str, headers: &Headers, payload: Bytes) -> Option<(Vec<LineText>, Held)> {
         let holds = Holds::of(self.spec.consumer, subject);
+        let size = unpacked_size(headers, &payload);
+        let mut held = Held::take(size).await?;
         let originals = match unpack(headers, &payload) {
             Ok(originals) => originals,
             // All of it is one line that cannot be read.
-            Err(error) => return Some(vec![LineText::new(payload, Err(error.to_string()), holds)]),
+            Err(error) => return Some((vec![LineText::new(payload, Err(error.to_string()), holds)], held)),
         };
+        let size: usize = originals.iter().map(Bytes::len).sum();
+        held.shrink(size);
+        if originals.iter().any(|line| has_reference(line)) {
+            // Nobody knows how much it will be before it is there.
+            drop(held);
+            held = Held::take(MESSAGE_AT_MOST).await?;
+        }
+        let mut left = MESSAGE_AT_MOST.saturating_sub(size);
         let mut lines = Vec::with_capacity(originals.len());
         for original in originals {
-            let whole = self.body(original.clone()).await?;
+            let whole = self.body(original.clone(), left).await?;
+            let fetched = whole.as_ref().map_or(0, |whole| whole.len().saturating_sub(original.len()));
+            left = left.saturating_sub(fetched);
             lines.push(LineText::new(original, whole, holds));
         }
-        Some(lines)
+        held.shrink(MESSAGE_AT_MOST - left);
+        Some((lines, held))
     }
 
-    async fn body(&self, line: Bytes) -> Option<Fetched> {
+    async fn body(&self, line: Bytes, most: usize) -> Option<Fetched> {
         let mut backoff = FETCH_AGAIN;
         for _ in 0..FETCH_ATTEMPTS {
-            match self.bus.with_body(line.clone()).await {
+            match self.bus.with_body(line.clone(), most).await {
                 Ok(fetched) => return Some(fetched),
                 Err(error) => tracing::debug!(%error, "fetching a body from the object store again"),
             }

@@ -14,6 +14,7 @@ use super::numbers::Numbers;
 use super::unacknowledged::Unacknowledged;
 use super::{Answer, Call};
 use crate::bus::Bus;
+use crate::offload::has_reference;
 use crate::pack::{self, Frozen};
 use crate::publish::Publication;
 
@@ -89,7 +90,10 @@ impl Gatherer {
     async fn gather(&mut self, call: Call) {
         for (line, subject) in call.lines {
             // A pack that would grow past its size goes first, so that one large line does not drag others along.
-            if self.packs.get(&subject).is_some_and(|pack| pack.lines.len() + line.line.len() > PACK_BYTES) {
+            // So does one whose body is elsewhere: whoever unpacks a message holds the bodies of all its lines.
+            let alone = has_reference(line.line.as_bytes());
+            let size = if alone { PACK_BYTES } else { line.line.len() };
+            if self.packs.get(&subject).is_some_and(|pack| pack.lines.len() + size > PACK_BYTES) {
                 self.freeze(&subject).await;
             }
             if let Some(pack) = self.packs.get_mut(&subject) {
@@ -107,7 +111,7 @@ impl Gatherer {
                 self.due.push_back((Instant::now() + LINGER, subject.clone(), self.serial));
                 self.packs.insert(subject.clone(), pack);
             }
-            if self.packs.get(&subject).is_some_and(|pack| pack.lines.len() >= PACK_BYTES) {
+            if alone || self.packs.get(&subject).is_some_and(|pack| pack.lines.len() >= PACK_BYTES) {
                 self.freeze(&subject).await;
             }
         }

@@ -60,7 +60,7 @@ impl Unacknowledged {
             match answered {
                 Some(Ok(_)) => return,
                 Some(Err(error)) if started.elapsed() > ALARM_AFTER => {
-                    tracing::error!(%error, subject = self.publication.subject, "a message waits to be published");
+                    tracing::error!(%error, subject = self.publication.subject, "cannot publish a message; retrying");
                 }
                 Some(Err(error)) => tracing::debug!(%error, "publishing again"),
                 None => tracing::debug!("reconnected, publishing again"),

@@ -19,7 +19,7 @@ async fn a_message_taken_out_of_the_stream_is_missed() {
     stream.delete_message(3).await.unwrap();
     let mut watch = bus.watch_continuity(ReadFrom::First);
     let gap = within(watch.next()).await.unwrap().unwrap();
-    assert_eq!((gap.kind, gap.number, gap.producer.as_str()), (Kind::Process, 3, "p"));
+    assert_eq!((gap.kind, gap.first, gap.producer.as_str()), (Kind::Process, 3, "p"));
     assert_eq!(format!("{}.{}", gap.producer, gap.epoch), publisher.identity());
     let event = gap.to_event(jiff::Timestamp::now());
     let EventData::Coverage(coverage) = &event.data else { panic!() };
@@ -33,7 +33,7 @@ async fn a_message_taken_out_of_the_stream_is_missed() {
     }
     let mut found = Vec::new();
     while let Ok(gap) = tokio::time::timeout(Duration::from_millis(700), watch.next()).await {
-        found.extend(gap.unwrap().ok().map(|gap| gap.number));
+        found.extend(gap.unwrap().ok().map(|gap| gap.first));
     }
     assert_eq!(
         found,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use lictor_bus::{
     Bus, BusError, Consumer, Delivery, Intake, IntakeOptions, Line, LineOutcome, LineText, Publisher, Stream,
 };
-use lictor_tests::NatsServer;
+use lictor_tests::{NatsOptions, NatsServer};
 use lictor_wire::policy::LifecycleStage;
 use lictor_wire::{Cause, ClusterId, DeadLetter, Entity, Event, EventRef, Kind, Revisions, Verdict};
 
@@ -140,6 +140,68 @@ async fn one_bad_line_goes_alone() {
         ("evaluator", "LICTOR_EVENTS_PROCESS", 1)
     );
     floor(&bus, 1).await;
+}
+
+/// A client names what it likes: a request for a namespace of 5,000 letters is refused, and audited.
+#[tokio::test]
+async fn a_verdict_about_a_name_of_any_length_is_written() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
+    within(publisher.publish(event_lines("e", 0..2))).await.unwrap();
+    let mut intake = intake(&bus).await;
+    let delivery = next(&mut intake).await;
+    let long = |i: usize| Entity::Resource {
+        resource: "secrets".to_owned(),
+        name: "x".to_owned(),
+        namespace: format!("{}{i}", "n".repeat(5_000)),
+        cluster: ClusterId::new("c".repeat(5_000)),
+    };
+    let outcomes = delivery.lines.iter().enumerate();
+    let outcomes = outcomes
+        .map(|(i, line)| LineOutcome::judged(vec![Verdict { entity: long(i), ..verdict(&event(line)) }]));
+    let outcomes = outcomes.collect();
+    within(delivery.settle(outcomes)).await.unwrap();
+    floor(&bus, 1).await;
+    let entries = all(&bus, Stream::Verdicts).await;
+    let subjects: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.subject.clone()).collect();
+    assert_eq!(subjects.len(), 2, "{subjects:?}");
+    assert!(subjects.iter().all(|subject| subject.len() < 200), "{subjects:?}");
+    let first: Verdict = serde_json::from_slice(&entries[0].body().unwrap()).unwrap();
+    assert_eq!(first.entity.namespace().len(), 5_001);
+}
+
+/// It is kept with the reason, its neighbour is judged, and nothing is tried for ever.
+#[tokio::test]
+async fn a_line_whose_verdict_can_never_be_written_goes_alone() {
+    let server =
+        NatsServer::start_with(NatsOptions { max_payload: Some(64 * 1024), ..NatsOptions::default() }).await;
+    let bus = connect(&server).await;
+    let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
+    within(publisher.publish(event_lines("e", 0..3))).await.unwrap();
+    let mut intake = intake(&bus).await;
+    let delivery = next(&mut intake).await;
+    let outcomes = delivery.lines.iter().enumerate().map(|(i, line)| {
+        let mut verdict = verdict(&event(line));
+        if i == 1 {
+            // Hashes do not compress.
+            let hashes = (0..8_000_u64).map(|i| lictor_wire::Fingerprint::new("x").number(i).finish());
+            verdict.traceparent = Some(hashes.collect());
+        }
+        LineOutcome::judged(vec![verdict])
+    });
+    let outcomes = outcomes.collect();
+    within(delivery.settle(outcomes)).await.unwrap();
+    floor(&bus, 1).await;
+    assert_eq!(bus.last_sequence(Stream::Verdicts).await.unwrap(), 2);
+    let letters = letters(&bus).await;
+    assert_eq!((letters.len(), letters[0].line), (1, 1));
+    assert!(
+        letters[0].reason.starts_with("what was concluded from it cannot be written"),
+        "{}",
+        letters[0].reason
+    );
+    assert!(letters[0].original.contains("\"e1\""));
 }
 
 #[tokio::test]

@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 
+use lictor_wire::Bounded;
 use serde::Deserialize;
 
 use crate::path::Text;
+use crate::{FormatError, MOST_ITEMS};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -15,11 +17,20 @@ struct Wrapper<'a> {
     #[serde(borrow, default)]
     properties: Option<Properties<'a>>,
     #[serde(borrow, default)]
-    records: Option<Vec<Wrapper<'a>>>,
-    #[serde(borrow, default)]
     message: Option<Text<'a>>,
     #[serde(borrow, default)]
-    log_events: Option<Vec<Wrapper<'a>>>,
+    records: Option<Bounded<Single<'a>, MOST_ITEMS>>,
+    #[serde(borrow, default)]
+    log_events: Option<Bounded<Single<'a>, MOST_ITEMS>>,
+}
+
+/// A wrapper around one text.
+#[derive(Deserialize)]
+struct Single<'a> {
+    #[serde(borrow, default)]
+    properties: Option<Properties<'a>>,
+    #[serde(borrow, default)]
+    message: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -29,27 +40,24 @@ struct Properties<'a> {
 }
 
 /// The texts inside a wrapper; `None` when it is not one of these.
-pub(super) fn unwrap(text: &str) -> Option<Vec<Cow<'_, str>>> {
-    let mut inner = Vec::new();
-    let known = take(serde_json::from_str(text).ok()?, &mut inner);
-    known.then_some(inner)
+pub(super) fn unwrap(text: &str) -> Result<Option<Vec<Cow<'_, str>>>, FormatError> {
+    let Ok(Wrapper { properties, message, records, log_events }) = serde_json::from_str(text) else {
+        return Ok(None);
+    };
+    let mut inner: Vec<Cow<'_, str>> = Single { properties, message }.texts().collect();
+    let mut known = !inner.is_empty();
+    for list in [records, log_events].into_iter().flatten() {
+        known = true;
+        inner.extend(list.all()?.into_iter().flat_map(Single::texts));
+    }
+    Ok(known.then_some(inner))
 }
 
-fn take<'a>(wrapper: Wrapper<'a>, inner: &mut Vec<Cow<'a, str>>) -> bool {
-    let mut known = false;
-    for Text(text) in
-        wrapper.properties.and_then(|properties| properties.log).into_iter().chain(wrapper.message)
-    {
-        inner.push(text);
-        known = true;
+impl<'a> Single<'a> {
+    fn texts(self) -> impl Iterator<Item = Cow<'a, str>> {
+        let log = self.properties.and_then(|properties| properties.log);
+        log.into_iter().chain(self.message).map(|Text(text)| text)
     }
-    for wrappers in [wrapper.records, wrapper.log_events].into_iter().flatten() {
-        known = true;
-        for wrapper in wrappers {
-            take(wrapper, inner);
-        }
-    }
-    known
 }
 
 #[cfg(test)]
@@ -66,14 +74,14 @@ mod tests {
             (r#"{"logEvents":[{"id":"1","message":"x"},{"id":"2","message":"y"}]}"#, vec!["x", "y"]),
         ];
         for (text, inner) in cases {
-            assert_eq!(unwrap(text).unwrap(), inner, "{text}");
+            assert_eq!(unwrap(text).unwrap().unwrap(), inner, "{text}");
         }
     }
 
     #[test]
     fn anything_else_is_not_a_wrapper() {
         for text in ["{}", "[]", "7", r#"{"kind":"Pod"}"#, r#"{"properties":{}}"#, r#"{"message":{}}"#] {
-            assert!(unwrap(text).is_none(), "{text}");
+            assert!(unwrap(text).unwrap().is_none(), "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::yaml;
 /// An object without a UID gets an id of cluster, namespace, kind and name.
 ///
 /// # Errors
-/// When a field does not fit the kind.
+/// When it is not JSON, nests too deeply, or a field does not fit the kind.
 pub fn one(
     text: &str,
     api_version: &str,
@@ -23,7 +23,7 @@ pub fn one(
         return Ok(None);
     }
     let misfit = |message: String| Problem::Field { kind: kind.to_owned(), message };
-    let document = yaml::read_json(text).map_err(|error| misfit(error.to_string()))?;
+    let document = yaml::read_json(text).map_err(|error| Problem::Syntax(error.to_string()))?;
     let mut workload =
         workload::of(document.root(), api_version, kind).map_err(|error| misfit(error.to_string()))?;
     workload.place_in(cluster);

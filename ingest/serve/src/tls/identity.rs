@@ -32,7 +32,7 @@ pub enum IdentityError {
         source: pem::Error,
     },
     /// It is PEM, and holds no certificate.
-    #[error("the {what} holds no certificate")]
+    #[error("the {what} contains no certificate")]
     NoCertificate {
         /// Which of the parts.
         what: &'static str,

@@ -18,8 +18,8 @@ pub use kind::{Kind, UnknownKind};
 pub use projection::Projection;
 
 use crate::{
-    AuditEvent, ClusterId, CoverageEvent, DeploymentEvent, EventId, FileEvent, ImageEvent, NetworkEvent,
-    ProcessEvent, RequestEvent,
+    AuditEvent, ClusterId, CoverageEvent, DeploymentEvent, EventId, FileEvent, Fingerprint, ImageEvent,
+    NetworkEvent, ProcessEvent, RequestEvent,
 };
 
 /// Something that happened: published once, never changed.
@@ -192,6 +192,17 @@ impl Event {
     /// The kind of the body.
     pub const fn kind(&self) -> Kind {
         self.data.kind()
+    }
+
+    /// The id that ingest gives an event which somebody outside wrote: a hash of its cluster, source, id and body. Its
+    /// writer chose the id, and may have given it to two events; a repeat has the same one.
+    ///
+    /// # Errors
+    /// When the body cannot be written as JSON; no body that was read from JSON is of that sort.
+    pub fn outside_id(&self) -> Result<EventId, serde_json::Error> {
+        let body = serde_json::to_string(&self.data)?;
+        let id = Fingerprint::new("event").part(&self.cluster).part(&self.source).part(&self.id);
+        Ok(id.part(self.kind().as_str()).part(body).into())
     }
 
     /// Writes the event as one line of JSON, without the line's end.

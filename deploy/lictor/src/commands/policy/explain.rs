@@ -1,6 +1,5 @@
 //! `lictor policy explain`: why a policy matches something, or why not.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -14,6 +13,7 @@ use serde_json::Value;
 use super::load;
 use crate::cli::{Output, PolicyExplain};
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::offline::{Document, OfflineCluster, compile};
 use crate::text;
 
@@ -101,12 +101,7 @@ fn named(options: &PolicyExplain) -> Result<Policy, Failure> {
 fn documents(path: &Path, known: &OfflineCluster, now: Timestamp) -> Result<Vec<Document>, Failure> {
     let named =
         |error: &dyn std::fmt::Display| Failure::not_understood(format!("{}: {error}", path.display()));
-    let mut content = String::new();
-    if path == Path::new("-") {
-        std::io::stdin().read_to_string(&mut content).map_err(|error| named(&error))?;
-    } else {
-        content = std::fs::read_to_string(path).map_err(|error| named(&error))?;
-    }
+    let content = if path == Path::new("-") { files::stdin()? } else { files::text(path)? };
     let values: Vec<Value> = if content.trim_start().starts_with(['{', '[']) {
         let values = serde_json::Deserializer::from_str(&content).into_iter();
         values.collect::<Result<_, _>>().map_err(|error| named(&error))?

@@ -132,9 +132,7 @@ pub(super) fn run(options: &PolicyTest) -> Result<Exit, Failure> {
 }
 
 fn read(path: &Path) -> Result<CaseFile, Failure> {
-    let named =
-        |error: &dyn std::fmt::Display| Failure::not_understood(format!("{}: {error}", path.display()));
-    let content = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+    let content = files::text(path)?;
     let at = |position: Option<Position>, error: &dyn std::fmt::Display| {
         let line = position.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
         let failure = Failure::not_understood(format!("{}{line}: {error}", path.display()));

@@ -56,11 +56,30 @@ pub fn read(name: &str, text: &str) -> Read {
             Reading { name, document: &document, read: &mut read }.document(value);
         }
     }
+    refuse_repeated_ids(name, &mut read);
     if read.seen == 0 && read.findings.is_empty() {
         let message = "there is no policy in it".to_owned();
         read.findings.push(of_file(name, Level::Warning, "empty", message));
     }
     read
+}
+
+/// Of two policies that have one id only the last would be in force, and nobody would hear of the other.
+fn refuse_repeated_ids(name: &str, read: &mut Read) {
+    let mut ids = HashSet::new();
+    let (kept, repeated): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut read.policies).into_iter().partition(|new| ids.insert(new.policy.id.clone()));
+    read.policies = kept;
+    for FilePolicy { policy, position, .. } in repeated {
+        let message = format!("another policy of this file has the id `{}`, too", policy.id);
+        read.findings.push(Finding {
+            position,
+            path: "id".to_owned(),
+            policy: policy.name,
+            hint: "give it an id of its own, or leave the id out".to_owned(),
+            ..of_file(name, Level::Error, "duplicate-id", message)
+        });
+    }
 }
 
 /// A finding about the whole of a file.

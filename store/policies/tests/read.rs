@@ -113,3 +113,21 @@ fn of_several_resources_each_stands_alone() {
     assert_eq!((file.policies.len(), file.seen), (1, 2));
     assert_eq!(codes(&file), [("unknown-criterion", Some((28, 19)))]);
 }
+
+#[test]
+fn of_two_policies_with_one_id_the_second_is_refused() {
+    let policy = |name: &str| {
+        let shells = SHELLS.replace("Shells in payments", name);
+        let mut json = read("p", &shells).policies[0].policy.to_export().unwrap();
+        json["id"] = "6a2b0a1e-0000-4000-8000-000000000001".into();
+        json
+    };
+    let text = serde_json::json!([policy("Shells in payments"), policy("Shells elsewhere")]).to_string();
+    let file = read("p", &text);
+    assert_eq!((file.policies.len(), file.seen), (1, 2));
+    assert_eq!(codes(&file).iter().map(|(code, _)| *code).collect::<Vec<_>>(), ["duplicate-id"]);
+    assert_eq!(
+        (file.findings[0].level, file.findings[0].policy.as_str()),
+        (Level::Error, "Shells elsewhere")
+    );
+}

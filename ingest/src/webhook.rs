@@ -51,7 +51,7 @@ impl Default for Bounds {
             body: BodyLimits { bytes: 32 * MIB, time: Duration::from_secs(10) },
             unpacked: 32 * MIB,
             // Two of the largest batches, or sixty of 1 MiB. API servers send from one address each, so most of it is
-            // for one client. What was just freed stays resident for a moment: under attack twice this was seen.
+            // for one client. It counts buffers, not resident memory, of which up to 452 MiB were seen under attack.
             budget: BudgetLimits {
                 requests: 256,
                 requests_per_client: 128,

@@ -34,7 +34,9 @@ fn config(blast_radius: usize) -> Config {
 }
 
 async fn connect(address: &str) -> Bus {
-    Bus::connect(BusOptions::new(&format!("nats://{address}"), Topology::default(), "test")).await.unwrap()
+    Bus::connect_new(BusOptions::new(&format!("nats://{address}"), Topology::default(), "test"))
+        .await
+        .unwrap()
 }
 
 fn policy() -> Value {

@@ -23,7 +23,7 @@ use lictor_wire::{ClusterId, Deployment, Kind, NamespaceRecord, PodRecord};
 use tokio_util::sync::CancellationToken;
 
 async fn bus(server: &NatsServer) -> Bus {
-    Bus::connect(BusOptions::new(&server.url(), Topology::default(), "test")).await.unwrap()
+    Bus::connect_new(BusOptions::new(&server.url(), Topology::default(), "test")).await.unwrap()
 }
 
 fn audit(id: usize, padding: usize) -> String {

@@ -18,6 +18,12 @@ pub struct Config {
     #[arg(id = "store_listen", long = "listen", value_name = "ADDRESS", env = "LICTOR_STORE_LISTEN")]
     #[arg(default_value = "127.0.0.1:8181")]
     pub listen: SocketAddr,
+    /// After the server lost its data for good: the installation that is lost, as the error names it
+    ///
+    /// Creates the streams anew and says in the policy log that the new installation takes the place of the lost one;
+    /// evaluators, enforcers and stores that knew the lost one follow. Policies must be applied again.
+    #[arg(long, value_name = "ID")]
+    pub replace_installation: Option<String>,
 }
 
 impl Config {

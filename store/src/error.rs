@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use lictor_bus::SetUpError;
 use lictor_serve::{BindError, NotLoopback};
 
 use crate::{LedgerError, Log};
@@ -28,6 +29,9 @@ pub enum StoreError {
     /// The ledger cannot be opened.
     #[error("cannot open the ledger: {0}")]
     Open(#[source] LedgerError),
+    /// The installation was not set up.
+    #[error(transparent)]
+    SetUp(#[from] SetUpError),
     /// A batch could not be applied. A restart goes on from the checkpoint.
     #[error("cannot apply messages of {log}: {source}")]
     Apply {

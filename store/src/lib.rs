@@ -83,5 +83,5 @@ pub use ledger::{Ledger, LedgerError};
 pub use policies::write_policies;
 pub use query::{AlertFilter, BadCursor, Changes, Cursor, Page, PolicyTotals, ReceiptFilter, Step, Totals};
 pub use record::{Entry, Log, Record};
-pub use role::run;
+pub use role::{run, set_up};
 pub use rows::{Change, ORIGINAL_KEPT, StoredCoverage, StoredDeadLetter, StoredReceipt};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use lictor_bus::{Bus, new_presence};
+use lictor_bus::{Bus, SetUp, new_presence};
 use lictor_serve::{DRAIN, readiness};
-use lictor_wire::Presence;
+use lictor_wire::{InstallationId, Presence};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +74,26 @@ async fn run_until(
     stop.cancel();
     health.close();
     failure.and(first_failure(&mut tasks).await)
+}
+
+/// Sets the installation up: creates the streams that are missing, and has the policy log and the ledger name the
+/// same installation. Before [`run`], and before any other role can start on a new server.
+///
+/// # Errors
+/// When the ledger cannot be opened, or the server's policy log is not the one that the ledger was made from; see
+/// [`lictor_bus::SetUpError`].
+pub fn set_up<'a>(config: &'a Config, bus: &'a Bus) -> BoxFuture<'a, Result<(), StoreError>> {
+    Box::pin(async move {
+        let ledger = open(config).await?;
+        let known = ledger.installation().map_err(StoreError::Open)?;
+        let replace = config.replace_installation.as_deref().map(InstallationId::new);
+        let document = bus.set_up(&SetUp { known: known.clone(), replace }, "store").await?;
+        let installation = document.installation;
+        if known.as_ref() != Some(&installation) {
+            tracing::info!(%installation, replaced = known.as_ref().map(InstallationId::as_str), "set up");
+        }
+        tokio::task::spawn_blocking(move || ledger.adopt(&installation)).await?.map_err(StoreError::Open)
+    })
 }
 
 /// Says that this store runs, and how far it has applied each log.

@@ -11,6 +11,9 @@ pub(crate) const FORMAT: u64 = 1;
 /// `format`: the [`FORMAT`] the file was made with.
 pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
+/// `installation`: the id of the installation whose logs were read. Files of earlier releases do not have the table.
+pub(crate) const INSTALLATION: TableDefinition<'_, &str, &str> = TableDefinition::new("installation");
+
 /// Name of a log: the last sequence that was applied, and when the stream stored that message, in microseconds.
 /// The time tells the stream from another of its name that grew as long.
 pub(crate) const CHECKPOINTS: TableDefinition<'_, &str, (u64, i64)> = TableDefinition::new("checkpoints");

@@ -8,7 +8,7 @@ use lictor_wire::topology::Topology;
 use lictor_wire::{Policy, PolicyChange, PolicyId, TransactionId};
 
 async fn bus(server: &NatsServer) -> Bus {
-    Bus::connect(BusOptions::new(&server.url(), Topology::default(), "store-test")).await.unwrap()
+    Bus::connect_new(BusOptions::new(&server.url(), Topology::default(), "store-test")).await.unwrap()
 }
 
 /// Three policies that ship, under other ids.
@@ -31,7 +31,7 @@ async fn a_set_is_in_force_at_the_sequence_of_its_last_document() {
     let bus = bus(&server).await;
     let log = bus.policy_log();
     let set = ChangeSet::put(policies()).unwrap();
-    assert_eq!(write(&log, &set, "t1").await, 3);
+    assert_eq!(write(&log, &set, "t1").await, 4, "the first is the installation's");
     let (_, state) = log.state().await.unwrap();
     let in_force: Vec<&Policy> = state.policies().map(|(_, policy)| policy).collect();
     assert_eq!(in_force, policies().iter().collect::<Vec<_>>());
@@ -39,9 +39,9 @@ async fn a_set_is_in_force_at_the_sequence_of_its_last_document() {
     assert_eq!(document.by, "somebody");
     // What changes nothing is not written.
     let nothing = set.without_unchanged(in_force);
-    assert_eq!(write(&log, &nothing, "t2").await, 3);
+    assert_eq!(write(&log, &nothing, "t2").await, 4);
     let gone = ChangeSet::new([PolicyChange::Delete { id: PolicyId::new("p2") }]).unwrap();
-    assert_eq!(write(&log, &gone, "t3").await, 4);
+    assert_eq!(write(&log, &gone, "t3").await, 5);
     assert_eq!(log.state().await.unwrap().1.policies().count(), 2);
 }
 
@@ -57,5 +57,5 @@ async fn a_name_of_another_writer_is_refused_whole_with_both_policies() {
     let Err(WriteError::Invalid(taken)) = refused else { panic!("{refused:?}") };
     let both = NameTaken { name: first.name, owner: PolicyId::new("p1"), claimant: PolicyId::new("p2") };
     assert_eq!(taken.0, [both]);
-    assert_eq!(bus.last_sequence(Stream::Policies).await.unwrap(), 1, "nothing was written");
+    assert_eq!(bus.last_sequence(Stream::Policies).await.unwrap(), 2, "nothing was written");
 }

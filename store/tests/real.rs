@@ -32,11 +32,11 @@ struct Store {
 }
 
 async fn bus(server: &NatsServer) -> Bus {
-    Bus::connect(BusOptions::new(&server.url(), Topology::default(), "store-test")).await.unwrap()
+    Bus::connect_new(BusOptions::new(&server.url(), Topology::default(), "store-test")).await.unwrap()
 }
 
 fn config(data: &Path) -> Config {
-    Config { data: data.to_owned(), listen: "127.0.0.1:0".parse().unwrap() }
+    Config { data: data.to_owned(), listen: "127.0.0.1:0".parse().unwrap(), replace_installation: None }
 }
 
 async fn start(data: &Path, bus: &Bus) -> Store {
@@ -195,7 +195,7 @@ async fn a_stream_that_lost_its_end_stands_still_and_says_so() {
 
 #[tokio::test]
 async fn others_cannot_be_let_in_yet() {
-    let config = Config { data: "unused".into(), listen: "0.0.0.0:0".parse().unwrap() };
+    let config = Config { listen: "0.0.0.0:0".parse().unwrap(), ..config(Path::new("unused")) };
     let error = config.bind().await.unwrap_err();
     assert!(matches!(error, StoreError::NotLoopback(_)), "{error}");
 }

@@ -1,8 +1,10 @@
 //! The rules by which verdicts become alerts, one by one.
 
-use lictor_store::{Alert, AlertFilter, AlertState, Ledger, VIOLATIONS_SHOWN};
+use lictor_store::{Alert, AlertFilter, AlertState, Ledger, Log, VIOLATIONS_SHOWN};
 use lictor_wire::policy::{EnforcementAction, LifecycleStage, Severity};
-use lictor_wire::{Cause, Decision, Kind, Outcome, PolicyFailure, ReceiptStep, Undecided, Verdict};
+use lictor_wire::{
+    Cause, Decision, InstallationId, Kind, Outcome, PolicyFailure, ReceiptStep, Undecided, Verdict,
+};
 
 use crate::support::{
     apply, apply_receipt, clean, deploy, in_pod, memory, minute, policy, receipt, runtime, shown, with,
@@ -22,6 +24,26 @@ fn only(ledger: &Ledger) -> Alert {
 
 fn found(alert: &Alert) -> Vec<&str> {
     alert.violations.iter().map(|v| v.sections[0].evidence[0].found.as_str()).collect()
+}
+
+/// Sequences and revisions of a lost installation say nothing about those of the one that takes its place.
+#[test]
+fn a_ledger_that_follows_a_replacement_reads_its_logs_from_the_beginning() {
+    let ledger = memory();
+    assert_eq!(ledger.installation().unwrap(), None);
+    let adopt = |id: &str| ledger.adopt(&InstallationId::new(id)).unwrap();
+    adopt("a");
+    apply(&ledger, [with(deploy("web", "e1", 7, [7, 7, 7]), policy("p", 5), "old")]);
+    let read = ledger.checkpoint(Log::Verdicts).unwrap();
+    adopt("a");
+    assert_eq!(ledger.checkpoint(Log::Verdicts).unwrap(), read);
+    adopt("b");
+    assert_eq!(ledger.installation().unwrap(), Some(InstallationId::new("b")));
+    assert_eq!(ledger.checkpoint(Log::Verdicts).unwrap(), 0);
+    assert_eq!(only(&ledger).summary.state, AlertState::Active);
+    // Its first verdict is not taken for an old one.
+    apply(&ledger, [deploy("web", "e2", 8, [1, 1, 1])]);
+    assert_eq!(only(&ledger).summary.state, AlertState::Resolved);
 }
 
 #[test]

@@ -132,7 +132,7 @@ async fn measure() {
 
 async fn connect(server: &NatsServer) -> Bus {
     let options = BusOptions::new(&server.url(), Topology::default(), "bench");
-    Bus::connect(options).await.expect("a server with the streams of the table")
+    Bus::connect_new(options).await.expect("a server with the streams of the table")
 }
 
 fn tell(scenarios: &[Scenario], memory: Memory, after_first: Memory) {

@@ -15,6 +15,7 @@ mod full;
 mod hostile;
 mod house;
 mod kills;
+mod loss;
 mod offline;
 mod pack;
 mod present;

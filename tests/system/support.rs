@@ -126,7 +126,7 @@ impl Cluster {
 
     pub(crate) async fn bus(&self) -> Bus {
         let topology = Topology::new("lictor", self.sizes.clone()).unwrap();
-        Bus::connect(BusOptions::new(&self.nats.url(), topology, "test")).await.unwrap()
+        Bus::connect_new(BusOptions::new(&self.nats.url(), topology, "test")).await.unwrap()
     }
 
     /// Where the store answers.

@@ -164,6 +164,9 @@ pub(crate) struct Up {
     /// Directory for all data. Without it the demo keeps nothing.
     #[arg(long, env = "LICTOR_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// After NATS lost its data for good: the installation that is lost, as the error names it
+    #[arg(long, value_name = "ID")]
+    pub(crate) replace_installation: Option<String>,
     /// The NATS server to use; else a private one is started on a free loopback port.
     #[arg(long, env = "LICTOR_NATS_URL", hide_env_values = true, help_heading = "Bus")]
     pub(crate) nats_url: Option<String>,

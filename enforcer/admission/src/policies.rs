@@ -158,6 +158,9 @@ pub(crate) mod tests {
             change: put(policy),
         };
         let mut reader = PoliciesInForce::default();
+        let installation =
+            br#"{"transaction":"t","by":"store","at":"2026-01-02T03:04:05Z","installation":"a"}"#;
+        reader.take("installation", 1, Ok(installation)).unwrap();
         reader.take("p-1", 7, Ok(&serde_json::to_vec(&document).unwrap())).unwrap();
         reader.snapshot().0
     }
@@ -186,7 +189,7 @@ pub(crate) mod tests {
     async fn a_restart_finds_the_last_good_revision_and_keeps_it_in_the_copy() {
         let server = NatsServer::start().await;
         let options = BusOptions::new(&server.url(), Topology::default(), "test");
-        let bus = Bus::connect(options).await.unwrap();
+        let bus = Bus::connect_new(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policies.json");
         // What the n-th start has in force, and has kept, once it has read the log up to its n-th document.
@@ -210,10 +213,10 @@ pub(crate) mod tests {
             assert_eq!(denies(&policies, &PolicyId::new("p-1")), policies.set.len() == 1);
             (policies.set.len(), kept(&path).unwrap().0)
         };
-        assert_eq!(start(POLICY, 1).await, (1, 1));
+        assert_eq!(start(POLICY, 2).await, (1, 1));
         let unusable = POLICY.replace("Image Tag", "Image Tagg");
-        assert_eq!(start(&unusable, 2).await, (1, 1), "with a copy of the good revision");
+        assert_eq!(start(&unusable, 3).await, (1, 1), "with a copy of the good revision");
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(start(&unusable, 3).await, (1, 1), "without a copy");
+        assert_eq!(start(&unusable, 4).await, (1, 1), "without a copy");
     }
 }

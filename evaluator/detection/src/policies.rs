@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use lictor_engine::{PolicyRevision, PolicySet, Problem, ValidPolicy};
 use lictor_wire::{
-    NotCompiled, Policy, PolicyChange, PolicyDocument, PolicyId, PolicyLogKey, PolicyLogReader,
-    PolicyProblems, Presence, RefusedRevision,
+    InstallationDocument, InstallationId, NotCompiled, Policy, PolicyChange, PolicyDocument, PolicyId,
+    PolicyLogKey, PolicyLogReader, PolicyProblems, Presence, RefusedRevision,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ pub struct Policies {
     pub set: PolicySet,
     /// The sequence of the policy log up to which they are in force; 0 for policies of no log.
     pub revision: u64,
+    /// The installation whose log they are from; `None` for policies of no log, and for a copy of a release that did
+    /// not write it.
+    installation: Option<InstallationId>,
     good: BTreeMap<PolicyLogKey, ValidPolicy>,
     texts: HashMap<PolicyId, Arc<Policy>>,
 }
@@ -52,9 +55,19 @@ pub struct PoliciesInForce {
     refused: BTreeMap<PolicyLogKey, Refused>,
     /// Refused keys whose last good revision, before a sequence, was not looked for yet.
     history: BTreeMap<PolicyLogKey, u64>,
+    source: Source,
     read: u64,
     /// The last set that compiled.
     in_force: Option<Arc<Policies>>,
+}
+
+/// Where what was read comes from.
+#[derive(Debug)]
+enum Source {
+    /// The policy log, which belongs to the installation that its document names.
+    Log(Option<InstallationDocument>),
+    /// A copy of what was in force.
+    Copy(Option<InstallationId>),
 }
 
 /// A document that cannot be used.
@@ -81,6 +94,8 @@ enum Change {
 struct Copy {
     version: u32,
     revision: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    installation: Option<InstallationId>,
     policies: Vec<CopiedPolicy>,
 }
 
@@ -113,7 +128,12 @@ impl Policies {
             let PolicyRevision { policy, revision } = valid.revision();
             CopiedPolicy { key: key.to_string(), revision: *revision, policy: policy.clone() }
         });
-        let copy = Copy { version: COPY_VERSION, revision: self.revision, policies: policies.collect() };
+        let copy = Copy {
+            version: COPY_VERSION,
+            revision: self.revision,
+            installation: self.installation.clone(),
+            policies: policies.collect(),
+        };
         serde_json::to_vec(&copy)
     }
 }
@@ -135,6 +155,12 @@ impl PolicyStatus {
 
 // === impl PoliciesInForce ===
 
+impl Default for Source {
+    fn default() -> Self {
+        Self::Log(None)
+    }
+}
+
 impl PoliciesInForce {
     /// A reader that has read what is in a copy. Its snapshot puts that in force, and it stays so while the log is
     /// read. `None` for a copy of another version.
@@ -146,7 +172,8 @@ impl PoliciesInForce {
         if copy.version != COPY_VERSION {
             return Ok(None);
         }
-        let mut reader = Self { read: copy.revision, ..Self::default() };
+        let source = Source::Copy(copy.installation);
+        let mut reader = Self { read: copy.revision, source, ..Self::default() };
         for CopiedPolicy { key, revision, policy } in copy.policies {
             let Some(key) = PolicyLogKey::parse(&key) else { continue };
             let policy = PolicyRevision { policy, revision };
@@ -166,7 +193,11 @@ impl PoliciesInForce {
         validate: impl FnOnce(PolicyRevision) -> Result<ValidPolicy, Vec<Problem>>,
     ) -> Result<(), String> {
         self.read_up_to(revision);
-        let Some(key @ PolicyLogKey::Policy(_)) = PolicyLogKey::parse(key) else { return Ok(()) };
+        let key = match PolicyLogKey::parse(key) {
+            Some(key @ PolicyLogKey::Policy(_)) => key,
+            Some(PolicyLogKey::Installation) => return self.take_installation(document),
+            Some(PolicyLogKey::Category(_)) | None => return Ok(()),
+        };
         self.history.remove(&key);
         self.refused.remove(&key);
         match read(document, revision, validate) {
@@ -184,6 +215,38 @@ impl PoliciesInForce {
         Ok(())
     }
 
+    /// One that cannot be read takes nothing back: the log goes on being the installation's it was.
+    fn take_installation(&mut self, document: Result<&[u8], &str>) -> Result<(), String> {
+        let document = document.map_err(ToOwned::to_owned)?;
+        let document = serde_json::from_slice(document).map_err(|error| error.to_string())?;
+        self.source = Source::Log(Some(document));
+        Ok(())
+    }
+
+    /// The installation of what was read, if it may take the place of what is in force. An empty log after a loss,
+    /// or the log of another installation, must not: that policies are absent there does not say that somebody
+    /// deleted them.
+    fn installation(&self) -> Result<Option<InstallationId>, String> {
+        let document = match &self.source {
+            Source::Copy(installation) => return Ok(installation.clone()),
+            Source::Log(document) => document.as_ref(),
+        };
+        let Some(document) = document else {
+            return Err("the policy log does not name an installation: it is new or was lost; \
+                        only `lictor store` sets an installation up"
+                .to_owned());
+        };
+        let known = self.in_force.as_ref().and_then(|policies| policies.installation.as_ref());
+        match known.filter(|known| !document.continues(known)) {
+            None => Ok(Some(document.installation.clone())),
+            Some(known) => Err(format!(
+                "the policy log belongs to installation {}, and the policies in force to {known}; if the log of \
+                 {known} is lost for good, run `lictor store --replace-installation {known}`",
+                document.installation
+            )),
+        }
+    }
+
     /// As [`PolicyLogReader::snapshot`], with the set assembled as the caller likes. While that panics, the last set
     /// that did not stays in force.
     ///
@@ -193,21 +256,32 @@ impl PoliciesInForce {
         &mut self,
         assemble: impl FnOnce(Vec<&ValidPolicy>) -> PolicySet,
     ) -> (PolicyStatus, Result<(), String>) {
+        let installation = match self.installation() {
+            Ok(installation) => installation,
+            Err(reason) => {
+                let problems = PolicyProblems { not_followed: Some(reason.clone()), ..self.problems(None) };
+                return (self.status(problems), Err(format!("not following the policy log: {reason}")));
+            }
+        };
         let outcome = caught(|| assemble(self.good.values().collect())).map(|set| {
             let texts = self.good.values().map(|valid| {
                 let policy = &valid.revision().policy;
                 (policy.id.clone(), policy.clone())
             });
             let texts = texts.collect();
-            self.in_force =
-                Some(Arc::new(Policies { set, revision: self.read, good: self.good.clone(), texts }));
+            let (revision, good) = (self.read, self.good.clone());
+            self.in_force = Some(Arc::new(Policies { set, revision, installation, good, texts }));
         });
         let not_compiled = outcome
             .as_ref()
             .err()
             .map(|reason| NotCompiled { revision: self.read, reason: shortened(reason.clone()) });
-        let problems = Arc::new(self.problems(not_compiled));
-        (PolicyStatus { in_force: self.in_force.clone(), read: self.read, problems }, outcome)
+        let status = self.status(self.problems(not_compiled));
+        (status, outcome.map_err(|reason| format!("the newest policies do not compile: {reason}")))
+    }
+
+    fn status(&self, problems: PolicyProblems) -> PolicyStatus {
+        PolicyStatus { in_force: self.in_force.clone(), read: self.read, problems: Arc::new(problems) }
     }
 
     fn problems(&self, not_compiled: Option<NotCompiled>) -> PolicyProblems {
@@ -223,6 +297,7 @@ impl PoliciesInForce {
             refused: refused.take(PolicyProblems::AT_MOST).collect(),
             more_refused: more_refused as u64,
             not_compiled,
+            not_followed: None,
         }
     }
 }
@@ -352,6 +427,24 @@ mod tests {
         PolicyLogKey::parse("p-1").unwrap()
     }
 
+    fn installation(id: &str, replaces: &[&str]) -> Vec<u8> {
+        let document = InstallationDocument {
+            transaction: TransactionId::new("t"),
+            by: "store".to_owned(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            installation: InstallationId::new(id),
+            replaces: replaces.iter().map(|id| InstallationId::new(*id)).collect(),
+        };
+        serde_json::to_vec(&document).unwrap()
+    }
+
+    /// A reader of a log that names its installation.
+    fn reader() -> PoliciesInForce {
+        let mut reader = PoliciesInForce::default();
+        reader.take("installation", 0, Ok(&installation("a", &[]))).unwrap();
+        reader
+    }
+
     fn status(reader: &mut PoliciesInForce) -> PolicyStatus {
         let (status, compiled) = reader.snapshot();
         assert_eq!(compiled, Ok(()));
@@ -366,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_bad_revision_never_replaces_a_good_one() {
-        let mut reader = PoliciesInForce::default();
+        let mut reader = reader();
         reader.take("p-1", 1, Ok(&good())).unwrap();
         let problem = reader.take("p-1", 2, Ok(&bad())).unwrap_err();
         assert!(problem.contains("there is no criterion `Image Tagg`"), "{problem}");
@@ -391,7 +484,7 @@ mod tests {
 
     #[test]
     fn categories_are_no_policies_whatever_they_hold() {
-        let mut reader = PoliciesInForce::default();
+        let mut reader = reader();
         for (sequence, document) in [(1, good()), (2, b"{}".to_vec()), (3, deleted())] {
             reader.take("category.x", sequence, Ok(&document)).unwrap();
         }
@@ -402,7 +495,7 @@ mod tests {
     #[test]
     fn the_last_good_revision_is_looked_for_after_a_start() {
         let unusable = |documents: &[(u64, Vec<u8>)]| {
-            let mut reader = PoliciesInForce::default();
+            let mut reader = reader();
             reader.take("p-1", 9, Ok(&bad())).unwrap_err();
             assert_eq!(reader.history_needed(), Some((key(), 9)));
             reader.take_history(&key(), documents);
@@ -418,7 +511,7 @@ mod tests {
         assert_eq!(unusable(&[(1, bad())]), None);
         assert_eq!(unusable(&[]), None);
         // A usable one that comes first makes the search needless.
-        let mut reader = PoliciesInForce::default();
+        let mut reader = reader();
         reader.take("p-1", 9, Ok(&bad())).unwrap_err();
         reader.take("p-1", 10, Ok(&deleted())).unwrap();
         assert_eq!(reader.history_needed(), None);
@@ -426,11 +519,11 @@ mod tests {
 
     #[test]
     fn a_set_that_does_not_compile_leaves_the_one_before_in_force() {
-        let mut reader = PoliciesInForce::default();
+        let mut reader = reader();
         // Nothing was in force: then nothing is, which is not the same as no policies.
         reader.take("p-1", 1, Ok(&good())).unwrap();
         let (status, compiled) = reader.snapshot_with(|_| panic!("too many"));
-        assert_eq!(compiled, Err("too many".to_owned()));
+        assert_eq!(compiled, Err("the newest policies do not compile: too many".to_owned()));
         assert!(status.in_force.is_none() && status.is_read());
         assert_eq!(in_force(&mut reader), (1, 1));
         reader.take("p-2", 2, Ok(&good())).unwrap();
@@ -454,6 +547,7 @@ mod tests {
         assert_eq!((who.policies, &who.policy_problems), (1, &*status.problems));
         // It stays so while another log is read, and ends with the next set that compiles.
         reader.start_over();
+        reader.take("installation", 0, Ok(&installation("a", &[]))).unwrap();
         let (status, _) = reader.snapshot_with(|_| panic!("again"));
         assert_eq!(status.in_force.unwrap().set.len(), 1);
         assert_eq!(in_force(&mut reader), (0, 0));
@@ -461,7 +555,7 @@ mod tests {
 
     #[test]
     fn a_policy_whose_compilation_panics_is_refused_alone() {
-        let mut reader = PoliciesInForce::default();
+        let mut reader = reader();
         reader.take("p-1", 1, Ok(&good())).unwrap();
         reader.take_with("p-1", 2, Ok(&good()), |_| panic!("stack")).unwrap_err();
         reader.take("p-2", 3, Ok(&good())).unwrap();
@@ -471,7 +565,7 @@ mod tests {
 
     #[test]
     fn problems_have_a_bound() {
-        let mut reader = PoliciesInForce::default();
+        let mut reader = reader();
         let long = "ä".repeat(REASON_AT_MOST);
         for i in 0..PolicyProblems::AT_MOST as u64 + 2 {
             reader.take(&format!("p-{i}"), i + 1, Err(&long)).unwrap_err();
@@ -483,7 +577,7 @@ mod tests {
 
     #[test]
     fn the_copy_holds_what_is_in_force() {
-        let mut reader = PoliciesInForce::default();
+        let mut reader = reader();
         reader.take("p-1", 7, Ok(&good())).unwrap();
         reader.take("p-1", 8, Ok(&bad())).unwrap_err();
         let copy = status(&mut reader).in_force.unwrap().to_copy().unwrap();
@@ -493,6 +587,45 @@ mod tests {
         assert!(PoliciesInForce::from_copy(b"{").is_err());
         let newer = String::from_utf8(copy).unwrap().replace(r#""version":1"#, r#""version":2"#);
         assert!(PoliciesInForce::from_copy(newer.as_bytes()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_log_that_was_lost_takes_nothing_out_of_force() {
+        let mut reader = reader();
+        reader.take("p-1", 7, Ok(&good())).unwrap();
+        assert_eq!(in_force(&mut reader), (1, 7));
+        let copy = status(&mut reader).in_force.unwrap().to_copy().unwrap();
+        let not_followed = |reader: &mut PoliciesInForce| {
+            let (status, followed) = reader.snapshot();
+            let reason = status.problems.not_followed.clone().unwrap();
+            assert!(followed.unwrap_err().ends_with(&reason));
+            (status.in_force.map(|policies| (policies.set.len(), policies.revision)), reason)
+        };
+        // Running, and started from the copy: the log is empty, holds policies without a name, is another's.
+        for mut reader in [reader, PoliciesInForce::from_copy(&copy).unwrap().unwrap()] {
+            assert_eq!(in_force(&mut reader), (1, 7));
+            reader.start_over();
+            assert_eq!(not_followed(&mut reader).0, Some((1, 7)));
+            reader.take("p-1", 1, Ok(&deleted())).unwrap();
+            assert_eq!(not_followed(&mut reader).0, Some((1, 7)));
+            reader.take("installation", 2, Ok(&installation("b", &[]))).unwrap();
+            let (kept, reason) = not_followed(&mut reader);
+            assert_eq!(kept, Some((1, 7)));
+            assert!(reason.contains("--replace-installation a"), "{reason}");
+            // A document that cannot be read names nothing.
+            reader.start_over();
+            reader.take("installation", 1, Ok(b"{")).unwrap_err();
+            assert_eq!(not_followed(&mut reader).0, Some((1, 7)));
+            // A person's word: another installation takes the lost one's place.
+            reader.take("installation", 3, Ok(&installation("c", &["b", "a"]))).unwrap();
+            assert_eq!(in_force(&mut reader), (0, 3));
+            reader.start_over();
+            assert_eq!(not_followed(&mut reader).0, Some((0, 3)));
+        }
+        // Who has nothing is not ready.
+        let mut new = PoliciesInForce::default();
+        assert_eq!(not_followed(&mut new).0, None);
+        assert!(!new.snapshot().0.is_read());
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn breaking_from(from: u64) -> Breaking {
 }
 
 async fn connect(server: &NatsServer) -> Bus {
-    Bus::connect(BusOptions::new(&server.url(), Topology::default(), "test")).await.unwrap()
+    Bus::connect_new(BusOptions::new(&server.url(), Topology::default(), "test")).await.unwrap()
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> T {
@@ -150,25 +150,26 @@ async fn policies_that_do_not_compile_leave_those_before_in_force() {
     let server = NatsServer::start().await;
     let bus = connect(&server).await;
     write(&bus, "p-1", "Image Tag").await;
+    // The installation's document is the first of the log.
     let evaluator =
-        tokio::spawn(run_with(Config::default(), bus.clone(), CancellationToken::new(), breaking_from(2)));
+        tokio::spawn(run_with(Config::default(), bus.clone(), CancellationToken::new(), breaking_from(3)));
     deploy(&bus, "e-1").await;
-    let violated = vec![("p-1".to_owned(), 1)];
-    assert_eq!(verdict(&bus, 1).await, ("e-1".to_owned(), 1, violated.clone()));
+    let violated = vec![("p-1".to_owned(), 2)];
+    assert_eq!(verdict(&bus, 1).await, ("e-1".to_owned(), 2, violated.clone()));
 
     write(&bus, "p-2", "Image Tag").await;
     // Workloads were not judged by the change, and it says so instead of being done with.
     let mut letters = bus.read(Stream::DeadLetters, ReadFrom::First, false);
     let letter = within(letters.next()).await.unwrap().unwrap().body().unwrap();
     let letter: DeadLetter = serde_json::from_slice(&letter).unwrap();
-    assert_eq!((letter.origin.as_str(), letter.position), ("LICTOR_POLICIES", 2));
+    assert_eq!((letter.origin.as_str(), letter.position), ("LICTOR_POLICIES", 3));
     assert!(letter.reason.contains("do not compile"), "{}", letter.reason);
     // What happens next is judged by the policies before, not by none.
     deploy(&bus, "e-2").await;
-    assert_eq!(verdict(&bus, 2).await, ("e-2".to_owned(), 1, violated));
+    assert_eq!(verdict(&bus, 2).await, ("e-2".to_owned(), 2, violated));
     let who = presence(&bus, |who| who.policy_problems.not_compiled.is_some()).await;
-    let not_compiled = NotCompiled { revision: 2, reason: "too many literals".to_owned() };
-    assert_eq!((who.policies, who.policy_problems.not_compiled), (1, Some(not_compiled)));
+    let not_compiled = NotCompiled { revision: 3, reason: "too many literals".to_owned() };
+    assert_eq!((who.policies, who.policy_problems.not_compiled), (2, Some(not_compiled)));
     evaluator.abort();
 }
 
@@ -180,7 +181,7 @@ async fn without_policies_that_compile_nothing_is_judged() {
     deploy(&bus, "e-1").await;
     let stop = CancellationToken::new();
     let config = Config::default();
-    let evaluator = tokio::spawn(run_with(config, bus.clone(), stop.clone(), breaking_from(1)));
+    let evaluator = tokio::spawn(run_with(config, bus.clone(), stop.clone(), breaking_from(2)));
     let who = presence(&bus, |who| who.policy_problems.not_compiled.is_some()).await;
     assert_eq!(who.policies, 0);
     let report = bus.report().await.unwrap();
@@ -199,10 +200,10 @@ async fn a_start_finds_the_last_good_revision() {
     write(&bus, "p-1", "Image Tagg").await;
     let evaluator = tokio::spawn(run(Config::default(), bus.clone(), CancellationToken::new()));
     deploy(&bus, "e-1").await;
-    assert_eq!(verdict(&bus, 1).await, ("e-1".to_owned(), 2, vec![("p-1".to_owned(), 1)]));
-    let who = presence(&bus, |who| who.policies == 2).await;
+    assert_eq!(verdict(&bus, 1).await, ("e-1".to_owned(), 3, vec![("p-1".to_owned(), 2)]));
+    let who = presence(&bus, |who| who.policies == 3).await;
     let [refused] = who.policy_problems.refused.as_slice() else { panic!("{who:?}") };
-    assert_eq!((refused.revision, refused.in_force), (2, Some(1)));
+    assert_eq!((refused.revision, refused.in_force), (3, Some(2)));
     assert!(refused.reason.contains("`Image Tagg`"), "{}", refused.reason);
     evaluator.abort();
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::error::{BusError, ConnectError};
 use crate::servers::{NatsUrl, Servers};
-use crate::topology::{self, TopologyReport};
+use crate::topology::{self, Difference, TopologyReport};
 
 /// The oldest server that has atomic batches.
 const OLDEST_SERVER: &str = "2.12.0";
@@ -70,19 +70,53 @@ pub struct Bus(Arc<Inner>);
 struct Inner {
     client: Client,
     jetstream: Context,
-    topology: Topology,
+    options: BusOptions,
     /// Counts connections: whoever waits for the server tries again when it changes.
     connections: watch::Receiver<u64>,
 }
 
 impl Bus {
-    /// Connects, trying again until the time is over, and makes the streams, buckets and consumers that are missing.
+    /// Connects, trying again until the time is over, and waits that long for the streams, which a store creates.
     ///
     /// # Errors
-    /// When no server answers in time, it is too old or without JetStream, or something there means something else
-    /// than the table says.
+    /// When no server answers in time, it is too old or without JetStream, a stream is missing, or something there
+    /// conflicts with the topology.
     pub async fn connect(options: BusOptions) -> Result<Self, ConnectError> {
         let deadline = Instant::now() + options.connect_timeout;
+        let bus = Self::open_until(options, deadline).await?;
+        let mut waiting = false;
+        loop {
+            let checked = bus.retrying(deadline, || topology::check(bus.jetstream(), bus.topology())).await;
+            match checked {
+                Ok(differences) => {
+                    accept(differences)?;
+                    return Ok(bus);
+                }
+                Err(ConnectError::Topology(BusError::Missing { what })) => {
+                    if Instant::now() + CONNECT_AGAIN_AFTER >= deadline {
+                        return Err(ConnectError::NotSetUp { what });
+                    }
+                    if !waiting {
+                        tracing::info!(missing = what, "waiting for `lictor store` to create the streams");
+                        waiting = true;
+                    }
+                    tokio::time::sleep(CONNECT_AGAIN_AFTER).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Connects, trying again until the time is over, whatever is on the server.
+    ///
+    /// # Errors
+    /// When no server answers in time, or it is too old.
+    pub async fn open(options: BusOptions) -> Result<Self, ConnectError> {
+        let deadline = Instant::now() + options.connect_timeout;
+        Self::open_until(options, deadline).await
+    }
+
+    async fn open_until(options: BusOptions, deadline: Instant) -> Result<Self, ConnectError> {
         let (client, connections) = open(&options, deadline).await?;
         if !client.is_server_compatible(2, 12, 0) {
             let found = client.server_info().version;
@@ -92,38 +126,44 @@ impl Bus {
             .timeout(ANSWER_WITHIN)
             .max_ack_inflight(ACKS_IN_FLIGHT)
             .build(client.clone());
+        Ok(Self(Arc::new(Inner { client, jetstream, options, connections })))
+    }
+
+    /// Creates the streams, buckets and consumers that are missing.
+    pub(crate) async fn create_missing(&self, deadline: Instant) -> Result<(), ConnectError> {
+        let differences =
+            self.retrying(deadline, || topology::ensure(self.jetstream(), self.topology())).await?;
+        accept(differences)
+    }
+
+    /// Repeats what JetStream does not answer yet: it is starting, or has no leader.
+    pub(crate) async fn retrying<T, F: Future<Output = Result<T, BusError>>>(
+        &self,
+        deadline: Instant,
+        work: impl Fn() -> F,
+    ) -> Result<T, ConnectError> {
         loop {
-            match topology::ensure(&jetstream, &options.topology).await {
-                Ok(differences) => {
-                    let (differences, shown): (Vec<_>, Vec<_>) =
-                        differences.into_iter().partition(|difference| difference.changes_meaning);
-                    if !differences.is_empty() {
-                        return Err(ConnectError::Different { differences });
-                    }
-                    for difference in shown {
-                        tracing::info!(%difference, "limits on the server differ from the configured ones");
-                    }
-                    break;
-                }
-                // JetStream is still starting, or has no leader yet.
+            match work().await {
+                Ok(done) => return Ok(done),
                 Err(error) if error.is_retryable() && Instant::now() + CONNECT_AGAIN_AFTER < deadline => {
                     tokio::time::sleep(CONNECT_AGAIN_AFTER).await;
                 }
                 Err(error) if error.is_retryable() => {
-                    return Err(ConnectError::NoJetStream {
-                        url: options.url.to_string(),
-                        reason: error.to_string(),
-                    });
+                    let (url, reason) = (self.0.options.url.to_string(), error.to_string());
+                    return Err(ConnectError::NoJetStream { url, reason });
                 }
                 Err(error) => return Err(ConnectError::Topology(error)),
             }
         }
-        Ok(Self(Arc::new(Inner { client, jetstream, topology: options.topology, connections })))
     }
 
     /// The table everything here follows.
     pub fn topology(&self) -> &Topology {
-        &self.0.topology
+        &self.0.options.topology
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.0.options.connect_timeout
     }
 
     /// What is on the server, for people. Changes nothing.
@@ -159,6 +199,19 @@ impl Bus {
     pub(crate) fn connections(&self) -> watch::Receiver<u64> {
         self.0.connections.clone()
     }
+}
+
+/// Refuses differences that change what something means, and logs the others.
+fn accept(differences: Vec<Difference>) -> Result<(), ConnectError> {
+    let (differences, shown): (Vec<_>, Vec<_>) =
+        differences.into_iter().partition(|difference| difference.changes_meaning);
+    if !differences.is_empty() {
+        return Err(ConnectError::Different { differences });
+    }
+    for difference in shown {
+        tracing::info!(%difference, "limits on the server differ from the configured ones");
+    }
+    Ok(())
 }
 
 fn open(

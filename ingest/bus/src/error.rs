@@ -147,8 +147,14 @@ pub enum ConnectError {
         /// Every difference.
         differences: Vec<Difference>,
     },
+    /// A stream or bucket is missing. Only a store creates them.
+    #[error("{what} does not exist on the server")]
+    NotSetUp {
+        /// What is missing.
+        what: String,
+    },
     /// A stream, bucket or consumer could not be created or read back.
-    #[error("cannot create the streams: {0}")]
+    #[error("cannot use the streams: {0}")]
     Topology(#[source] BusError),
 }
 

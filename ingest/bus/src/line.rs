@@ -59,7 +59,7 @@ impl Holds {
             Consumer::EvaluatorCommands => Self::Command,
             Consumer::PolicyChanges => match PolicyLogKey::of_subject(subject) {
                 Some(PolicyLogKey::Policy(_)) => Self::Policy,
-                Some(PolicyLogKey::Category(_)) | None => Self::Document,
+                Some(PolicyLogKey::Category(_) | PolicyLogKey::Installation) | None => Self::Document,
             },
         }
     }

@@ -68,7 +68,7 @@ impl Bus {
             .await?;
             reader = back;
             if let Err(error) = compiled {
-                tracing::error!(error, "the newest policies do not compile; the previous ones stay in force");
+                tracing::error!(error, "the policies in force stay as they were");
             }
             published.send_replace(snapshot);
         }

@@ -61,6 +61,39 @@ pub(crate) fn ensure<'a>(
     })
 }
 
+/// Reads everything back and creates nothing: what is different, worst first. A stream or bucket that is missing is an
+/// error; a consumer is created by whoever pulls from it.
+pub(crate) fn check<'a>(
+    jetstream: &'a Context,
+    topology: &'a Topology,
+) -> BoxFuture<'a, Result<Vec<Difference>, BusError>> {
+    Box::pin(async move {
+        let streams: Vec<_> = wanted_streams(topology).into_iter().map(|(config, _)| config).collect();
+        let found: Vec<_> = futures_util::stream::iter(streams)
+            .map(|config| async move {
+                let found = read_stream(jetstream, &config.name).await?;
+                let found = found.ok_or_else(|| BusError::missing(format!("stream `{}`", config.name)))?;
+                Ok::<_, BusError>(stream_differences(&config, &found))
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut differences: Vec<Difference> = found.into_iter().flatten().collect();
+        let found: Vec<_> = futures_util::stream::iter(topology.consumers())
+            .map(|spec| async move {
+                let stream = topology.stream_name(spec.stream);
+                let found = read_consumer(jetstream, &stream, &spec.name).await?;
+                Ok::<_, BusError>(found.map(|found| consumer_differences(topology, &spec, &found)))
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        differences.extend(found.into_iter().flatten().flatten());
+        differences.sort_by_key(|difference| !difference.changes_meaning);
+        Ok(differences)
+    })
+}
+
 async fn ensure_stream(jetstream: &Context, config: &stream::Config) -> Result<stream::Info, BusError> {
     if let Some(info) = read_stream(jetstream, &config.name).await? {
         return Ok(info);

@@ -135,6 +135,8 @@ ids! {
     CommandId;
     /// One write to a log, so its writer can recognise it after a time-out.
     TransactionId;
+    /// An installation of lictor: everything that shares one policy log. Made up at random by the first store.
+    InstallationId;
 }
 
 impl ViolationId {

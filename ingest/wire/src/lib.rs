@@ -63,8 +63,8 @@ pub use deployment::{
 pub use event::{Envelope, Event, EventData, EventError, Kind, Projection, UnknownKind};
 pub use file::{FileEvent, FileOperation, FilePaths};
 pub use id::{
-    ActionKey, AlertId, ClusterId, CommandId, DeploymentId, EventId, Fingerprint, PodId, PolicyId, ReceiptId,
-    TransactionId, VerdictId, ViolationId,
+    ActionKey, AlertId, ClusterId, CommandId, DeploymentId, EventId, Fingerprint, InstallationId, PodId,
+    PolicyId, ReceiptId, TransactionId, VerdictId, ViolationId,
 };
 pub use image::{
     CosignVerification, ImageComponent, ImageEvent, ImageFacts, ImageLayer, ImageMetadata, ImageName,
@@ -74,7 +74,7 @@ pub use json::RawJson;
 pub use network::{Direction, NetworkEntity, NetworkEvent, NetworkProtocol};
 pub use pod::{ContainerRef, PodContainer, PodRecord, PodRef, WorkloadRef};
 pub use policy::{Policy, PolicyChange, PolicyDocument};
-pub use policy_log::{PolicyLogKey, PolicyLogReader, SubjectToken};
+pub use policy_log::{InstallationDocument, PolicyLogKey, PolicyLogReader, SubjectToken};
 pub use presence::{
     ClusterRecord, NamespaceRecord, NotCompiled, PolicyProblems, Presence, RefusedRevision, SourceCheckpoint,
 };

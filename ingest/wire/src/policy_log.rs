@@ -2,14 +2,20 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use crate::topology::is_uuid;
-use crate::{Fingerprint, PolicyId};
+use crate::{Fingerprint, InstallationId, PolicyId, TransactionId};
 
 /// What is between the prefix and the key in a subject of the policy log.
 const LOG: &str = "policies";
 
 /// What is before the token of a category.
 const CATEGORY: &str = "category.";
+
+/// The key of the document that names the installation. No policy has it: ids that are not UUIDs are hashed.
+const INSTALLATION: &str = "installation";
 
 /// What a document of the policy log is about. The last document of each key is in force.
 ///
@@ -20,6 +26,33 @@ pub enum PolicyLogKey {
     Policy(SubjectToken),
     /// One category, which policies name.
     Category(SubjectToken),
+    /// The installation that the log belongs to.
+    Installation,
+}
+
+/// The document that names the installation a policy log belongs to. Written by a store when neither its ledger nor
+/// the log knows an installation, and by a person's order after the log was lost; see [`InstallationDocument::continues`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallationDocument {
+    /// Id of this write.
+    pub transaction: TransactionId,
+    /// Who wrote it.
+    pub by: String,
+    /// When, by the writer's clock.
+    pub at: Timestamp,
+    /// The installation.
+    pub installation: InstallationId,
+    /// The installations it takes the place of, newest first; their logs were lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<InstallationId>,
+}
+
+impl InstallationDocument {
+    /// Whether a reader that has followed `known` may follow this log: it is the same installation, or one that
+    /// replaces it.
+    pub fn continues(&self, known: &InstallationId) -> bool {
+        self.installation == *known || self.replaces.contains(known)
+    }
 }
 
 /// One token of a subject as it is written there: not empty, and without dots, wildcards and white space.
@@ -77,6 +110,9 @@ impl PolicyLogKey {
 
     /// Reads a key. `None` for a document of a kind that this version does not know.
     pub fn parse(key: &str) -> Option<Self> {
+        if key == INSTALLATION {
+            return Some(Self::Installation);
+        }
         match key.strip_prefix(CATEGORY) {
             Some(token) => SubjectToken::parse(token).map(Self::Category),
             None => SubjectToken::parse(key).map(Self::Policy),
@@ -110,6 +146,7 @@ impl fmt::Display for PolicyLogKey {
         match self {
             Self::Policy(SubjectToken(token)) => f.write_str(token),
             Self::Category(SubjectToken(token)) => write!(f, "{CATEGORY}{token}"),
+            Self::Installation => f.write_str(INSTALLATION),
         }
     }
 }
@@ -128,8 +165,13 @@ mod tests {
         assert_eq!(key.to_string(), uuid);
         assert_eq!(Topology::default().policy(&PolicyId::new(uuid)), format!("lictor.policies.{uuid}"));
         assert!(matches!(PolicyLogKey::parse("category.x"), Some(PolicyLogKey::Category(_))));
-        // A policy may have any id, and any of them is one token.
-        assert!(matches!(PolicyLogKey::of_policy(&PolicyId::new("category.x")), PolicyLogKey::Policy(_)));
+        assert_eq!(PolicyLogKey::parse("installation"), Some(PolicyLogKey::Installation));
+        // A policy may have any id, and any of them is one token that is nothing else's.
+        for id in ["category.x", "installation"] {
+            let key = PolicyLogKey::of_policy(&PolicyId::new(id));
+            assert!(matches!(&key, PolicyLogKey::Policy(_)));
+            assert_eq!(PolicyLogKey::parse(&key.to_string()), Some(key));
+        }
         for unknown in ["", "category.", "a.b", "category.a.b", "a b", "*", ">", "policies.a"] {
             assert_eq!(PolicyLogKey::parse(unknown), None, "{unknown}");
         }
@@ -142,7 +184,7 @@ mod tests {
         #[test]
         fn a_key_comes_back_from_its_text_and_its_subject(id in any::<String>(), token in any::<String>()) {
             let category = PolicyLogKey::Category(SubjectToken(crate::token::token(&token)));
-            for key in [PolicyLogKey::of_policy(&PolicyId::new(id.as_str())), category] {
+            for key in [PolicyLogKey::of_policy(&PolicyId::new(id.as_str())), category, PolicyLogKey::Installation] {
                 prop_assert_eq!(PolicyLogKey::parse(&key.to_string()), Some(key.clone()));
                 let subject = Topology::default().policy_log(&key);
                 prop_assert_eq!(PolicyLogKey::of_subject(&subject), Some(key));

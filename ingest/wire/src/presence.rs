@@ -47,6 +47,10 @@ pub struct PolicyProblems {
     /// Why the newest policies are not in force at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_compiled: Option<NotCompiled>,
+    /// Why the policy log is not followed: it does not name an installation, or another one. What was read before
+    /// stays in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_followed: Option<String>,
 }
 
 /// The last revision of a policy, when it cannot be used.
@@ -83,7 +87,10 @@ impl PolicyProblems {
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.refused.is_empty() && self.more_refused == 0 && self.not_compiled.is_none()
+        self.refused.is_empty()
+            && self.more_refused == 0
+            && self.not_compiled.is_none()
+            && self.not_followed.is_none()
     }
 }
 

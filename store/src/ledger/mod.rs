@@ -8,7 +8,7 @@ mod verdicts;
 use std::path::Path;
 use std::sync::Arc;
 
-use lictor_wire::{DeadLetter, Receipt};
+use lictor_wire::{DeadLetter, InstallationId, Receipt};
 use redb::{Builder, Database, Durability, ReadableDatabase, StorageBackend};
 
 pub use self::error::LedgerError;
@@ -69,6 +69,37 @@ impl Ledger {
             None => make_tables(&database)?,
         }
         Ok(Self { database: Arc::new(database) })
+    }
+
+    /// The installation whose logs are in the ledger; `None` for a new one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn installation(&self) -> Result<Option<InstallationId>> {
+        match self.database.begin_read()?.open_table(schema::INSTALLATION) {
+            Ok(table) => Ok(table.get("installation")?.map(|id| InstallationId::new(id.value()))),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes the ledger the index of an installation's logs. Where it was another one's, the logs are read from their
+    /// beginning: sequences and revisions of the lost logs say nothing about the new ones. Alerts stay.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn adopt(&self, installation: &InstallationId) -> Result<()> {
+        let transaction = self.database.begin_write()?;
+        let before = {
+            let mut table = transaction.open_table(schema::INSTALLATION)?;
+            let before = table.insert("installation", installation.as_str())?;
+            before.map(|before| before.value().to_owned())
+        };
+        if before.is_some_and(|before| before != installation.as_str()) {
+            Tables::open(&transaction, Log::Verdicts)?.forget_revisions()?;
+        }
+        transaction.commit()?;
+        Ok(())
     }
 
     /// Applies messages of one log, in the log's order, and moves its checkpoint: all in one transaction that is on

@@ -191,6 +191,20 @@ impl<'t> Tables<'t> {
 
     // --- entities ------------------------------------------------------------------------------------------------
 
+    /// Forgets every sequence and revision that later messages are compared with.
+    pub(super) fn forget_revisions(&mut self) -> Result<()> {
+        self.checkpoints.retain(|_, _| false)?;
+        self.entities.retain(|_, _| false)?;
+        let open = self.open_alerts.iter()?.map(|item| Ok(AlertId::new(item?.1.value())));
+        for id in open.collect::<Result<Vec<_>>>()? {
+            if let Some(mut row) = self.alert(&id)? {
+                row.alert.policy.revision = 0;
+                self.put_alert(&row)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn entity(&self, key: &str) -> Result<Option<EntityRow>> {
         get(&self.entities, "entities", key)
     }

@@ -77,7 +77,7 @@ impl Lictor {
     /// Waits until it says that it has the policies.
     async fn ready(&self) {
         let options = BusOptions::new(&self._nats.url(), Topology::default(), "bench");
-        let bus = Bus::connect(options).await.expect("the bus");
+        let bus = Bus::connect_new(options).await.expect("the bus");
         let last = bus.last_sequence(Stream::Policies).await.expect("the bus");
         present(&bus, |it| it.role == "admission" && it.policies >= last).await;
         listens(self.address).await;

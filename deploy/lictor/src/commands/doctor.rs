@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::{SignedDuration, Timestamp};
-use lictor_bus::{Bus, Feed, FeedItem, TopologyReport};
+use lictor_bus::{Bus, BusError, Feed, FeedItem, TopologyReport};
 use lictor_wire::topology::{Bucket, Stream};
 use lictor_wire::{NotCompiled, PolicyProblems, Presence, RefusedRevision};
 use serde::Serialize;
@@ -25,7 +25,7 @@ struct Diagnosis {
 }
 
 pub(super) async fn run(nats: Nats, output: Output) -> Result<Exit, Failure> {
-    let bus = super::connect(&nats, "lictor-doctor").await?;
+    let bus = super::open(&nats.nats_url, &nats.bus, "lictor-doctor").await?;
     let diagnosis = diagnose(&bus).await?;
     match output {
         Output::Json => {
@@ -34,7 +34,8 @@ pub(super) async fn run(nats: Nats, output: Output) -> Result<Exit, Failure> {
         Output::Table => show(&diagnosis),
     }
     let now = Timestamp::now();
-    let in_order = diagnosis.presence.iter().all(|who| !is_alive(who, now) || who.policy_problems.is_empty());
+    let in_order = diagnosis.topology.streams.iter().all(|stream| stream.exists)
+        && diagnosis.presence.iter().all(|who| !is_alive(who, now) || who.policy_problems.is_empty());
     Ok(if in_order { Exit::Fine } else { Exit::Violated })
 }
 
@@ -44,8 +45,17 @@ fn is_alive(who: &Presence, now: Timestamp) -> bool {
 
 async fn diagnose(bus: &Bus) -> Result<Diagnosis, Failure> {
     let topology = bus.report().await.map_err(Failure::unreachable)?;
-    let policies = bus.last_sequence(Stream::Policies).await.map_err(Failure::unreachable)?;
-    let mut presence = presence(bus.watch_bucket(Bucket::Presence)).await;
+    let exists = |name: &str| topology.streams.iter().any(|stream| stream.name == name && stream.exists);
+    let policies = match bus.last_sequence(Stream::Policies).await {
+        Ok(last) => last,
+        Err(BusError::Missing { .. }) => 0,
+        Err(error) => return Err(Failure::unreachable(error)),
+    };
+    let mut presence = match exists(&format!("KV_{}", bus.topology().bucket(Bucket::Presence).name)) {
+        true => presence(bus.watch_bucket(Bucket::Presence)).await,
+        // Following a bucket waits until a store creates it.
+        false => Vec::new(),
+    };
     presence.sort_by(|a, b| (&a.role, &a.instance).cmp(&(&b.role, &b.instance)));
     let findings = findings(&topology, &presence, policies, Timestamp::now());
     Ok(Diagnosis { topology, presence, policies, findings })
@@ -75,6 +85,9 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
             format!("{what} has {field} `{found}`, the table says `{wanted}`")
         })
         .collect();
+    for stream in topology.streams.iter().filter(|stream| !stream.exists) {
+        findings.push(format!("stream {} does not exist: `lictor store` creates it", stream.name));
+    }
     let alive: Vec<&Presence> = presence.iter().filter(|who| is_alive(who, now)).collect();
     if !alive.iter().any(|who| who.role == "evaluator") {
         findings.push("no evaluator runs: events are kept and not judged".to_owned());
@@ -108,8 +121,15 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
 /// What a role read of the policy log and cannot put in force.
 fn policy_findings(who: &Presence) -> Vec<String> {
     let Presence { role, instance, policies, policy_problems, .. } = who;
-    let PolicyProblems { refused, more_refused, not_compiled } = policy_problems;
+    let PolicyProblems { refused, more_refused, not_compiled, not_followed } = policy_problems;
     let mut findings = Vec::new();
+    if let Some(reason) = not_followed {
+        let in_force = match policies {
+            0 => "no policies are in force".to_owned(),
+            policies => format!("the policies up to revision {policies} stay in force"),
+        };
+        findings.push(format!("{role} {instance}: {reason}; {in_force}"));
+    }
     if let Some(NotCompiled { revision, reason }) = not_compiled {
         let in_force = match policies {
             0 => "no policies are in force, and nothing is judged".to_owned(),

@@ -10,7 +10,8 @@ mod summary;
 mod tail;
 mod up;
 
-use lictor_bus::{Bus, BusError, BusOptions, ConnectError, NatsUrl};
+use lictor_bus::{Bus, BusError, BusOptions, ConnectError, NatsUrl, SetUpError};
+use lictor_store::StoreError;
 
 use crate::cli::{BusArgs, Command, EnforcerJob, Nats};
 use crate::exit::{Exit, Failure};
@@ -52,16 +53,52 @@ fn options(url: &str, args: &BusArgs, name: &str) -> Result<BusOptions, Failure>
 }
 
 async fn connect_to(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failure> {
-    Bus::connect(options(url, args, name)?).await.map_err(|error| {
+    Bus::connect(options(url, args, name)?).await.map_err(unconnected)
+}
+
+/// Connects to a server on which nothing may exist yet.
+async fn open(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failure> {
+    Bus::open(options(url, args, name)?).await.map_err(unconnected)
+}
+
+fn unconnected(error: ConnectError) -> Failure {
+    let hint = connect_hint(&error);
+    Failure::unreachable(error).hint(hint)
+}
+
+const fn connect_hint(error: &ConnectError) -> &'static str {
+    match error {
+        ConnectError::Topology(BusError::InsufficientStorage { .. }) => {
+            "give the server more storage (max_file_store), or make smaller streams with --event-mib"
+        }
+        ConnectError::Unauthorized { .. } | ConnectError::Credentials { .. } => {
+            "check the user and password in --nats-url, or the file of --nats-credentials"
+        }
+        ConnectError::SeveralUsers { .. } => "name the same user for every server, or only once",
+        ConnectError::NotSetUp { .. } => {
+            "start `lictor store`, which creates the streams, or use `lictor up`"
+        }
+        _ => "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`",
+    }
+}
+
+/// Sets the installation up, as a store does.
+async fn set_up(config: &lictor_store::Config, bus: &Bus) -> Result<(), Failure> {
+    lictor_store::set_up(config, bus).await.map_err(|error| {
         let hint = match &error {
-            ConnectError::Topology(BusError::InsufficientStorage { .. }) => {
-                "give the server more storage (max_file_store), or make smaller streams with --event-mib"
+            StoreError::SetUp(SetUpError::Connect(error)) => connect_hint(error).to_owned(),
+            StoreError::SetUp(SetUpError::Lost { known }) => format!(
+                "check --nats-url, or restore the server's data; if it is lost for good, start the store once with \
+                 --replace-installation {known}"
+            ),
+            StoreError::SetUp(SetUpError::Other { known, .. }) => format!(
+                "check --nats-url and --data; if the log of {known} is lost for good, start the store once with \
+                 --replace-installation {known}"
+            ),
+            StoreError::SetUp(SetUpError::NotLost { .. } | SetUpError::NotKnown { .. }) => {
+                "start the store without --replace-installation".to_owned()
             }
-            ConnectError::Unauthorized { .. } | ConnectError::Credentials { .. } => {
-                "check the user and password in --nats-url, or the file of --nats-credentials"
-            }
-            ConnectError::SeveralUsers { .. } => "name the same user for every server, or only once",
-            _ => "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`",
+            _ => return Failure::unreachable(error),
         };
         Failure::unreachable(error).hint(hint)
     })

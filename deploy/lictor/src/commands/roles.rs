@@ -51,7 +51,8 @@ pub(super) async fn admission(nats: Nats, config: lictor_admission::Config) -> R
 
 pub(super) async fn store(nats: Nats, config: lictor_store::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
-    let bus = super::connect(&nats, "lictor-store").await?;
+    let bus = super::open(&nats.nats_url, &nats.bus, "lictor-store").await?;
+    super::set_up(&config, &bus).await?;
     let listener = config.bind().await.map_err(Failure::unreachable)?;
     let ended = lictor_store::run(&config, bus.clone(), listener, Arc::default(), &stop).await;
     bus.drain().await;

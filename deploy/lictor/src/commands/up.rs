@@ -93,13 +93,18 @@ async fn everything(
         let url = url.clone();
         async move { super::connect_to(&url, &options.bus, name).await }
     };
-    let bus = connect("lictor-up").await?;
+    let store = lictor_store::Config {
+        data: place.store(),
+        listen: api_address(options),
+        replace_installation: options.replace_installation.clone(),
+    };
+    let bus = super::open(&url, &options.bus, "lictor-up").await?;
+    super::set_up(&store, &bus).await?;
     put_policies(&bus, options, demo).await?;
 
     let began = Instant::now();
     let mut roles = Roles::default();
     let mut buses = vec![bus.clone()];
-    let store = lictor_store::Config { data: place.store(), listen: api_address(options) };
     let listener = store.bind().await.map_err(|error| {
         Failure::unreachable(error).hint("another lictor may run here; choose another address with --api")
     })?;

@@ -45,7 +45,7 @@ pub async fn connect(server: &NatsServer) -> Bus {
 
 pub async fn connect_with(server: &NatsServer, sizes: Sizes) -> Bus {
     let topology = Topology::new("lictor", sizes).unwrap();
-    Bus::connect(BusOptions::new(&server.url(), topology, "test")).await.unwrap()
+    Bus::connect_new(BusOptions::new(&server.url(), topology, "test")).await.unwrap()
 }
 
 pub async fn within<T>(work: impl Future<Output = T>) -> T {

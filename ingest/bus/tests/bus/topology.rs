@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::stream;
-use lictor_bus::{Bucket, Bus, BusError, BusOptions, ConnectError, Stream};
+use futures_util::StreamExt as _;
+use lictor_bus::{Bucket, Bus, BusError, BusOptions, ConnectError, SetUp, SetUpError, Stream};
 use lictor_tests::NatsServer;
+use lictor_wire::InstallationDocument;
 use lictor_wire::topology::{Sizes, Topology};
 
 use crate::{connect, connect_with, raw, within};
@@ -43,8 +45,10 @@ async fn a_stream_that_means_something_else_is_refused_by_name() {
     };
     jetstream.create_stream(config).await.unwrap();
     let options = BusOptions::new(&server.url(), Topology::default(), "test");
-    let refused = within(Bus::connect(options)).await.unwrap_err();
-    let ConnectError::Different { differences } = &refused else { panic!("{refused:?}") };
+    let refused = within(Bus::connect_new(options)).await.unwrap_err();
+    let SetUpError::Connect(ConnectError::Different { differences }) = &refused else {
+        panic!("{refused:?}")
+    };
     let fields: Vec<_> = differences.iter().map(|difference| difference.field).collect();
     assert_eq!(fields, ["subjects", "deny_delete", "deny_purge", "allow_atomic"]);
     assert!(differences.iter().all(|difference| difference.what == "stream `LICTOR_POLICIES`"));
@@ -71,6 +75,58 @@ async fn a_consumer_that_means_something_else_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn only_a_store_creates_streams() {
+    let server = NatsServer::start().await;
+    let (_client, jetstream) = raw(&server).await;
+    let options = BusOptions {
+        connect_timeout: Duration::from_millis(600),
+        ..BusOptions::new(&server.url(), Topology::default(), "test")
+    };
+    // A reader says what is missing, and what shows the server to people changes nothing there.
+    let refused = within(Bus::connect(options.clone())).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::NotSetUp { .. }), "{refused:?}");
+    let report = within(within(Bus::open(options.clone())).await.unwrap().report()).await.unwrap();
+    assert!(report.streams.iter().all(|stream| !stream.exists));
+    assert_eq!(jetstream.stream_names().count().await, 0);
+    // Once it is set up, readers that wait go on.
+    let patient = BusOptions { connect_timeout: Duration::from_secs(10), ..options.clone() };
+    let (reader, store) = tokio::join!(within(Bus::connect(patient)), within(Bus::connect_new(options)));
+    assert_eq!(reader.unwrap().report().await.unwrap().differences, []);
+    drop(store.unwrap());
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_data_is_not_a_new_one() {
+    let server = NatsServer::start().await;
+    let bus = Bus::open(BusOptions::new(&server.url(), Topology::default(), "test")).await.unwrap();
+    let set_up = |known: Option<&InstallationDocument>, replace: Option<&InstallationDocument>| {
+        let id = |of: Option<&InstallationDocument>| of.map(|document| document.installation.clone());
+        let of = SetUp { known: id(known), replace: id(replace) };
+        let bus = bus.clone();
+        async move { within(bus.set_up(&of, "test")).await }
+    };
+    let first = set_up(None, None).await.unwrap();
+    assert_eq!(set_up(Some(&first), None).await.unwrap(), first);
+    // Ten new stores at once agree.
+    let all = futures_util::future::join_all((0..10).map(|_| set_up(None, None))).await;
+    assert!(all.into_iter().all(|document| document.unwrap() == first));
+
+    let (_client, jetstream) = raw(&server).await;
+    for name in jetstream.stream_names().map(Result::unwrap).collect::<Vec<_>>().await {
+        jetstream.delete_stream(name).await.unwrap();
+    }
+    let refused = set_up(Some(&first), None).await.unwrap_err();
+    assert!(matches!(&refused, SetUpError::Lost { known } if *known == first.installation), "{refused:?}");
+    assert_eq!(jetstream.stream_names().count().await, 0);
+    let second = set_up(Some(&first), Some(&first)).await.unwrap();
+    assert_eq!(second.replaces, std::slice::from_ref(&first.installation));
+    // Another store of the lost one follows, with the order and without.
+    assert_eq!(set_up(Some(&first), Some(&first)).await.unwrap(), second);
+    assert_eq!(set_up(Some(&first), None).await.unwrap(), second);
+    assert!(matches!(set_up(None, Some(&second)).await, Err(SetUpError::NotLost { .. })));
+}
+
+#[tokio::test]
 async fn other_limits_are_only_shown() {
     let server = NatsServer::start().await;
     connect(&server).await;
@@ -87,8 +143,9 @@ async fn too_little_storage_is_told_from_other_refusals() {
     let server = NatsServer::start().await;
     let topology = Topology::new("lictor", Sizes { event_bytes: 1 << 40, ..crate::sizes() }).unwrap();
     let options = BusOptions::new(&server.url(), topology, "test");
-    let refused = within(Bus::connect(options)).await.unwrap_err();
-    let ConnectError::Topology(BusError::InsufficientStorage { what, .. }) = refused else {
+    let refused = within(Bus::connect_new(options)).await.unwrap_err();
+    let SetUpError::Connect(ConnectError::Topology(BusError::InsufficientStorage { what, .. })) = refused
+    else {
         panic!("{refused:?}")
     };
     assert!(what.starts_with("stream `LICTOR_EVENTS_"), "{what}");

@@ -37,19 +37,16 @@ pub(crate) fn harmless(review: &Review) -> Option<Harmless> {
     if judged == before {
         return Some(Harmless::Unchanged);
     }
-    let mut scaled = before.clone();
-    if new.replicas <= old.replicas {
-        scaled.0.replicas = new.replicas;
-        if judged == scaled {
-            return Some(Harmless::ScaleDown);
-        }
+    if judged == before.clone().with_fewer_pods(new) {
+        return Some(Harmless::ScaleDown);
     }
     // Labels and annotations of a terminating object no longer matter; what it runs does, until it is deleted.
     (old.deleting && judged.without_metadata() == before.without_metadata()).then_some(Harmless::Terminating)
 }
 
-/// What policies can judge of a workload: the model without the fields that the API server maintains. The engine
-/// reads nothing else, so equal facts have equal verdicts.
+/// What policies can judge of a workload, and how many pods it makes: the model without the fields that the API server
+/// maintains. The engine reads nothing else, so equal facts have equal verdicts; what makes more pods than before is
+/// judged whatever was judged before, because a workload that makes none may have been left alone for that.
 #[derive(Debug, Clone, PartialEq)]
 struct Facts(Deployment);
 
@@ -61,6 +58,21 @@ impl Facts {
         facts.deleting = false;
         facts.api_version.clear();
         Self(facts)
+    }
+
+    /// These facts with what `new` says of the number of pods, as far as that is not more than before.
+    fn with_fewer_pods(mut self, new: &Deployment) -> Self {
+        let fewer = |new: Option<i64>, old: Option<i64>| if new <= old { new } else { old };
+        // One, where it is not set: the API server's default.
+        let at_once = |model: &Deployment| model.parallelism.unwrap_or(1);
+        if at_once(new) <= at_once(&self.0) {
+            self.0.parallelism = new.parallelism;
+        }
+        self.0.replicas = fewer(new.replicas, self.0.replicas);
+        // Unset, the first success ends a Job.
+        self.0.completions = fewer(new.completions, self.0.completions);
+        self.0.suspended |= new.suspended;
+        self
     }
 
     fn without_metadata(mut self) -> Self {
@@ -115,6 +127,27 @@ mod tests {
         assert_eq!(update(workload("a", 3), workload("a", 0)), Some(Harmless::ScaleDown));
         assert_eq!(update(workload("a", 3), workload("a", 4)), None);
         assert_eq!(update(workload("a", 3), workload("b", 0)), None);
+    }
+
+    #[test]
+    fn a_job_that_makes_more_pods_is_judged() {
+        let job = |suspended, parallelism, completions| Deployment {
+            replicas: None,
+            suspended,
+            parallelism,
+            completions,
+            ..workload("a", 1)
+        };
+        let three = || job(false, Some(3), Some(9));
+        assert_eq!(update(job(true, Some(3), Some(9)), three()), None);
+        assert_eq!(update(three(), job(false, Some(50), Some(9))), None);
+        assert_eq!(update(three(), job(false, Some(3), Some(10))), None);
+        assert_eq!(update(job(false, None, None), job(false, Some(2), None)), None);
+        assert_eq!(update(three(), job(true, Some(3), Some(9))), Some(Harmless::ScaleDown));
+        assert_eq!(update(three(), job(true, Some(0), Some(1))), Some(Harmless::ScaleDown));
+        assert_eq!(update(job(false, Some(2), None), job(false, None, None)), Some(Harmless::ScaleDown));
+        // It frees what was suspended, and says less beside.
+        assert_eq!(update(job(true, Some(3), Some(9)), job(false, Some(1), Some(9))), None);
     }
 
     #[test]

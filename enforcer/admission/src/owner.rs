@@ -1,46 +1,81 @@
-//! Whether the judgement of an owner covers the objects it owns. Pure.
+//! What of an object the judgement of its owner covers. Pure.
 //!
-//! Anybody may write an owner reference. A pod is covered only when its owner exists with that UID, controls the pod,
-//! and the pod runs what the owner's template says: then judging the owner was judging the pod.
+//! Anybody may write an owner reference. It covers an object only when the owner exists with that UID and is of the kind
+//! whose controller makes such objects, and only for what the owner's template says: whatever the object violates beyond
+//! that is its own. A sidecar that was injected passes when it violates nothing itself.
 
+use lictor_engine::Findings;
 use lictor_normalize::manifest::is_controller;
-use lictor_wire::{Container, Deployment, OwnerReference, Volume};
+use lictor_wire::{Deployment, OwnerReference, Volume};
 
-/// Whether the judgement of `owner`, read by the name in the reference, covers `owned`.
-pub(crate) fn covers(owner: &Deployment, reference: &OwnerReference, owned: &Deployment) -> bool {
-    !reference.uid.is_empty()
+/// Kinds that the controllers of Kubernetes make for others: what is made, and by what. A controller of another kind
+/// has no template that was judged.
+const MADE_BY: [(&str, &str); 7] = [
+    ("Pod", "DaemonSet"),
+    ("Pod", "Job"),
+    ("Pod", "ReplicaSet"),
+    ("Pod", "ReplicationController"),
+    ("Pod", "StatefulSet"),
+    ("Job", "CronJob"),
+    ("ReplicaSet", "Deployment"),
+];
+
+/// The object as its owner's controller makes it from what was judged; `None` when the owner's judgement covers nothing
+/// of it. `owner` was read by the name in the reference.
+pub(crate) fn as_made_by(
+    owner: &Deployment,
+    reference: &OwnerReference,
+    owned: &Deployment,
+) -> Option<Deployment> {
+    let makes = MADE_BY.contains(&(&*owned.kind, &*owner.kind));
+    let controls = !reference.uid.is_empty()
         && owner.id.as_str() == reference.uid
         && !owner.deleting
-        && is_controller(reference, owner, owned)
-        && runs_the_same(owner, owned)
+        && is_controller(reference, owner, owned);
+    if !(makes && controls) {
+        return None;
+    }
+    let mut made = Deployment {
+        id: owned.id.clone(),
+        name: owned.name.clone(),
+        kind: owned.kind.clone(),
+        api_version: owned.api_version.clone(),
+        created: owned.created,
+        label_selector: owned.label_selector.clone(),
+        owners: owned.owners.clone(),
+        labels: owner.pod_labels.clone(),
+        annotations: owner.pod_annotations.clone(),
+        ..owner.clone()
+    };
+    if owned.kind == "Pod" {
+        made.replicas = owned.replicas;
+    } else {
+        // A Job's own metadata is in no model of its CronJob; a ReplicaSet has its Deployment's annotations.
+        made.annotations = if owned.kind == "Job" { Default::default() } else { owner.annotations.clone() };
+    }
+    mount_account_token(&mut made, owned);
+    Some(made)
 }
 
-/// Whether `owned` runs what `owner`'s template says, apart from what the API server itself adds to every pod.
-fn runs_the_same(owner: &Deployment, owned: &Deployment) -> bool {
-    let host = |model: &Deployment| {
-        (model.host_network, model.host_pid, model.host_ipc, model.share_process_namespace, model.fs_group)
-    };
-    host(owner) == host(owned)
-        && owner.sysctls == owned.sysctls
-        && owner.runtime_class == owned.runtime_class
-        && owner.service_account == owned.service_account
-        && owner.containers.len() == owned.containers.len()
-        && owner.containers.iter().zip(&owned.containers).all(|(theirs, own)| same_container(theirs, own))
+/// Leaves the findings that the owner's template does not explain: other policies, or other evidence.
+pub(crate) fn beyond(mut found: Findings, explained: &Findings) -> Findings {
+    found.violations.retain(|violation| {
+        let same = |other: &&lictor_engine::Finding| {
+            other.policy.id == violation.policy.id && other.sections == violation.sections
+        };
+        explained.violations.iter().find(same).is_none()
+    });
+    found.undecided.retain(|undecided| !explained.undecided.contains(undecided));
+    found
 }
 
-fn same_container(theirs: &Container, own: &Container) -> bool {
-    let volumes = |container: &Container| -> Vec<Volume> {
-        container.volumes.iter().filter(|volume| !is_account_token(volume)).cloned().collect()
-    };
-    theirs.name == own.name
-        && theirs.container_type == own.container_type
-        && theirs.image.name == own.image.name
-        && theirs.config == own.config
-        && theirs.security_context == own.security_context
-        && theirs.resources == own.resources
-        && theirs.ports == own.ports
-        && theirs.secrets == own.secrets
-        && volumes(theirs) == volumes(own)
+/// Mounts what the API server itself adds to every pod: the token of its service account.
+fn mount_account_token(made: &mut Deployment, owned: &Deployment) {
+    for container in &mut made.containers {
+        let of_same_name = owned.containers.iter().filter(|own| own.name == container.name);
+        let tokens = of_same_name.flat_map(|own| &own.volumes).filter(|volume| is_account_token(volume));
+        container.volumes.extend(tokens.cloned());
+    }
 }
 
 /// The token of the pod's service account, which the API server mounts into every container unless it is disabled.
@@ -53,8 +88,9 @@ fn is_account_token(volume: &Volume) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use lictor_engine::{Input, Occurrence, PolicyRevision, PolicySet, ValidPolicy};
     use lictor_normalize::manifest::{controller, one};
-    use lictor_wire::ClusterId;
+    use lictor_wire::{ClusterId, RequestEvent, RequestOperation};
 
     use super::*;
 
@@ -78,40 +114,149 @@ mod tests {
         one(&text, "v1", "Pod", &ClusterId::new("c1")).unwrap().unwrap()
     }
 
-    fn covered(owner: &Deployment, pod: &Deployment) -> bool {
-        covers(owner, controller(pod).unwrap(), pod)
+    const POLICIES: &str = r#"{"policies":[
+        {"id":"p","name":"No evil images","fieldName":"Image Remote","value":"r/.*evil.*"},
+        {"id":"p","name":"No privileges","fieldName":"Privileged Container","value":"true"},
+        {"id":"p","name":"No host PID","fieldName":"Host PID","value":"true"},
+        {"id":"p","name":"No other account","fieldName":"Service Account","value":"admin"},
+        {"id":"p","name":"No host folders","fieldName":"Volume Type","value":"hostpath"},
+        {"id":"p","name":"No forbidden annotation","fieldName":"Disallowed Annotation","value":"forbidden=.*"},
+        {"id":"p","name":"A team","fieldName":"Required Label","value":"team=.+"},
+        {"id":"p","name":"A liveness probe","fieldName":"Liveness Probe Defined","value":"false"},
+        {"id":"p","name":"Three replicas at most","fieldName":"Replicas","value":"> 3"}
+    ]}"#;
+
+    fn findings(model: &Deployment) -> Findings {
+        let policies: serde_json::Value = serde_json::from_str(POLICIES).unwrap();
+        let policies = policies["policies"].as_array().unwrap().iter().enumerate().map(|(i, policy)| {
+            let text = serde_json::json!({
+                "id": format!("p{i}"), "name": policy["name"], "severity": "LOW_SEVERITY", "categories": ["x"],
+                "lifecycleStages": ["DEPLOY"], "policyVersion": "1.1",
+                "policySections": [{"policyGroups": [
+                    {"fieldName": policy["fieldName"], "values": [{"value": policy["value"]}]}]}],
+            });
+            let read = lictor_wire::policy::read::read_policies(&text.to_string()).unwrap();
+            PolicyRevision { policy: read.policies.into_iter().next().unwrap().into(), revision: 1 }
+        });
+        let policies: Vec<ValidPolicy> = policies.map(|policy| ValidPolicy::new(policy).unwrap()).collect();
+        let set = PolicySet::assemble(&policies);
+        let request = RequestEvent { operation: RequestOperation::Create, ..RequestEvent::default() };
+        let cluster = ClusterId::new("c1");
+        let input = Input {
+            cluster: &cluster,
+            occurrence: Occurrence::Request(&request),
+            deployment: Some(model),
+            images: &[],
+            cluster_labels: None,
+            namespace_labels: None,
+            deviates: None,
+        };
+        set.judge(&input, jiff::Timestamp::UNIX_EPOCH)
     }
 
-    #[test]
-    fn for_a_pod_of_its_template() {
-        let with_token = r#""serviceAccountName":"web","volumes":[{"name":"kube-api-access-x","projected":{"sources":[]}}],
-            "containers":[{"name":"c","image":"shop/web:1","volumeMounts":[
-                {"name":"kube-api-access-x","mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","readOnly":true}]}]"#;
-        assert!(covered(&replica_set(TEMPLATE), &pod("rs", "web", TEMPLATE)));
-        assert!(covered(&replica_set(TEMPLATE), &pod("rs", "web", with_token)));
+    /// The policies that an object violates beyond what its owner's template says; `None` when no owner covers it.
+    fn own(owner: &Deployment, object: &Deployment) -> Option<Vec<String>> {
+        let made = as_made_by(owner, controller(object).unwrap(), object)?;
+        let own = beyond(findings(object), &findings(&made));
+        Some(own.violations.iter().map(|violation| violation.policy.name.to_string()).collect())
     }
 
+    const TOKEN: &str = r#"{"name":"kube-api-access-x","mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","readOnly":true}"#;
+
     #[test]
-    fn not_for_others() {
+    fn an_owner_covers_what_its_template_says() {
+        // The template violates, which was decided when the owner was judged: no label `team`, no probe.
         let owner = replica_set(TEMPLATE);
-        assert!(!covered(&owner, &pod("made-up", "web", TEMPLATE)));
-        assert!(!covered(&owner, &pod("", "web", TEMPLATE)));
-        assert!(!covered(&owner, &pod("rs", "other", TEMPLATE)));
-        let leaving = Deployment { deleting: true, ..owner.clone() };
-        assert!(!covered(&leaving, &pod("rs", "web", TEMPLATE)));
-        for spec in [
-            r#""serviceAccountName":"web","containers":[{"name":"c","image":"evil:1"}]"#,
-            r#""serviceAccountName":"admin","containers":[{"name":"c","image":"shop/web:1"}]"#,
-            r#""serviceAccountName":"web","hostPID":true,"containers":[{"name":"c","image":"shop/web:1"}]"#,
-            r#""serviceAccountName":"web","containers":[{"name":"c","image":"shop/web:1","securityContext":{"privileged":true}}]"#,
-            r#""serviceAccountName":"web","containers":[{"name":"c","image":"shop/web:1"},{"name":"d","image":"evil"}]"#,
-            r#""serviceAccountName":"web","initContainers":[{"name":"d","image":"evil"}],"containers":[{"name":"c","image":"shop/web:1"}]"#,
+        assert_eq!(own(&owner, &pod("rs", "web", TEMPLATE)), Some(Vec::new()));
+        let with_token = format!(
+            r#""serviceAccountName":"web","volumes":[{{"name":"kube-api-access-x","projected":{{"sources":[]}}}}],
+               "containers":[{{"name":"c","image":"shop/web:1","volumeMounts":[{TOKEN}]}}]"#
+        );
+        assert_eq!(own(&owner, &pod("rs", "web", &with_token)), Some(Vec::new()));
+        // An injected sidecar that violates nothing but what the template violates, too, is judged by itself.
+        let probed = r#"{"name":"c","image":"shop/web:1","livenessProbe":{"exec":{}}}"#;
+        let probed_owner = replica_set(&format!(r#""serviceAccountName":"web","containers":[{probed}]"#));
+        let beside = |sidecar: &str| {
+            pod("rs", "web", &format!(r#""serviceAccountName":"web","containers":[{probed},{sidecar}]"#))
+        };
+        let fine = beside(r#"{"name":"mesh","image":"mesh/proxy:1","livenessProbe":{"exec":{}}}"#);
+        assert_eq!(own(&probed_owner, &fine), Some(Vec::new()));
+        let evil = beside(r#"{"name":"mesh","image":"evil:1","livenessProbe":{"exec":{}}}"#);
+        assert_eq!(own(&probed_owner, &evil), Some(vec!["No evil images".to_owned()]));
+    }
+
+    #[test]
+    fn what_an_object_does_beyond_it_is_its_own() {
+        let owner = replica_set(TEMPLATE);
+        for (spec, violated) in [
+            (r#""serviceAccountName":"web","containers":[{"name":"c","image":"evil:1"}]"#, "No evil images"),
+            (
+                r#""serviceAccountName":"admin","containers":[{"name":"c","image":"shop/web:1"}]"#,
+                "No other account",
+            ),
+            (
+                r#""serviceAccountName":"web","hostPID":true,"containers":[{"name":"c","image":"shop/web:1"}]"#,
+                "No host PID",
+            ),
+            (
+                r#""serviceAccountName":"web","containers":[{"name":"c","image":"shop/web:1","securityContext":{"privileged":true}}]"#,
+                "No privileges",
+            ),
+            (
+                r#""serviceAccountName":"web","initContainers":[{"name":"d","image":"evil"}],"containers":[{"name":"c","image":"shop/web:1"}]"#,
+                "No evil images",
+            ),
             // A host path dressed as the token.
-            r#""serviceAccountName":"web","volumes":[{"name":"kube-api-access-x","hostPath":{"path":"/"}}],
-               "containers":[{"name":"c","image":"shop/web:1","volumeMounts":[
-                 {"name":"kube-api-access-x","mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","readOnly":true}]}]"#,
+            (
+                r#""serviceAccountName":"web","volumes":[{"name":"kube-api-access-x","hostPath":{"path":"/"}}],
+                   "containers":[{"name":"c","image":"shop/web:1","volumeMounts":[
+                     {"name":"kube-api-access-x","mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","readOnly":true}]}]"#,
+                "No host folders",
+            ),
         ] {
-            assert!(!covered(&owner, &pod("rs", "web", spec)), "{spec}");
+            let own = own(&owner, &pod("rs", "web", spec)).unwrap();
+            assert!(own.contains(&violated.to_owned()), "{spec}: {own:?}");
         }
+        // Facts that a template has and an object does without.
+        let probed = replica_set(
+            r#""serviceAccountName":"web","containers":[{"name":"c","image":"shop/web:1","livenessProbe":{"exec":{}}}]"#,
+        );
+        assert_eq!(own(&probed, &pod("rs", "web", TEMPLATE)), Some(vec!["A liveness probe".to_owned()]));
+        let mut annotated = pod("rs", "web", TEMPLATE);
+        annotated.annotations.insert("forbidden".to_owned(), "x".to_owned());
+        assert_eq!(own(&owner, &annotated), Some(vec!["No forbidden annotation".to_owned()]));
+        let mut labelled = owner;
+        labelled.pod_labels.insert("team".to_owned(), "shop".to_owned());
+        assert_eq!(own(&labelled, &pod("rs", "web", TEMPLATE)), Some(vec!["A team".to_owned()]));
+    }
+
+    #[test]
+    fn more_replicas_than_the_owner_has_are_its_own() {
+        let replicas = |kind: &str, name: &str, uid: &str, replicas: u32, owner: &str| {
+            let text = format!(
+                r#"{{"metadata":{{"name":"{name}","namespace":"shop","uid":"{uid}","labels":{{"app":"web"}},"ownerReferences":[{owner}]}},
+                    "spec":{{"replicas":{replicas},"selector":{{"matchLabels":{{"app":"web"}}}},
+                             "template":{{"metadata":{{"labels":{{"app":"web"}}}},"spec":{{{TEMPLATE}}}}}}}}}"#
+            );
+            one(&text, "apps/v1", kind, &ClusterId::new("c1")).unwrap().unwrap()
+        };
+        let reference =
+            r#"{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":"d","controller":true}"#;
+        let owner = replicas("Deployment", "web", "d", 1, "");
+        assert_eq!(own(&owner, &replicas("ReplicaSet", "web-1", "rs", 3, reference)), Some(Vec::new()));
+        let many = replicas("ReplicaSet", "web-1", "rs", 50, reference);
+        assert_eq!(own(&owner, &many), Some(vec!["Three replicas at most".to_owned()]));
+        // No controller makes a Deployment for a Deployment.
+        assert_eq!(own(&owner, &replicas("Deployment", "web-1", "d2", 50, reference)), None);
+    }
+
+    #[test]
+    fn an_owner_that_is_not_one_covers_nothing() {
+        let owner = replica_set(TEMPLATE);
+        for pod in [pod("made-up", "web", TEMPLATE), pod("", "web", TEMPLATE), pod("rs", "other", TEMPLATE)] {
+            assert_eq!(own(&owner, &pod), None);
+        }
+        let leaving = Deployment { deleting: true, ..owner };
+        assert_eq!(own(&leaving, &pod("rs", "web", TEMPLATE)), None);
     }
 }

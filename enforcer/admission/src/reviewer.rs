@@ -27,7 +27,7 @@ use crate::exempt::Exclusions;
 use crate::harmless::{Harmless, harmless};
 use crate::images::Images;
 use crate::lookup::{Lookup, LookupError};
-use crate::owner::covers;
+use crate::owner::{as_made_by, beyond};
 use crate::policies::any_denies;
 use crate::recorder::{Record, Recorder};
 
@@ -167,14 +167,9 @@ impl Reviewer {
         if let Err(error) = self.resolve_workload(&mut request, scale, deadline).await {
             return self.not_judged(&error.to_string());
         }
-        if !command {
-            // The object of a scale may have been deleted meanwhile, or be of a kind that has no model.
-            let Some(workload) = request.deployment.as_deref() else {
-                return Answer::allow(&Harmless::NotAWorkload.to_string());
-            };
-            if self.owner_was_judged(workload, deadline).await {
-                return Answer::allow("its owner was judged");
-            }
+        // The object of a scale may have been deleted meanwhile, or be of a kind that has no model.
+        if !command && request.deployment.is_none() {
+            return Answer::allow(&Harmless::NotAWorkload.to_string());
         }
         self.judge(request, &policies, now, deadline).await
     }
@@ -199,17 +194,14 @@ impl Reviewer {
         Ok(())
     }
 
-    /// Whether the judgement of its owner covers an object. An owner that cannot be read exempts nobody.
-    async fn owner_was_judged(&self, workload: &Deployment, deadline: Instant) -> bool {
-        let Some(reference) = controller(workload) else { return false };
-        match self.lookup.owner(reference, &workload.namespace, deadline).await {
-            Ok(Some(owner)) => covers(&owner, reference, workload),
-            Ok(None) => false,
-            Err(error) => {
-                tracing::debug!(%error, "cannot read an owner; its object is judged");
-                false
-            }
-        }
+    /// An object as its owner's controller makes it, if the owner is real. One that cannot be read exempts nobody.
+    async fn made_by_owner(&self, workload: &Deployment, deadline: Instant) -> Option<Deployment> {
+        let reference = controller(workload)?;
+        let owner = self.lookup.owner(reference, &workload.namespace, deadline).await;
+        let owner =
+            owner.inspect_err(|error| tracing::debug!(%error, "cannot read an owner; its object is judged"));
+        let owner = owner.ok()??;
+        as_made_by(&owner, reference, workload)
     }
 
     async fn judge(
@@ -224,23 +216,23 @@ impl Reviewer {
         let namespace_labels =
             labels.inspect_err(|error| tracing::debug!(%error, "cannot read the labels of a namespace")).ok();
         let context = Context { workload: request.deployment.as_deref(), namespace_labels };
-        let Some(mut judged) = self.evaluate(&request, &context, &[], policies, now) else {
+        let Some((mut judged, images_revision)) =
+            self.find(&request, &context, policies, now, deadline).await
+        else {
             return self.not_judged("judging failed");
         };
-        let mut images_revision = 0;
-        // Facts about images are only read when a policy depends on them.
-        if !judged.undecided.is_empty()
+        // What the owner's template says was decided when the owner was judged.
+        let something = !judged.violations.is_empty() || !judged.undecided.is_empty();
+        if something
+            && !request.operation.is_command()
             && let Some(workload) = context.workload
+            && let Some(made) = self.made_by_owner(workload, deadline).await
         {
-            let found = self.images.of(workload, deadline).await;
-            images_revision = found.iter().flatten().map(|(revision, _)| *revision).max().unwrap_or_default();
-            let facts: Vec<Option<&ImageFacts>> =
-                found.iter().map(|found| found.as_ref().map(|(_, facts)| &**facts)).collect();
-            if facts.iter().any(Option::is_some) {
-                match self.evaluate(&request, &context, &facts, policies, now) {
-                    Some(again) => judged = again,
-                    None => return self.not_judged("judging failed"),
-                }
+            let context =
+                Context { workload: Some(&made), namespace_labels: context.namespace_labels.clone() };
+            match self.find(&request, &context, policies, now, deadline).await {
+                Some((explained, _)) => judged = beyond(judged, &explained),
+                None => return self.not_judged("judging failed"),
             }
         }
         let revisions = Revisions { deployment: 0, images: images_revision, policies: policies.revision };
@@ -259,6 +251,31 @@ impl Reviewer {
             self.recorder.record(Record { event, verdict: worth_publishing.then_some(verdict) });
         }
         answer
+    }
+
+    /// Evaluates the policies, with facts about images where one depends on them: the findings, and the newest revision
+    /// of these facts. `None` as for [`Reviewer::evaluate`].
+    async fn find(
+        &self,
+        request: &RequestEvent,
+        context: &Context<'_>,
+        policies: &Policies,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Option<(Findings, u64)> {
+        let found = self.evaluate(request, context, &[], policies, now)?;
+        let workload = match context.workload {
+            Some(workload) if !found.undecided.is_empty() => workload,
+            _ => return Some((found, 0)),
+        };
+        let images = self.images.of(workload, deadline).await;
+        let revision = images.iter().flatten().map(|(revision, _)| *revision).max().unwrap_or_default();
+        let facts: Vec<Option<&ImageFacts>> =
+            images.iter().map(|image| image.as_ref().map(|(_, facts)| &**facts)).collect();
+        if !facts.iter().any(Option::is_some) {
+            return Some((found, revision));
+        }
+        Some((self.evaluate(request, context, &facts, policies, now)?, revision))
     }
 
     /// Evaluates the policies; `None` when that panicked: a policy that makes its own evaluation panic must not stop

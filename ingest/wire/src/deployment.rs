@@ -84,6 +84,16 @@ pub struct Deployment {
     /// Wanted pods; for a DaemonSet the number available; absent for kinds that have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i64>,
+    /// Whether a Job or CronJob is suspended: it creates no pods. No criterion reads this and the next two; they say
+    /// whether an update makes more pods.
+    #[serde(skip_serializing_if = "is_default")]
+    pub suspended: bool,
+    /// Pods that a Job, or each Job of a CronJob, runs at once; absent when unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<i64>,
+    /// Pods of a Job, or of each Job of a CronJob, that must succeed; absent when unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completions: Option<i64>,
     /// Who owns it, as the object says; nothing is exempt by this alone.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub owners: Vec<OwnerReference>,

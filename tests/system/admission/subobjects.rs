@@ -6,6 +6,7 @@ use super::{Case, case};
 pub(super) const CASES: &[Case] = &[
     case("1 ephemeral containers", "passes: its rules list no such sub-resource", ephemeral),
     case("2 init and sidecar containers", "passes without ROX_INIT_CONTAINER_SUPPORT", init),
+    case("3 a Job is set free or makes more pods at once", "passes: no judged fact changes", jobs),
     case("4 pods/resize", "passes: no such sub-resource", resize),
     case("4 pods/eviction is left alone", "", evict),
     case("5 merge patch, strategic patch, server-side apply, raw replace", "", patches),
@@ -45,6 +46,26 @@ fn init(world: &World) -> Result<(), String> {
             .map_err(|problem| format!("{name}: {problem}"))?;
     }
     Ok(())
+}
+
+fn jobs(world: &World) -> Result<(), String> {
+    world.namespace("subobjects")?;
+    let job = |name: &str| {
+        format!(
+            r#"{{"apiVersion":"batch/v1","kind":"Job","metadata":{{"name":"{name}"}},"spec":{{"suspend":true,
+                "parallelism":2,"template":{{"spec":{{"restartPolicy":"Never","containers":[{PRIVILEGED}]}}}}}}}}"#
+        )
+    };
+    world.ask_with(&format!("{NS} create -f -"), &job("own")).denied(&["No privileged containers"])?;
+    // One that nobody was asked about, or that soft enforcement has suspended.
+    let as_controller = "--as system:serviceaccount:kube-system:cronjob-controller";
+    world.ask_with(&format!("{NS} {as_controller} create -f -"), &job("made")).allowed()?;
+    for change in [r#"{"suspend":false}"#, r#"{"parallelism":50}"#] {
+        let patch = format!(r#"{NS} patch job made --type=merge -p {{"spec":{change}}}"#);
+        let said = world.ask(&patch).denied(&["No privileged containers"]);
+        said.map_err(|problem| format!("{change}: {problem}"))?;
+    }
+    world.ask(&format!(r#"{NS} patch job made --type=merge -p {{"spec":{{"parallelism":1}}}}"#)).allowed()
 }
 
 fn resize(world: &World) -> Result<(), String> {
@@ -153,8 +174,21 @@ fn real_owner(world: &World) -> Result<(), String> {
     world
         .ask_with(&format!("{NS} create -f -"), &with_owner("other", PRIVILEGED))
         .denied(&["No privileged containers"])?;
-    // What the owner's template says passes; the owner was judged for it.
-    world.ask_with(&format!("{NS} create -f -"), &with_owner("same", FINE)).allowed()
+    // What the owner's template says passes; the owner was judged for it. So does a sidecar that violates nothing.
+    world.ask_with(&format!("{NS} create -f -"), &with_owner("same", FINE)).allowed()?;
+    let beside = |image: &str| format!(r#"{FINE},{{"name":"mesh","image":"{image}"}}"#);
+    world.ask_with(&format!("{NS} create -f -"), &with_owner("meshed", &beside("shop/mesh:1"))).allowed()?;
+    let privileged = PRIVILEGED.replace(r#""name":"c""#, r#""name":"mesh""#);
+    world
+        .ask_with(&format!("{NS} create -f -"), &with_owner("worse", &format!("{FINE},{privileged}")))
+        .denied(&["No privileged containers", "container mesh"])?;
+    // A Deployment is nobody's, whatever it says, and a ReplicaSet has no more replicas than its Deployment.
+    let claims = workload("Deployment", "many", 9, FINE).replacen(
+        r#""labels""#,
+        &format!(r#""ownerReferences":[{owner}],"labels""#),
+        1,
+    );
+    world.ask_with(&format!("{NS} create -f -"), &claims).denied(&["At most three replicas"])
 }
 
 fn owned(world: &World) -> Result<(), String> {

@@ -65,6 +65,9 @@ struct Object {
 struct Spec {
     replicas: Option<i64>,
     selector: Option<Selector>,
+    suspend: Option<bool>,
+    parallelism: Option<i64>,
+    completions: Option<i64>,
     template: Option<core::PodTemplateSpec>,
     job_template: Option<JobTemplateSpec>,
 }
@@ -97,9 +100,12 @@ pub(super) fn of(item: Item<'_>, api_version: &str, kind: &str) -> Result<Worklo
 fn of_object(object: Object, api_version: &str, kind: &str) -> Workload {
     let spec = object.spec.unwrap_or_default();
     let status = object.status.unwrap_or_default();
-    let template = match spec.job_template {
-        Some(job) => job.spec.map(|spec| spec.template),
-        None => spec.template,
+    let (template, parallelism, completions) = match spec.job_template {
+        Some(job) => {
+            let job = job.spec.unwrap_or_default();
+            (Some(job.template), job.parallelism.map(i64::from), job.completions.map(i64::from))
+        }
+        None => (spec.template, spec.parallelism, spec.completions),
     };
     let template = template.unwrap_or_default();
     let (pod_meta, pod_spec) = (template.metadata.unwrap_or_default(), template.spec.unwrap_or_default());
@@ -107,6 +113,9 @@ fn of_object(object: Object, api_version: &str, kind: &str) -> Workload {
     let ended = kind == "Job" && has_finished(&status);
     let mut workload = build(object.metadata, pod_meta, pod_spec, api_version, kind);
     workload.ended = ended;
+    workload.model.suspended = spec.suspend.unwrap_or_default();
+    workload.model.parallelism = parallelism;
+    workload.model.completions = completions;
     workload.model.label_selector = spec.selector.map(Into::into);
     workload.model.replicas = match kind {
         "Job" | "CronJob" => None,

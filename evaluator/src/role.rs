@@ -14,7 +14,9 @@ use lictor_bus::{
     Backoff, BadLine, Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, LineText,
     new_presence,
 };
-use lictor_detection::{Judge, JudgeContext, Judgement, Policies, PoliciesInForce, PolicyStatus};
+use lictor_detection::{
+    Judge, JudgeContext, Judgement, JudgementStatus, Policies, PoliciesInForce, PolicyStatus,
+};
 use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
     Cause, Command, CommandAction, Deployment, Event, EventId, EventRef, Fingerprint, Kind, PolicyLogReader,
@@ -377,10 +379,10 @@ impl Evaluator {
 }
 
 /// What becomes of the line of a judged event.
-fn outcome(Judgement { verdicts, fate }: Judgement) -> LineOutcome {
-    let fate = match fate {
-        lictor_detection::Fate::Judged => Fate::Judged,
-        lictor_detection::Fate::Parked { missing } => Fate::Parked { missing },
+fn outcome(Judgement { verdicts, status }: Judgement) -> LineOutcome {
+    let fate = match status {
+        JudgementStatus::Judged => Fate::Judged,
+        JudgementStatus::Parked { missing } => Fate::Parked { missing },
     };
     LineOutcome { verdicts, fate }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use jiff::Timestamp;
 use lictor_normalize::admission::{self, Review, ReviewError};
-use lictor_normalize::manifest::Problem;
+use lictor_normalize::manifest::ObjectProblem;
 use lictor_serve::{BodyReader, Budget, BudgetLimits, Share};
 use lictor_wire::{ClusterId, RequestEvent};
 use tokio::time::Instant;
@@ -118,11 +118,10 @@ impl Receiver {
         drop(shares);
         match review {
             // It breaks off, or nests deeper than anything that is read here.
-            Err(error @ (ReviewError::Json(_) | ReviewError::Object { problem: Problem::Syntax(_), .. }))
-                if head.is_some() =>
-            {
-                refused(error.to_string(), head)
-            }
+            Err(
+                error
+                @ (ReviewError::Json(_) | ReviewError::Object { problem: ObjectProblem::Syntax(_), .. }),
+            ) if head.is_some() => refused(error.to_string(), head),
             review => Ok(Received { review, _held: held }),
         }
     }

@@ -281,7 +281,7 @@ impl Reviewer {
             namespace_labels: context.namespace_labels.as_ref(),
             deviates: None,
         };
-        let judged = catch_unwind(AssertUnwindSafe(|| policies.set.judge(&subject, now)));
+        let judged = catch_unwind(AssertUnwindSafe(|| policies.set.evaluate(&subject, now)));
         judged.inspect_err(|_| tracing::error!(uid = request.uid, "judging a request panicked")).ok()
     }
 

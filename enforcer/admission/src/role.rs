@@ -168,7 +168,7 @@ async fn run_until(
     }));
     tasks.spawn(release_after(handles.handle("certificate"), {
         let certificates = certificates.clone();
-        async move { certificates.present().await }
+        async move { certificates.wait_until_set().await }
     }));
     drop(handles);
     let excluded = config.exclusions.protected.names().into_iter().map(ToOwned::to_owned).collect();
@@ -197,7 +197,7 @@ async fn run_until(
         async move {
             shutdown.cancelled().await;
             tracing::info!("shutting down; other replicas take over");
-            let _ = left.set(ready.take_back("shutdown"));
+            let _ = left.set(ready.mark_not_ready("shutdown"));
         }
     };
     let served =

@@ -55,7 +55,7 @@ pub struct ClusterError {
 
 /// An object as it was read, with the version that a write must name.
 #[derive(Debug, Clone)]
-pub struct Versioned<T> {
+pub struct Object<T> {
     /// Its `resourceVersion`.
     pub version: String,
     /// The object.
@@ -134,12 +134,10 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server does not answer, or refuses.
-    pub async fn lease(&self, name: &ObjectName) -> Result<Option<Versioned<LeaseSpec>>, ClusterError> {
+    pub async fn lease(&self, name: &ObjectName) -> Result<Option<Object<LeaseSpec>>, ClusterError> {
         let found = get::<Lease>(&self.namespaced(name), &name.name, "the Lease", name).await?;
-        Ok(found.map(|lease| Versioned {
-            version: version(&lease.metadata),
-            value: lease.spec.unwrap_or_default(),
-        }))
+        Ok(found
+            .map(|lease| Object { version: version(&lease.metadata), value: lease.spec.unwrap_or_default() }))
     }
 
     /// Writes a Lease over `version`, or creates it; false when another client was faster.

@@ -80,8 +80,8 @@ impl<'a> Joined<'a> {
         }
     }
 
-    pub(crate) fn judge(&self, policies: &PolicySet, now: Timestamp) -> Findings {
-        self.with_input(|input| policies.judge(input, now))
+    pub(crate) fn evaluate(&self, policies: &PolicySet, now: Timestamp) -> Findings {
+        self.with_input(|input| policies.evaluate(input, now))
     }
 
     /// The revisions of what was read, and that of the policies that are evaluated.

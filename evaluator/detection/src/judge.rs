@@ -1,4 +1,4 @@
-//! One event becomes verdicts and a fate. The state of the cluster, the policies and the time are given.
+//! One event becomes verdicts and a status. The state of the cluster, the policies and the time are given.
 
 use jiff::Timestamp;
 use lictor_engine::{Findings, Input, Occurrence, PolicySet};
@@ -46,12 +46,12 @@ pub struct Judgement {
     /// What there is to say: one verdict for each entity.
     pub verdicts: Vec<Verdict>,
     /// What becomes of the event.
-    pub fate: Fate,
+    pub status: JudgementStatus,
 }
 
 /// What becomes of a judged event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Fate {
+pub enum JudgementStatus {
     /// It is done with.
     #[default]
     Judged,
@@ -91,7 +91,7 @@ impl Judge<'_> {
         };
         target.workloads(self.state, &event.cluster, &mut |workload| {
             let joined = Joined::new(self.state, &event.cluster, target, workload);
-            let findings = joined.judge(self.policies, context.now);
+            let findings = joined.evaluate(self.policies, context.now);
             match next(target, workload.is_some(), &findings, context.may_wait) {
                 Next::Verdict => {
                     let entity = target.entity(&event.cluster, workload.map(|workload| &*workload.value));
@@ -100,7 +100,7 @@ impl Judge<'_> {
                     judgement.verdicts.push(verdict(event, context, entity, revisions, findings));
                 }
                 Next::Nothing => {}
-                Next::Wait(fact) => judgement.fate = Fate::Parked { missing: vec![fact] },
+                Next::Wait(fact) => judgement.status = JudgementStatus::Parked { missing: vec![fact] },
             }
         });
         judgement
@@ -114,7 +114,7 @@ impl Judge<'_> {
         context: JudgeContext<'_>,
     ) -> Verdict {
         let joined = Joined::workload(self.state, workload);
-        let findings = joined.judge(self.policies, context.now);
+        let findings = joined.evaluate(self.policies, context.now);
         let entity = crate::target::of_workload(&workload.value, None);
         verdict(event.clone(), context, entity, joined.revisions(self.policies_revision), findings)
     }

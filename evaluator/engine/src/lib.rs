@@ -42,7 +42,7 @@
 //!     namespace_labels: None,
 //!     deviates: None,
 //! };
-//! let findings = compiled.set.judge(&input, "2026-01-31T00:00:00Z".parse()?);
+//! let findings = compiled.set.evaluate(&input, "2026-01-31T00:00:00Z".parse()?);
 //! assert_eq!(findings.violations[0].policy.name, "Shell in a pod");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -60,7 +60,7 @@ impl Ready {
     }
 
     /// Takes readiness back for as long as the handle is held: a server that is to stop is not ready.
-    pub fn take_back(&self, part: &'static str) -> Handle {
+    pub fn mark_not_ready(&self, part: &'static str) -> Handle {
         Handle::new(Arc::clone(&self.0), part)
     }
 
@@ -133,7 +133,7 @@ mod tests {
         drop(second);
         waiting.await.unwrap();
         assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
-        let stopping = ready.take_back("stop");
+        let stopping = ready.mark_not_ready("stop");
         assert_eq!(status(&router, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
         drop(stopping);
         assert!(ready.is_ready());

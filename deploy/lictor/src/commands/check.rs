@@ -78,7 +78,7 @@ fn judge(
     let mut results = Vec::new();
     let event = seen(model.clone(), now);
     known.inputs(&event, &mut |input, entity| {
-        let findings = set.judge(input, now);
+        let findings = set.evaluate(input, now);
         let violations = findings.violations.iter().map(|found| {
             Violated::of(&found.policy, &found.sections, &found.enforcement, findings.stage, rules)
         });

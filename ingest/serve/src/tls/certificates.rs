@@ -31,7 +31,7 @@ impl Certificates {
     }
 
     /// Waits until there is an identity to show.
-    pub async fn present(&self) {
+    pub async fn wait_until_set(&self) {
         // It fails only when the sender is gone, and the sender is here.
         let _ = self.0.subscribe().wait_for(Option::is_some).await;
     }

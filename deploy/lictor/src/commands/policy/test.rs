@@ -193,7 +193,7 @@ fn judge(case: &Case, set: &PolicySet, now: Timestamp) -> Result<Vec<Findings>, 
     let mut all = Vec::new();
     if let Document::Image(facts) = &when {
         let target = Target::Image(facts);
-        known.state().join(&cluster, target, &mut |input, _| all.push(set.judge(input, now)));
+        known.state().join(&cluster, target, &mut |input, _| all.push(set.evaluate(input, now)));
     }
     let events = when.events(&given, &cluster, now).map_err(|error| error.to_string())?;
     for event in &events {
@@ -205,7 +205,7 @@ fn judge(case: &Case, set: &PolicySet, now: Timestamp) -> Result<Vec<Findings>, 
             let baseline = baseline.ok_or("`deviates` needs the workload among what is given")?;
             known.know(Fact::baseline(baseline));
         }
-        known.inputs(event, &mut |input, _| all.push(set.judge(input, now)));
+        known.inputs(event, &mut |input, _| all.push(set.evaluate(input, now)));
     }
     if all.is_empty() {
         return Err("nothing in `when` can be judged".to_owned());

@@ -142,7 +142,9 @@ async fn run_with(
         stop.cancelled().await;
     }
     if timeout(DRAIN_WITHIN, tasks.join_all()).await.is_err() {
-        tracing::warn!("stopping took too long; unsettled messages are delivered to another evaluator");
+        tracing::warn!(
+            "stopping took too long; unacknowledged messages will be redelivered to another evaluator"
+        );
     }
     Ok(evaluator.counts.summary())
 }
@@ -204,7 +206,7 @@ impl Evaluator {
             work.await
         };
         if let Err(error) = settled {
-            tracing::warn!(%error, "a message was not settled and is delivered again");
+            tracing::warn!(%error, "a message was not acknowledged and will be redelivered");
         }
     }
 

@@ -113,7 +113,7 @@ impl Recent {
         }
         let shown: String = audit.id.chars().take(64).collect();
         let detail = format!(
-            "audit ID `{shown}` stands for different requests: a client chose it (header Audit-ID), or an \
+            "audit ID `{shown}` was used for different requests: a client chose it (header Audit-ID), or an \
              aggregated API server repeats it; each request is evaluated"
         );
         let notice =

@@ -11,7 +11,7 @@ use crate::{LedgerError, Log};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Other machines could reach the API, which has no authentication. Choose a loopback address.
-    #[error("the API has no tokens yet, so {0}: choose an address of 127.0.0.1")]
+    #[error("the API has no authentication, and {0}; listen on a 127.0.0.1 address")]
     NotLoopback(#[from] NotLoopback),
     /// The address cannot be had.
     #[error("{0}")]
@@ -26,7 +26,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The ledger cannot be opened.
-    #[error("cannot open the ledger: {0}")]
+    #[error("cannot open the store's database: {0}")]
     Open(#[source] LedgerError),
     /// A batch could not be applied. A restart goes on from the checkpoint.
     #[error("cannot apply messages of {log}: {source}")]

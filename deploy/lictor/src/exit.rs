@@ -14,7 +14,7 @@ pub enum Exit {
     /// Something was not reached, refused us, or failed on the way: 3.
     Unreachable = 3,
     /// An input was not understood: 4. Nothing half-done passes as fine.
-    NotUnderstood = 4,
+    InvalidInput = 4,
 }
 
 impl Exit {
@@ -48,8 +48,8 @@ impl Failure {
     }
 
     /// An input that was not understood.
-    pub fn not_understood(error: impl std::fmt::Display) -> Self {
-        Self { message: error.to_string(), hint: String::new(), exit: Exit::NotUnderstood }
+    pub fn invalid_input(error: impl std::fmt::Display) -> Self {
+        Self { message: error.to_string(), hint: String::new(), exit: Exit::InvalidInput }
     }
 
     /// A wrong command line.

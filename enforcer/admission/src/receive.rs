@@ -142,7 +142,7 @@ impl Receiver {
         let user = head(bytes).map(|head| head.user.username).unwrap_or_default();
         let large = self.large.enter_before(&user, deadline).await;
         let mut large =
-            large.map_err(|_| format!("other large reviews were not answered within {time:?}"))?;
+            large.map_err(|_| format!("it waited {time:?} for other large reviews to be answered"))?;
         if reader.read(bytes, LARGEST + 1, &mut large).await.map_err(|error| said(&error))? {
             return Ok(vec![ordinary, large]);
         }

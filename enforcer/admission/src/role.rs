@@ -85,7 +85,7 @@ pub enum AdmissionError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The certificate authorities of clients cannot be read.
-    #[error("cannot read the client authorities `{}`: {problem}", path.display())]
+    #[error("cannot read the client CA certificates `{}`: {problem}", path.display())]
     Clients {
         /// The file.
         path: PathBuf,

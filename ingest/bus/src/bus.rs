@@ -238,10 +238,10 @@ fn note(event: &ClientEvent, count: &watch::Sender<u64>) {
         // Only the client's own bookkeeping runs over plain subscriptions that could overflow; everything that
         // counts is pulled.
         ClientEvent::SlowConsumer(_) | ClientEvent::ServerError(_) | ClientEvent::ClientError(_) => {
-            tracing::warn!(%event, "NATS");
+            tracing::warn!(%event, "NATS client event");
         }
         ClientEvent::LameDuckMode | ClientEvent::Draining | ClientEvent::Closed => {
-            tracing::info!(%event, "NATS");
+            tracing::info!(%event, "NATS client event");
         }
     }
 }

@@ -178,8 +178,8 @@ impl Delivery {
         let mut letters = BTreeMap::new();
         for (i, error) in refused {
             if let Some(line) = self.lines.get(i) {
-                tracing::error!(%error, "what was concluded from a line cannot be written; the line goes to the dead letters");
-                let reason = format!("what was concluded from it cannot be written: {error}");
+                tracing::error!(%error, "the result of judging a line cannot be published; the line is dead-lettered");
+                let reason = format!("the result of judging it cannot be published: {error}");
                 letters.insert(i, self.dead_letter(self.first_line + i, line.original(), reason).await?);
             }
         }
@@ -211,7 +211,7 @@ impl Delivery {
         // Only events are parked: where they go is in their envelope.
         let envelope = std::str::from_utf8(original).ok().and_then(|text| Envelope::parse(text).ok());
         let Some(envelope) = envelope else {
-            let reason = format!("only events can wait, and this waits for {}", missing.join(", "));
+            let reason = format!("only events can be parked, and this message needs {}", missing.join(", "));
             return self.dead_letter(line, original, reason).await;
         };
         let subject = self.bus.topology().parked(envelope.kind, &envelope.cluster);

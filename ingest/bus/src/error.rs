@@ -43,7 +43,7 @@ pub enum BusError {
         what: String,
     },
     /// It does not fit a message, even compressed. It was not sent, and nothing was cut off.
-    #[error("{what} has {bytes} bytes, and the server takes {limit}")]
+    #[error("{what} has {bytes} bytes; the server accepts at most {limit}")]
     TooLarge {
         /// What was to be sent.
         what: String,
@@ -112,7 +112,7 @@ pub enum ConnectError {
         reason: String,
     },
     /// Different users are named for several servers of one cluster.
-    #[error("`{url}` names different users")]
+    #[error("`{url}` has different users for its servers; use one user")]
     SeveralUsers {
         /// The servers.
         url: String,

@@ -219,7 +219,7 @@ impl Isolation {
                             sequence = letter.position,
                             line = letter.line,
                             reason = letter.reason,
-                            "a poison line goes to the dead letters"
+                            "a poison line is dead-lettered"
                         );
                         bus.publish_dead_letter(&letter).await?;
                         let next = marker.next();
@@ -287,12 +287,12 @@ impl Marker {
         if self.attempts >= ATTEMPTS_AT_MOST {
             let attempts = self.attempts;
             return Some(format!(
-                "crashed the evaluator: judged by itself it was begun {attempts} times and never settled"
+                "crashed the evaluator: in isolation it was started {attempts} times and never completed"
             ));
         }
         let Unwritten { times, reason } = self.unwritten.as_ref()?;
         let too_often = *times >= UNWRITTEN_AT_MOST;
-        too_often.then(|| format!("what was concluded from it could not be written {times} times: {reason}"))
+        too_often.then(|| format!("the result of judging it could not be published {times} times: {reason}"))
     }
 
     /// What the bucket is to say after a turn that did not end with a settled line. `None` when it has nothing to say:
@@ -339,7 +339,7 @@ mod tests {
             marker = Marker { attempts: 1, ..marker }.given_back(Some(&failed)).unwrap();
         }
         let reason = marker.poison().unwrap();
-        assert!(reason.starts_with("what was concluded from it could not be written 5 times"), "{reason}");
+        assert!(reason.starts_with("the result of judging it could not be published 5 times"), "{reason}");
         assert!(reason.len() < 2 * LONGEST_REASON);
         assert_eq!(marker.next(), Marker { line: 1, attempts: 0, unwritten: None });
     }

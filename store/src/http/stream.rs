@@ -94,7 +94,7 @@ pub(super) async fn stream(
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let position = match header.or(params.last_event_id).filter(|id| !id.is_empty()) {
         Some(id) => Position::parse(&id).ok_or_else(|| {
-            let message = format!("`{id}` is the id of no event");
+            let message = format!("`{id}` is not an event ID");
             ApiError::invalid(message, "send the last event's id as it was, or none")
         })?,
         None => api.read(Position::now).await?,

@@ -62,7 +62,7 @@ fn note(extra: &Extra) -> String {
     notes.extend(extra.required_by.map(|source| format!("every section of {} needs it", policy_of(source))));
     notes.extend(extra.needs.map(|name| format!("needs `{name}` in its section")));
     if extra.never_enforced {
-        notes.push("a policy with it cannot enforce".to_owned());
+        notes.push("a policy with it cannot have enforcement actions".to_owned());
     }
     notes.join("; ")
 }

@@ -135,7 +135,7 @@ fn read(path: &Path) -> Result<CaseFile, Failure> {
     let content = files::text(path)?;
     let at = |position: Option<Position>, error: &dyn std::fmt::Display| {
         let line = position.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
-        let failure = Failure::not_understood(format!("{}{line}: {error}", path.display()));
+        let failure = Failure::invalid_input(format!("{}{line}: {error}", path.display()));
         failure.hint("a file holds `cases:`, each with `name`, `policy`, `given`, `when` and `expect`")
     };
     let documents = yaml::read(&content).map_err(|error| at(error.position, &error))?;
@@ -166,7 +166,10 @@ fn run_case(case: &Case, file: &CaseFile, named: &[Policy], parity: bool) -> Res
         return if *wanted == codes {
             Ok(())
         } else {
-            Err(format!("expected to be refused for {wanted:?}, but for {codes:?}: {}", list(&problems)))
+            Err(format!(
+                "expected the policy to be refused with {wanted:?}, got {codes:?}: {}",
+                list(&problems)
+            ))
         };
     }
     if !problems.is_empty() {

@@ -81,7 +81,8 @@ impl<'de, B: ReadBody<'de>> Visitor<'de> for EnvelopeVisitor<B> {
             Err(other) => return Err(A::Error::custom(format!("specversion is `{other}`, not `1.0`"))),
         }
         let kind = event_type.ok_or_else(|| A::Error::missing_field("type"))?.0;
-        let kind = kind.map_err(|other| A::Error::custom(format!("type `{other}` is none of lictor's")))?;
+        let kind =
+            kind.map_err(|other| A::Error::custom(format!("type `{other}` is not a lictor event type")))?;
         if data.is_none() && dataref.is_none() {
             return Err(A::Error::missing_field("data"));
         }

@@ -43,7 +43,7 @@ const PULL_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::f
 #[derive(Debug, Clone, Default, Args)]
 #[group(id = "evaluator")]
 pub struct Config {
-    /// Aborts the process on this event: a test of what a crash does, and in no build that ships.
+    /// Aborts the process on this event: for crash tests only, and not in release builds.
     #[cfg(debug_assertions)]
     #[arg(long, hide = true)]
     pub abort_on: Option<String>,
@@ -64,7 +64,7 @@ pub struct Summary {
     pub judged: u64,
     /// Events parked.
     pub parked: u64,
-    /// Lines that went to the dead letters.
+    /// Lines that were dead-lettered.
     pub dead: u64,
     /// Verdicts published.
     pub verdicts: u64,
@@ -105,7 +105,7 @@ struct Evaluator {
 /// Runs an evaluator until `stop`, then settles what it has judged.
 ///
 /// # Errors
-/// When the bus does not let it begin; once it runs, failures are tried again.
+/// When the bus prevents it from starting; once it runs, failures are retried.
 pub fn run(
     config: Config,
     bus: Bus,

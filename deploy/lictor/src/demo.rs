@@ -31,7 +31,7 @@ pub struct Demo {
     folder: PathBuf,
 }
 
-/// Why the demo could not be laid out.
+/// Why the demo's files could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// A file could not be written.
@@ -71,12 +71,12 @@ impl Demo {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// What is there from the start: workloads, pods, namespaces.
+    /// Objects that exist from the start: workloads, pods, namespaces.
     pub fn manifests(&self) -> PathBuf {
         self.folder.join("manifests")
     }
 
-    /// What becomes known after everything else.
+    /// Objects that are added after everything else.
     pub fn late_manifests(&self) -> PathBuf {
         self.folder.join("late")
     }

@@ -112,8 +112,8 @@ impl AdmissionError {
 /// Serves the webhook until `shutdown`, then drains: it keeps answering while `/readyz` says that it is not ready.
 ///
 /// # Errors
-/// When the Kubernetes client cannot be configured, or an address cannot be listened on. The bus may be unreachable all
-/// the time.
+/// When the Kubernetes client cannot be configured, or an address cannot be listened on. The bus may be unreachable
+/// throughout; that is not an error.
 pub fn run(
     config: Config,
     bus: BusOptions,

@@ -42,7 +42,7 @@ pub struct ObjectName {
     pub name: String,
 }
 
-/// A call failed. A write may have been done all the same; reading again tells.
+/// A call failed. A write may have been applied nevertheless; read the object again to find out.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {object}: {problem}")]
 pub struct ClusterError {
@@ -53,7 +53,7 @@ pub struct ClusterError {
     status: Option<u16>,
 }
 
-/// An object as it was read, with the version that a write must name.
+/// An object as it was read, with the `resourceVersion` that an update must send.
 #[derive(Debug, Clone)]
 pub struct Object<T> {
     /// Its `resourceVersion`.
@@ -116,7 +116,8 @@ impl Cluster {
         get(&Api::all(self.client.clone()), name, "the webhook configuration", &name).await
     }
 
-    /// Writes a webhook configuration over the version in its metadata; false when another client was faster.
+    /// Writes a webhook configuration over the version in its metadata; false on a conflict (another client has written
+    /// it since).
     ///
     /// # Errors
     /// When the API server does not answer, or refuses.
@@ -140,7 +141,7 @@ impl Cluster {
             .map(|lease| Object { version: version(&lease.metadata), value: lease.spec.unwrap_or_default() }))
     }
 
-    /// Writes a Lease over `version`, or creates it; false when another client was faster.
+    /// Writes a Lease over `version`, or creates it; false on a conflict (another client has written it since).
     ///
     /// # Errors
     /// When the API server does not answer, or refuses.
@@ -155,7 +156,8 @@ impl Cluster {
         write(&self.namespaced(name), &name.name, &lease, version, "the Lease", name).await
     }
 
-    /// An item whenever the webhook configuration or the Secret may have changed, beginning at once. Never ends.
+    /// An item whenever the webhook configuration or the Secret may have changed; the first one immediately. Never
+    /// ends.
     pub fn changes(&self, webhooks: &str, secret: &ObjectName) -> impl Stream<Item = ()> + Send + use<> {
         let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
         let webhooks =

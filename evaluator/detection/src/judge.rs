@@ -19,14 +19,14 @@ pub struct Judge<'a> {
     pub state: &'a ClusterState,
     /// The policies in force.
     pub policies: &'a PolicySet,
-    /// The sequence up to which the policy log was read for them; 0 for policies of no log.
+    /// The sequence up to which the policy log was read for them; 0 for policies that do not come from a log.
     pub policies_revision: u64,
 }
 
 /// Where an event is stored and why it is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct JudgeContext<'a> {
-    /// The stream that holds its message; empty for an event of no stream.
+    /// The stream that holds its message; empty for an event that is not in a stream.
     pub stream: &'a str,
     /// The message's sequence in it.
     pub sequence: u64,
@@ -40,16 +40,16 @@ pub struct JudgeContext<'a> {
     pub traceparent: Option<&'a str>,
 }
 
-/// What judging an event came to.
+/// The result of judging an event.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Judgement {
-    /// What there is to say: one verdict for each entity.
+    /// The verdicts, one for each entity.
     pub verdicts: Vec<Verdict>,
-    /// What becomes of the event.
+    /// Whether the event is judged or waits.
     pub status: JudgementStatus,
 }
 
-/// What becomes of a judged event.
+/// Whether an event is judged or waits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum JudgementStatus {
     /// It is done with.
@@ -73,8 +73,7 @@ enum Next {
 impl Judge<'_> {
     /// Judges an event.
     ///
-    /// A request is judged here only in hindsight: while it waits for an answer, it is judged where the API server
-    /// asks.
+    /// An admission request is judged here only after the fact; while it is pending, the webhook judges it.
     pub fn event(&self, event: &Event, context: JudgeContext<'_>) -> Judgement {
         let mut judgement = Judgement::default();
         let Some(target) = Target::of(&event.data) else { return judgement };
@@ -120,8 +119,8 @@ impl Judge<'_> {
     }
 
     /// Whether some policy may match an event of which only its projection was read, whatever its workload is. When
-    /// none may, judging all of it would end without a verdict. Most events are so, and nothing more is read or looked
-    /// up for them.
+    /// none may, judging all of it would end without a verdict. This is so for most events, and nothing more is read or
+    /// looked up for them.
     pub fn passes_prefilter(&self, projection: &Projection, now: Timestamp) -> bool {
         let Some(occurrence) = Occurrence::of(&projection.data) else { return true };
         let input = Input {

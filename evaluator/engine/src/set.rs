@@ -77,7 +77,7 @@ impl PolicySet {
     /// Compiles policies. Disabled ones are compiled too, so that their problems are known, and left out of the set.
     ///
     /// A policy is refused for what would change its meaning: an unknown criterion, a value that is not understood,
-    /// criteria that do not go together. What only people need, such as a name of the right length, is for
+    /// criteria that do not go together. Rules that do not affect evaluation, such as the length of a name, are left to
     /// [`validate`].
     pub fn compile(policies: impl IntoIterator<Item = PolicyRevision>, options: Options) -> Compiled {
         let mut set = Self { parity: options.parity, ..Self::default() };
@@ -139,7 +139,7 @@ impl PolicySet {
         self.policies == 0
     }
 
-    /// Evaluates every policy that `input` concerns. Whatever is relative to the present is relative to `now`.
+    /// Evaluates every policy that `input` concerns. Relative times are computed from `now`.
     pub fn evaluate(&self, input: &Input<'_>, now: Timestamp) -> Findings {
         let target = target(input);
         let Some((policies, index)) =
@@ -175,7 +175,7 @@ impl PolicySet {
         }
     }
 
-    /// Explains what a policy makes of an input; `None` when the set does not hold it.
+    /// Evaluates one policy against an input, with reasons; `None` when the set does not hold it.
     pub fn explain(&self, id: &PolicyId, input: &Input<'_>, now: Timestamp) -> Option<Explanation> {
         if let Some(compiled) = self.concerned(input).find(|compiled| compiled.reference.id == *id) {
             return Some(compiled.explain(&View::new(input, self.parity), now));
@@ -270,7 +270,7 @@ impl ValidPolicy {
     }
 }
 
-/// Checks a policy as people must write it: everything that [`PolicySet::compile`] checks, and its texts,
+/// Checks a policy against the rules for writing one: everything that [`PolicySet::compile`] checks, and its texts,
 /// categories, severity and version.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ pub struct Verdict {
     /// The policies that could not be decided because facts are missing. They did not match.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub undecided: Vec<Undecided>,
-    /// The policies whose evaluation failed. They did not match, and did not touch the others.
+    /// The policies whose evaluation failed. They did not match, and did not affect the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub failures: Vec<PolicyFailure>,
     /// The entity is gone: whatever is open for it at this stage ends.

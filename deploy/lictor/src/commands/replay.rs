@@ -125,7 +125,7 @@ fn replay(
     Ok(())
 }
 
-/// What came of everything so far.
+/// The results so far.
 #[derive(Debug, Default)]
 struct Replayed {
     tally: Tally,

@@ -1,4 +1,5 @@
-//! What was published shortly before: a repeat of it is folded, and an audit ID that stands for two requests is noticed.
+//! What was published shortly before: a repeat of it is not published again, and an audit ID that was used for two
+//! requests is noticed.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroUsize;

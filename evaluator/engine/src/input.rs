@@ -7,7 +7,7 @@ use lictor_wire::{
     RequestEvent,
 };
 
-/// What happened, and the facts it was joined with. A fact that is `None` is not known (yet); which differs from known
+/// What happened, and the facts it was joined with. A fact that is `None` is not known (yet), which differs from known
 /// to be empty.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {

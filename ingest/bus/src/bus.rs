@@ -39,7 +39,7 @@ const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::fr
 pub struct BusOptions {
     /// Where.
     pub url: NatsUrl,
-    /// What is to exist there.
+    /// The streams, buckets and consumers to create where they are missing.
     pub topology: Topology,
     /// The connection's name, as the server's own tools show it: the role.
     pub name: String,
@@ -62,7 +62,8 @@ impl BusOptions {
     }
 }
 
-/// A connection to NATS with everything of the table there. Cheap to clone; clones share the connection.
+/// A connection to NATS on which every stream, bucket and consumer of the topology exists. Cheap to clone; clones share
+/// the connection.
 #[derive(Debug, Clone)]
 pub struct Bus(Arc<Inner>);
 
@@ -79,8 +80,8 @@ impl Bus {
     /// Connects, trying again until the time is over, and makes the streams, buckets and consumers that are missing.
     ///
     /// # Errors
-    /// When no server answers in time, it is too old or without JetStream, or something there means something else
-    /// than the table says.
+    /// When no server answers in time, it is too old or without JetStream, or a stream, bucket or consumer there
+    /// conflicts with the topology.
     pub async fn connect(options: BusOptions) -> Result<Self, ConnectError> {
         let deadline = Instant::now() + options.connect_timeout;
         let (client, connections) = open(&options, deadline).await?;
@@ -121,7 +122,7 @@ impl Bus {
         Ok(Self(Arc::new(Inner { client, jetstream, topology: options.topology, connections })))
     }
 
-    /// The table everything here follows.
+    /// The topology this connection uses.
     pub fn topology(&self) -> &Topology {
         &self.0.topology
     }
@@ -136,7 +137,7 @@ impl Bus {
         Ok(report)
     }
 
-    /// Sends what still waits to be sent and ends the connection. Nothing of this bus works afterwards.
+    /// Sends what still waits to be sent and ends the connection. The bus cannot be used afterwards.
     pub async fn drain(&self) {
         let flushed = tokio::time::timeout(ANSWER_WITHIN, self.0.client.flush()).await;
         if !matches!(flushed, Ok(Ok(()))) {

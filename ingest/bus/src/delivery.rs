@@ -29,15 +29,16 @@ const JUDGE_AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from
 const FACTS_SHOWN: usize = 8;
 const LONGEST_FACT: usize = 400;
 
-/// A message handed out by an [`crate::Intake`]: lines, each of which wants a [`LineOutcome`].
+/// A message handed out by an [`crate::Intake`]: lines, each of which needs a [`LineOutcome`].
 ///
 /// Dropping it without [`Delivery::settle`] leaves the message to be delivered again after a while, to whoever pulls.
 ///
-/// A message that comes for the third time has crashed, or outlived, two evaluators. It is isolated: judged with
-/// nothing beside it, and if that is not settled either, handed out line by line. Each such delivery has one line,
-/// [`Delivery::first_line`] says which, and the next one comes from the intake when the line before is settled. A
-/// line that was handed out twice by itself and never settled is written to the dead letters, and is not handed out
-/// again; so is one whose outcome could not be written five times although the server was there. A caller does nothing special for any of this.
+/// A message on its third delivery was delivered twice and never settled: its evaluators crashed, stopped, or took
+/// longer than the ack wait. It is isolated: judged while the process judges no other message, and if that is not
+/// settled either, handed out line by line. Each such delivery has one line, [`Delivery::first_line`] says which, and
+/// the next one comes from the intake when the line before is settled. A line that was handed out twice by itself and
+/// never settled is written to the dead letters, and is not handed out again; so is one whose outcome could not be
+/// written five times although the server was there. A caller does nothing special for any of this.
 #[derive(Debug)]
 pub struct Delivery {
     /// The message.
@@ -89,7 +90,7 @@ impl LineOutcome {
         Self { verdicts: Vec::new(), fate: Fate::Parked { missing } }
     }
 
-    /// It is dead.
+    /// The line is dead-lettered.
     pub fn dead(reason: impl Into<String>) -> Self {
         Self { verdicts: Vec::new(), fate: Fate::Dead { reason: reason.into() } }
     }
@@ -133,7 +134,7 @@ impl Delivery {
     ///
     /// # Errors
     /// When a write is not acknowledged, or the number of outcomes is wrong: then the message is not acknowledged
-    /// either, and comes again. What was written already has ids, so writing it again changes nothing.
+    /// either, and is redelivered. What was written already has ids, so writing it again changes nothing.
     pub async fn settle(mut self, outcomes: Vec<LineOutcome>) -> Result<(), BusError> {
         // Judged it is; what follows cannot crash on what a line says.
         self.turn.judged();

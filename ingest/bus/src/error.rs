@@ -158,8 +158,8 @@ impl BusError {
         matches!(self, Self::Unanswered { .. })
     }
 
-    /// Whether it is what was sent that the server does not take: the same again will not be taken either, and other
-    /// writes are not affected.
+    /// Whether the server rejects what was sent: sending the same again would be rejected too, and other writes are not
+    /// affected.
     pub const fn is_permanent(&self) -> bool {
         matches!(
             self,

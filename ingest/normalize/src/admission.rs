@@ -24,7 +24,7 @@ pub const API_VERSION: &str = "admission.k8s.io/v1";
 /// A review from the API server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Review {
-    /// The request, with workloads as they would become and as they are.
+    /// The request, with the new and the old object of its workload.
     pub request: RequestEvent,
     /// Present for a scale subresource: the workload itself is not in the review.
     pub scale: Option<Scale>,

@@ -83,7 +83,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// An object that became nothing.
+/// An object from which no workload or record was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
     /// Where it begins.

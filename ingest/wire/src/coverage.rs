@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::json::is_default;
 use crate::{Kind, PodRef, RawJson};
 
-/// A gap in what lictor sees: it makes "nothing happened" and "nothing was seen" different things.
+/// A gap in what lictor sees: it distinguishes "nothing happened" from "nothing was seen".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", try_from = "Flat")]
 pub struct CoverageEvent {
@@ -48,7 +48,7 @@ pub enum CoverageNotice {
         kind: Kind,
         /// The producer that published it.
         producer: String,
-        /// The producer's start.
+        /// Identifies one run of the producer.
         epoch: String,
         /// The first message's number.
         number: u64,

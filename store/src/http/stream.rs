@@ -1,4 +1,4 @@
-//! The answer that does not end: changes as server-sent events.
+//! The streamed response: changes as server-sent events.
 //!
 //! A live reader holds two positions, one per log, and reads the file's list of changes from there; nothing is
 //! queued for it. So a slow reader costs nothing, a reader that was away goes on where it was, and one that is

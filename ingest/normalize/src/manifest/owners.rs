@@ -47,8 +47,8 @@ pub fn controller(owned: &Deployment) -> Option<&OwnerReference> {
     owned.owners.iter().find(|owner| owner.controller)
 }
 
-/// Whether `owner`, which is known to be there under the UID that `reference` names, is what `owned` refers to and
-/// would call `owned` its own.
+/// Whether `owner`, which is known to be there under the UID that `reference` names, is what `owned` refers to and can
+/// control it: it is not a pod, and its selector, if it has one, selects `owned`.
 pub fn is_controller(reference: &OwnerReference, owner: &Deployment, owned: &Deployment) -> bool {
     let named = owner.kind == reference.kind
         // A pod controls nothing.

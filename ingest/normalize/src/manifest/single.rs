@@ -7,7 +7,7 @@ use super::{ObjectProblem, exposure};
 use crate::yaml;
 
 /// Reads one workload from its JSON, as the API server writes it. What depends on other objects (services, network
-/// policies, accounts) stays open. `None` when the kind is not a workload.
+/// policies, service accounts) is left unset. `None` when the kind is not a workload.
 ///
 /// An object without a UID gets an id of cluster, namespace, kind and name.
 ///

@@ -83,7 +83,7 @@ impl fmt::Debug for Identity {
 }
 
 impl ClientTrust {
-    /// Lets everybody in; who they are is not checked.
+    /// Accepts any client; client certificates are not verified.
     pub fn anyone() -> Self {
         Self::default()
     }

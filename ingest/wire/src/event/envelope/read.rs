@@ -1,4 +1,4 @@
-//! Reading the attributes of an event in one pass, with its body in whatever way is wanted.
+//! Reading the attributes of an event in one pass, with its body read in the form chosen by the caller.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::super::Kind;
 use super::Envelope;
 use crate::json::TextVisitor;
 
-/// What is made of the body when it is met.
+/// How the body is deserialized when the reader reaches it.
 pub(in super::super) trait ReadBody<'de>: Sized {
     /// Reads it; the kind is not known where the body comes before the type.
     fn read<A: MapAccess<'de>>(kind: Option<Kind>, map: &mut A) -> Result<Self, A::Error>;

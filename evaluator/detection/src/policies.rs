@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// The longest reason for a refusal that is passed on, in bytes: some ten problems.
 const REASON_AT_MOST: usize = 1_000;
 
-/// The version of the copy's form; one of another version is passed over.
+/// The version of the copy's form; one of another version is ignored.
 const COPY_VERSION: u32 = 1;
 
 /// The policies in force. Immutable; readers share it.

@@ -159,7 +159,7 @@ impl PolicySet {
         self.evaluate_each(candidates, input, now)
     }
 
-    /// As [`PolicySet::evaluate`], without the prefilter that passes over policies that cannot match. The findings are the
+    /// As [`PolicySet::evaluate`], without the prefilter that skips policies that cannot match. The findings are the
     /// same and take longer; for measuring the prefilter and for proving that it changes nothing.
     pub fn evaluate_unfiltered(&self, input: &Input<'_>, now: Timestamp) -> Findings {
         self.evaluate_each(self.concerned(input), input, now)

@@ -1,4 +1,4 @@
-//! Judging passes over policies that cannot match; its findings are those of evaluating every policy.
+//! Evaluating a set skips policies that cannot match; its findings are those of evaluating every policy.
 
 // `cfg(test)` is always so here; it tells clippy that helpers are test code too.
 #![cfg(test)]

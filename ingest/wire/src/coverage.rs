@@ -59,7 +59,7 @@ pub enum CoverageNotice {
     /// One audit ID came with different requests: a client chose it, or an aggregated API server repeats it. Nothing is
     /// lost by it; whoever looks a request up by its audit ID finds several.
     AuditIdReused,
-    /// Events were let go because they could not be published for too long.
+    /// Events were dropped because they could not be published for too long.
     NotPublished {
         /// Their kind.
         kind: Kind,

@@ -1,7 +1,7 @@
 //! Policies as Kubernetes custom resources: `SecurityPolicy` of `config.stackrox.io/v1alpha1`.
 //!
-//! The `spec` is the JSON form with two differences: `policyName` in the place of `name`, and no id, version, time of
-//! change or source, which are kept by whatever applies the resource.
+//! The `spec` is the JSON form with two differences: `policyName` instead of `name`, and no id, version, time of change
+//! or source, which are kept by whatever applies the resource.
 
 use lictor_wire::Policy;
 use lictor_wire::policy::read::PolicyReadError;

@@ -1,6 +1,6 @@
 //! `lictor replay`: judges what happened already, from files, without a bus or a cluster.
 //!
-//! Memory grows with what is violated, not with what is read: a line is judged and let go.
+//! Memory grows with what is violated, not with what is read: a line is judged and dropped.
 
 use std::path::PathBuf;
 

@@ -55,7 +55,7 @@ pub fn is_controller(reference: &OwnerReference, owner: &Deployment, owned: &Dep
         && owner.kind != "Pod"
         && owner.name == reference.name
         && owner.namespace == owned.namespace;
-    // A controller lets go of what its selector does not select.
+    // A controller releases what its selector does not select.
     let selected = || owner.label_selector.as_ref().is_none_or(|selector| selects(selector, &owned.labels));
     named && selected()
 }

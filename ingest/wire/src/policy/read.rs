@@ -21,16 +21,16 @@ use crate::PolicyId;
 pub struct ReadPolicies {
     /// The policies, in the file's order.
     pub policies: Vec<Policy>,
-    /// What was passed over.
+    /// What was ignored.
     pub warnings: Vec<PolicyWarning>,
 }
 
-/// Something that was passed over.
+/// Something that was ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyWarning {
     /// Where, as `policies[2].scope[0].clusterr`.
     pub path: String,
-    /// What was passed over.
+    /// What was ignored.
     pub passed_over: PassedOver,
     /// The names that would have been understood there.
     pub known: Vec<&'static str>,

@@ -48,7 +48,7 @@ pub(crate) fn decide(
     }
     if !applies(intent.action, &verdict.entity) {
         let name = verdict.entity.display_name();
-        return refuse(Refusal::NotApplicable, format!("{} does not exist for {name}", intent.action));
+        return refuse(Refusal::NotApplicable, format!("{} does not apply to {name}", intent.action));
     }
     if let Some(reason) = policy_changed(intent, policy) {
         return refuse(Refusal::PolicyChanged, reason);

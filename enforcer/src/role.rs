@@ -33,7 +33,7 @@ const PULL_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::f
 #[group(id = "enforcer")]
 #[command(next_help_heading = "Enforcement")]
 pub struct Config {
-    /// The namespaces in which nothing is done.
+    /// The namespaces excluded from enforcement.
     #[command(flatten)]
     pub protected: Protected,
     /// Actions per namespace within the window; above it violations are only reported.
@@ -52,7 +52,7 @@ pub struct Config {
 pub struct Summary {
     /// Verdicts processed.
     pub verdicts: u64,
-    /// Actions decided for.
+    /// Actions that the enforcer decided to take.
     pub decided: u64,
     /// Actions refused.
     pub refused: u64,
@@ -92,7 +92,7 @@ impl Config {
     }
 }
 
-/// Runs an enforcer until `stop`. What fails is tried again.
+/// Runs an enforcer until `stop`. Failed operations are retried.
 pub fn run(config: Config, bus: Bus, stop: CancellationToken) -> BoxFuture<'static, Summary> {
     Box::pin(run_until(config, bus, stop))
 }

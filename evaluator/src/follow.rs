@@ -72,7 +72,7 @@ impl Knowledge {
         self.policies.borrow().in_force.clone().ok_or(NotUpToDate::NoPolicies)
     }
 
-    /// Waits until the policy log was read to its end, whatever came of it.
+    /// Waits until the policy log was read to its end, whether or not its policies compiled.
     pub(crate) async fn policy_log_read(&self) {
         let _ = self.policies.clone().wait_for(PolicyStatus::is_read).await;
     }

@@ -14,7 +14,9 @@ use lictor_bus::{
     Backoff, BadLine, Bus, BusError, Delivery, Fate, Intake, IntakeOptions, Line, LineOutcome, LineText,
     new_presence,
 };
-use lictor_detection::{Judge, JudgeContext, Judgement, Policies, PoliciesInForce, PolicyStatus};
+use lictor_detection::{
+    Judge, JudgeContext, Judgement, JudgementStatus, Policies, PoliciesInForce, PolicyStatus,
+};
 use lictor_wire::topology::{Consumer, Stream};
 use lictor_wire::{
     Cause, Command, CommandAction, Deployment, Event, EventId, EventRef, Fingerprint, Kind, PolicyLogReader,
@@ -41,7 +43,7 @@ const PULL_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::f
 #[derive(Debug, Clone, Default, Args)]
 #[group(id = "evaluator")]
 pub struct Config {
-    /// Aborts the process on this event: a test of what a crash does, and in no build that ships.
+    /// Aborts the process on this event: for crash tests only, and not in release builds.
     #[cfg(debug_assertions)]
     #[arg(long, hide = true)]
     pub abort_on: Option<String>,
@@ -62,7 +64,7 @@ pub struct Summary {
     pub judged: u64,
     /// Events parked.
     pub parked: u64,
-    /// Lines that went to the dead letters.
+    /// Lines that were dead-lettered.
     pub dead: u64,
     /// Verdicts published.
     pub verdicts: u64,
@@ -103,7 +105,7 @@ struct Evaluator {
 /// Runs an evaluator until `stop`, then settles what it has judged.
 ///
 /// # Errors
-/// When the bus does not let it begin; once it runs, failures are tried again.
+/// When the bus prevents it from starting; once it runs, failures are retried.
 pub fn run(
     config: Config,
     bus: Bus,
@@ -140,7 +142,9 @@ async fn run_with(
         stop.cancelled().await;
     }
     if timeout(DRAIN_WITHIN, tasks.join_all()).await.is_err() {
-        tracing::warn!("stopping took too long; unsettled messages are delivered to another evaluator");
+        tracing::warn!(
+            "stopping took too long; unacknowledged messages will be redelivered to another evaluator"
+        );
     }
     Ok(evaluator.counts.summary())
 }
@@ -202,7 +206,7 @@ impl Evaluator {
             work.await
         };
         if let Err(error) = settled {
-            tracing::warn!(%error, "a message was not settled and is delivered again");
+            tracing::warn!(%error, "a message was not acknowledged and will be redelivered");
         }
     }
 
@@ -377,10 +381,10 @@ impl Evaluator {
 }
 
 /// What becomes of the line of a judged event.
-fn outcome(Judgement { verdicts, fate }: Judgement) -> LineOutcome {
-    let fate = match fate {
-        lictor_detection::Fate::Judged => Fate::Judged,
-        lictor_detection::Fate::Parked { missing } => Fate::Parked { missing },
+fn outcome(Judgement { verdicts, status }: Judgement) -> LineOutcome {
+    let fate = match status {
+        JudgementStatus::Judged => Fate::Judged,
+        JudgementStatus::Parked { missing } => Fate::Parked { missing },
     };
     LineOutcome { verdicts, fate }
 }

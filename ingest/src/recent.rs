@@ -1,4 +1,5 @@
-//! What was published shortly before: a repeat of it is folded, and an audit ID that stands for two requests is noticed.
+//! What was published shortly before: a repeat of it is not published again, and an audit ID that was used for two
+//! requests is noticed.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroUsize;
@@ -113,7 +114,7 @@ impl Recent {
         }
         let shown: String = audit.id.chars().take(64).collect();
         let detail = format!(
-            "audit ID `{shown}` stands for different requests: a client chose it (header Audit-ID), or an \
+            "audit ID `{shown}` was used for different requests: a client chose it (header Audit-ID), or an \
              aggregated API server repeats it; each request is evaluated"
         );
         let notice =

@@ -25,8 +25,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// themselves.
 ///
 /// # Errors
-/// When the configuration cannot work, an address or file cannot be had, or the bus refuses a fact. What was
-/// acknowledged stays; a new start goes on from the checkpoints.
+/// When the configuration cannot work, an address cannot be bound, a file cannot be opened, or the bus refuses a fact.
+/// What was acknowledged stays; a new start goes on from the checkpoints.
 pub fn run(
     config: Config,
     bus: Bus,

@@ -46,7 +46,7 @@ pub struct AlertSummary {
     pub first_occurred: Timestamp,
     /// When it last happened; for a deploy alert, when what was found last changed.
     pub time: Timestamp,
-    /// When it was found to hold no longer.
+    /// When the violation was found to no longer apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
     /// How many violations there were; 1 for a deploy alert, which is one condition judged again and again.
@@ -54,7 +54,7 @@ pub struct AlertSummary {
     /// What was done about them, action by action.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub enforcement: Vec<ActionSummary>,
-    /// The entity is gone.
+    /// The entity was deleted.
     #[serde(default)]
     pub inactive: bool,
     /// Why it is unknown whether it still holds; absent when that is known.
@@ -116,8 +116,8 @@ pub struct UndecidedNote {
 
 /// What the receipts say about one kind of action.
 ///
-/// Receipts and verdicts are two logs, and every store reads them interleaved in its own way; so this holds only
-/// what comes out the same in any order: counts, and the last receipt by its own time.
+/// Receipts and verdicts are two logs, and each store may read them interleaved differently; so this holds only values
+/// that do not depend on the order: counts, and the last receipt by its own time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionSummary {

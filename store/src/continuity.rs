@@ -1,4 +1,4 @@
-//! Finds messages of the event streams that were acknowledged and are not there, and makes that an event.
+//! Detects messages of the event streams that were acknowledged but are missing, and turns that into an event.
 
 use std::sync::Arc;
 use std::time::Duration;

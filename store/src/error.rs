@@ -12,9 +12,9 @@ use crate::{LedgerError, Log};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Other machines could reach the API, which has no authentication. Choose a loopback address.
-    #[error("the API has no tokens yet, so {0}: choose an address of 127.0.0.1")]
+    #[error("the API has no authentication, and {0}; listen on a 127.0.0.1 address")]
     NotLoopback(#[from] NotLoopback),
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error("{0}")]
     Bind(#[from] BindError),
     /// The directory cannot be made. Check that it may be written.
@@ -27,7 +27,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The ledger cannot be opened.
-    #[error("cannot open the ledger: {0}")]
+    #[error("cannot open the store's database: {0}")]
     Open(#[source] LedgerError),
     /// The installation was not set up.
     #[error(transparent)]
@@ -44,7 +44,7 @@ pub enum StoreError {
     /// The server of the API failed.
     #[error("the API failed: {0}")]
     Serve(#[source] io::Error),
-    /// A part of the role ended as it never should.
+    /// A task of the role ended unexpectedly.
     #[error("a task of the store ended: {0}")]
     Task(#[from] tokio::task::JoinError),
 }

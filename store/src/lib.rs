@@ -1,4 +1,4 @@
-//! Remembers, and answers questions about what is remembered.
+//! Stores alerts and receipts, and serves queries about them.
 //!
 //! Verdicts, receipts, dead letters and coverage notices are logs on the bus. The store follows each from where it
 //! was, makes alerts of them in one file, and answers over HTTP. It decides nothing about policies and changes
@@ -41,9 +41,10 @@
 //! - **Alerts are small.** The evidence of the 40 newest violations is in a table of its own; counting one more
 //!   writes one short row and one piece of evidence. Raw events stay in their streams.
 //! - **What is trusted.** The file's directory belongs to the store's user. Process arguments and image names, which
-//!   attackers choose, end up in it; commits are in two phases so that a crash and a chosen checksum prove nothing.
+//!   attackers choose, end up in it; commits are in two phases so that after a crash a checksum chosen by an attacker
+//!   does not make a commit count as valid.
 //!
-//! # How alerts live
+//! # Alert lifecycle
 //!
 //! | verdict | alert |
 //! |---|---|
@@ -53,7 +54,7 @@
 //! | deploy, read nothing newer than what was applied | nothing |
 //! | runtime, a violation | opened, or counted by the open one |
 //! | a request the policy wants denied | as runtime, in state ATTEMPTED |
-//! | the entity is gone | its deploy alerts are resolved, the others are inactive |
+//! | the entity was deleted | its deploy alerts are resolved, the others are inactive |
 //! | a replay, a draft, a build | nothing |
 
 mod alert;

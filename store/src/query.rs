@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{AlertState, AlertSummary};
 use crate::rows::Change;
 
-/// Which alerts; what is empty or absent asks for nothing.
+/// Which alerts; empty or absent fields do not restrict the result.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AlertFilter {
     /// One of these states.
@@ -29,7 +29,7 @@ pub struct AlertFilter {
     pub entity: Option<String>,
 }
 
-/// Which receipts; what is absent asks for nothing.
+/// Which receipts; absent fields do not restrict the result.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReceiptFilter {
     /// The violation.
@@ -144,12 +144,12 @@ pub struct PolicyTotals {
 // === impl AlertFilter ===
 
 impl AlertFilter {
-    /// Whether it asks for everything.
+    /// Whether the filter matches everything.
     pub fn is_open(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it asks for this alert.
+    /// Whether the filter matches this alert.
     pub fn matches(&self, alert: &AlertSummary) -> bool {
         let among = |wanted: bool, any: bool| wanted || any;
         among(self.states.contains(&alert.state), self.states.is_empty())
@@ -173,12 +173,12 @@ fn names(entity: &Entity, wanted: &str) -> bool {
 // === impl ReceiptFilter ===
 
 impl ReceiptFilter {
-    /// Whether it asks for everything.
+    /// Whether the filter matches everything.
     pub fn is_open(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it asks for this receipt.
+    /// Whether the filter matches this receipt.
     pub fn matches(&self, receipt: &Receipt) -> bool {
         let step = match receipt.step {
             ReceiptStep::Decision(_) => Step::Decision,

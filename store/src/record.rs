@@ -80,7 +80,7 @@ impl Entry {
         Self { sequence, time, records: lines.zip(0..).map(read).collect() }
     }
 
-    /// A message that could not be taken apart: all of it is one dead letter.
+    /// A message that could not be unpacked: all of it is one dead letter.
     pub(crate) fn unread(log: Log, sequence: u64, time: Timestamp, payload: &[u8], reason: String) -> Self {
         let letter = Record::unread(log, sequence, time, 0, payload, reason);
         Self { sequence, time, records: vec![letter] }

@@ -20,7 +20,7 @@ const FILE: &str = "ledger.redb";
 /// Follows the logs and answers on `listener` until `stop`; `health` says how far it is.
 ///
 /// # Errors
-/// When the ledger or the server of the API fails; nothing goes on after that.
+/// When the ledger or the HTTP server of the API fails; the role ends then.
 pub fn run<'a>(
     config: &'a Config,
     bus: Bus,

@@ -36,7 +36,7 @@ pub(crate) struct ShownViolation {
 pub(crate) struct EntityRow {
     /// The newest revisions a deploy verdict about it read.
     pub(crate) revisions: Revisions,
-    /// The last of them said it is gone.
+    /// The last of them said that it was deleted.
     pub(crate) gone: bool,
 }
 
@@ -124,7 +124,7 @@ pub enum Change {
         /// Which.
         alert: AlertId,
     },
-    /// The entity of an alert is gone, or is back.
+    /// The entity of an alert was deleted, or exists again.
     Presence {
         /// Which.
         alert: AlertId,

@@ -1,7 +1,7 @@
 //! Every table of the file.
 //!
-//! Values that have a shape are JSON; keys are text and numbers, so ranges mean something. What a table holds is
-//! changed by changing [`FORMAT`] with it: an index of logs is rebuilt, never migrated.
+//! Values that have a shape are JSON; keys are text and numbers, so range queries work. What a table holds is changed
+//! by changing [`FORMAT`] with it: an index of logs is rebuilt, never migrated.
 
 use redb::TableDefinition;
 

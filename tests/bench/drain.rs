@@ -43,7 +43,7 @@ impl Drainer {
     }
 
     /// Consumes and acknowledges everything, again and again for a while; events a second. With `lines` each message is
-    /// taken apart first.
+    /// unpacked first.
     pub(crate) async fn raw(&self, filled: &Filled, lines: bool) -> f64 {
         let mut spent = Duration::ZERO;
         let mut events = 0.0;

@@ -61,7 +61,7 @@ struct Scenario {
     goal: Option<f64>,
     filled: Filled,
     raw: Vec<f64>,
-    /// Consumed and taken apart.
+    /// Consumed and unpacked.
     lines: Vec<f64>,
     judged: Vec<f64>,
     verdicts: u64,

@@ -21,7 +21,7 @@ fn json(output: &Output) -> Value {
 
 fn demo() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    Demo::lay_out(folder.path(), jiff::Timestamp::now()).unwrap();
+    Demo::write_files(folder.path(), jiff::Timestamp::now()).unwrap();
     folder
 }
 
@@ -267,7 +267,7 @@ fn a_check_is_written_for_people_and_machines() {
 }
 
 #[test]
-fn exit_codes_tell_violated_from_not_understood() {
+fn exit_codes_tell_violations_from_invalid_input() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("web.yaml", WEB);
@@ -311,7 +311,7 @@ fn exit_codes_tell_violated_from_not_understood() {
     let told = run(folder.path(), &explain);
     assert_eq!(told.status.code(), Some(0));
     let told = String::from_utf8(told.stdout).unwrap();
-    assert!(told.contains("Host PID wants true: does not hold  <- the first that fails"), "{told}");
+    assert!(told.contains("Host PID requires true: does not hold  <- the first that fails"), "{told}");
 }
 
 /// The README's first screen shows what the program prints.

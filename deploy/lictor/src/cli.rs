@@ -35,7 +35,7 @@ pub struct Cli {
 pub(crate) enum Command {
     /// Run every role in one process, with a private nats-server unless one is given.
     Up(Box<Up>),
-    /// Turn what outside systems write into events.
+    /// Convert data from external systems into events.
     Ingest {
         #[command(flatten)]
         nats: Nats,
@@ -101,7 +101,7 @@ pub(crate) enum Command {
 /// What an enforcer can do apart from consuming verdicts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EnforcerJob {
-    /// Answer the Kubernetes API server before it acts: a validating admission webhook that registers itself.
+    /// Run the validating admission webhook for the Kubernetes API server; it registers itself.
     Admission {
         #[command(flatten)]
         nats: Nats,
@@ -113,7 +113,7 @@ pub(crate) enum EnforcerJob {
 /// Where the bus is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Nats {
-    /// The NATS server, 2.12 or newer; a user and password may stand before the host (`nats://user:password@host`).
+    /// The NATS server, 2.12 or newer; a user and password may precede the host (`nats://user:password@host`).
     #[arg(
         long,
         env = "LICTOR_NATS_URL",
@@ -144,7 +144,8 @@ pub(crate) struct BusArgs {
     /// Duplicate window of streams when they are created, in seconds.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..), hide = true)]
     pub(crate) duplicate_window: u64,
-    /// After how long without a sign of life a message is delivered to another one, in seconds.
+    /// Ack wait of the consumers, in seconds: a message without an acknowledgement or progress signal for this long is
+    /// redelivered.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), hide = true)]
     pub(crate) ack_wait: u64,
     /// Replicas of every stream when it is created: 1, 3 or 5.
@@ -167,17 +168,17 @@ pub(crate) struct Up {
     /// After NATS lost its data for good: the installation that is lost, as the error names it
     #[arg(long, value_name = "ID")]
     pub(crate) replace_installation: Option<String>,
-    /// The NATS server to use; else a private one is started on a free loopback port.
+    /// The NATS server to use; without it, a private nats-server is started on a free loopback port.
     #[arg(long, env = "LICTOR_NATS_URL", hide_env_values = true, help_heading = "Bus")]
     pub(crate) nats_url: Option<String>,
-    /// Policies to put in force at the start: files, folders, or sets that ship (default, pod-security-baseline,
+    /// Policies to put in force at the start: files, folders, or built-in sets (default, pod-security-baseline,
     /// pod-security-restricted).
     #[arg(long, value_name = "POLICIES")]
     pub(crate) policies: Vec<String>,
     /// How many evaluators run in this process.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=64), value_name = "N")]
     pub(crate) evaluators: u16,
-    /// Where the store's API listens.
+    /// Listen address of the store's API.
     #[arg(long, default_value = "127.0.0.1:8181", value_name = "ADDR")]
     pub(crate) api: std::net::SocketAddr,
     /// Output format of violations and the summary.
@@ -205,7 +206,7 @@ pub(crate) struct CheckDeployment {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) judging: Judging,
-    /// What makes it exit with 1.
+    /// Which violations make the command exit with 1.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) fail_on: FailOn,
     /// Output format.
@@ -216,10 +217,10 @@ pub(crate) struct CheckDeployment {
 /// Which policies judge files, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Judging {
-    /// Files and folders with policies, or sets that ship: default, pod-security-baseline, pod-security-restricted.
+    /// Files and folders with policies, or built-in sets: default, pod-security-baseline, pod-security-restricted.
     #[arg(long, value_name = "POLICIES", default_value = "default")]
     pub(crate) policies: Vec<String>,
-    /// The cluster's id, where the files do not say.
+    /// The cluster ID to use where the files do not contain one.
     #[arg(long, default_value = "local", value_name = "ID")]
     pub(crate) cluster: String,
     /// Judge exactly as StackRox does, without lictor's fixes.
@@ -254,8 +255,8 @@ pub(crate) enum ReportFormat {
 /// `lictor replay`.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Audit logs, Tetragon exports, events of lictor (`lictor events tail -o json`), packed with gzip or not; and
-    /// manifests as context. The content says which is which; `-` is standard input.
+    /// Audit logs, Tetragon exports, lictor events (`lictor events tail -o json`), each optionally compressed with
+    /// gzip; and manifests as context. The format is detected from the content; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -279,7 +280,7 @@ pub(crate) enum Output {
 pub(crate) enum Policy {
     /// Put policies in force, replacing those with the same id.
     Apply {
-        /// Files and folders, or sets that ship: default, pod-security-baseline, pod-security-restricted.
+        /// Files and folders, or built-in sets: default, pod-security-baseline, pod-security-restricted.
         #[arg(required = true, value_name = "POLICIES")]
         policies: Vec<String>,
         #[command(flatten)]
@@ -324,7 +325,7 @@ pub(crate) enum Policy {
 /// `lictor policy convert`.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyConvert {
-    /// Files and folders, or sets that ship: default, pod-security-baseline, pod-security-restricted.
+    /// Files and folders, or built-in sets: default, pod-security-baseline, pod-security-restricted.
     #[arg(required = true, value_name = "POLICIES")]
     pub(crate) policies: Vec<String>,
     /// The form.
@@ -338,14 +339,14 @@ pub(crate) enum PolicyForm {
     /// StackRox's export: JSON.
     #[default]
     Json,
-    /// SecurityPolicy resources: YAML, a document for each.
+    /// SecurityPolicy custom resources: YAML, one document per policy.
     Resource,
 }
 
 /// `lictor policy lint`.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyLint {
-    /// Files and folders, or sets that ship: default, pod-security-baseline, pod-security-restricted.
+    /// Files and folders, or built-in sets: default, pod-security-baseline, pod-security-restricted.
     #[arg(required = true, value_name = "POLICIES")]
     pub(crate) policies: Vec<String>,
     /// Output format; json is one object per line.
@@ -359,13 +360,13 @@ pub(crate) struct PolicyTest {
     /// Files of cases, or folders with them.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Policies that cases name, by name or id.
+    /// The policies that the test cases refer to by name or id.
     #[arg(long, value_name = "POLICIES")]
     pub(crate) policies: Vec<String>,
     /// Judge exactly as StackRox does, without lictor's fixes.
     #[arg(long)]
     pub(crate) parity: bool,
-    /// List what the cases say they cover.
+    /// List the entries of the test cases' `covers:` fields.
     #[arg(long)]
     pub(crate) covered: bool,
     /// Output format; json is one object per case.
@@ -379,13 +380,13 @@ pub(crate) struct PolicyExplain {
     /// The policy, by name or id.
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: String,
-    /// What happened, or the workload: a file with one document, or `-`.
+    /// The event or workload to explain: a file with one document, or `-` for standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) event: PathBuf,
     /// Further facts: manifests, facts about images, labels of namespaces.
     #[arg(long, value_name = "FILE")]
     pub(crate) given: Vec<PathBuf>,
-    /// Files, folders or sets that ship to find the policy in.
+    /// Files, folders or built-in sets in which to look up the policy.
     #[arg(long, value_name = "POLICIES", default_value = "default")]
     pub(crate) policies: Vec<String>,
     /// Judge exactly as StackRox does, without lictor's fixes.
@@ -399,7 +400,7 @@ pub(crate) struct PolicyExplain {
 /// `lictor policy diff`.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyDiff {
-    /// The old policies: a file, a folder, or a set that ships.
+    /// The old policies: a file, a folder, or a built-in set.
     #[arg(value_name = "OLD")]
     pub(crate) old: String,
     /// The new policies.
@@ -451,7 +452,7 @@ pub(crate) enum Receipts {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TailArgs {
-    /// Start with the oldest message that is kept instead of the next one.
+    /// Start with the oldest message still in the stream instead of with new messages.
     #[arg(long)]
     pub(crate) all: bool,
     /// Only this namespace.

@@ -31,7 +31,7 @@ pub struct Demo {
     folder: PathBuf,
 }
 
-/// Why the demo could not be laid out.
+/// Why the demo's files could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// A file could not be written.
@@ -44,7 +44,7 @@ pub enum DemoError {
         source: io::Error,
     },
     /// A placeholder of the demo's own files is wrong.
-    #[error("`{file}` has the placeholder `{placeholder}`, which is not a time of the story")]
+    #[error("`{file}` has the placeholder `{placeholder}`, which is not a point in time of the demo")]
     Placeholder {
         /// The file.
         file: &'static str,
@@ -58,7 +58,7 @@ impl Demo {
     ///
     /// # Errors
     /// See [`DemoError`].
-    pub fn lay_out(folder: &Path, now: Timestamp) -> Result<Self, DemoError> {
+    pub fn write_files(folder: &Path, now: Timestamp) -> Result<Self, DemoError> {
         let start = now.checked_sub(SignedDuration::from_secs(STORY)).unwrap_or(now);
         for (name, template) in FILES {
             let path = folder.join(name);
@@ -71,12 +71,12 @@ impl Demo {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// What is there from the start: workloads, pods, namespaces.
+    /// Objects that exist from the start: workloads, pods, namespaces.
     pub fn manifests(&self) -> PathBuf {
         self.folder.join("manifests")
     }
 
-    /// What becomes known after everything else.
+    /// Objects that are added after everything else.
     pub fn late_manifests(&self) -> PathBuf {
         self.folder.join("late")
     }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn every_file_is_filled() {
         let folder = tempfile::tempdir().unwrap();
-        let demo = Demo::lay_out(folder.path(), "2026-01-01T00:05:05Z".parse().unwrap()).unwrap();
+        let demo = Demo::write_files(folder.path(), "2026-01-01T00:05:05Z".parse().unwrap()).unwrap();
         for (name, _) in FILES {
             let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
             assert!(!text.contains("{{"), "{name}");

@@ -11,14 +11,15 @@ pub enum Exit {
     Violated = 1,
     /// The command line was wrong: 2.
     Usage = 2,
-    /// Something was not reached, refused us, or failed on the way: 3.
+    /// A server could not be reached, refused the request, or failed on the way: 3.
     Unreachable = 3,
-    /// An input was not understood: 4. Nothing half-done passes as fine.
-    NotUnderstood = 4,
+    /// An input could not be read or parsed, or lacks what the command needs: 4. A partial result is never reported as
+    /// success.
+    InvalidInput = 4,
 }
 
 impl Exit {
-    /// The code.
+    /// The process exit code.
     pub const fn code(self) -> u8 {
         self as u8
     }
@@ -33,23 +34,23 @@ impl Termination for Exit {
 /// A failure as a person reads it: what went wrong, what to do about it, and how the program ends.
 #[derive(Debug)]
 pub struct Failure {
-    /// What went wrong, with its place.
+    /// What went wrong, and where (file, field or address).
     pub message: String,
-    /// What to do about it; empty when the message says it.
+    /// What to do about it; empty when the message already says it.
     pub hint: String,
     /// How the program ends.
     pub exit: Exit,
 }
 
 impl Failure {
-    /// Something that was not reached, or refused us.
+    /// A server that could not be reached, or that refused the request.
     pub fn unreachable(error: impl std::fmt::Display) -> Self {
         Self { message: error.to_string(), hint: String::new(), exit: Exit::Unreachable }
     }
 
-    /// An input that was not understood.
-    pub fn not_understood(error: impl std::fmt::Display) -> Self {
-        Self { message: error.to_string(), hint: String::new(), exit: Exit::NotUnderstood }
+    /// Input that could not be read or parsed, or that lacks what the command needs.
+    pub fn invalid_input(error: impl std::fmt::Display) -> Self {
+        Self { message: error.to_string(), hint: String::new(), exit: Exit::InvalidInput }
     }
 
     /// A wrong command line.

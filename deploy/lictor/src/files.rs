@@ -9,20 +9,20 @@ use crate::exit::Failure;
 
 /// The file that a path names, or those below the folder it names.
 pub(crate) fn below(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    files::below(path).map_err(Failure::not_understood)
+    files::below(path).map_err(Failure::invalid_input)
 }
 
 /// What a file holds.
 pub(crate) fn text(path: &Path) -> Result<String, Failure> {
     let failed =
-        |error: io::Error| Failure::not_understood(format!("cannot read `{}`: {error}", path.display()));
-    utf8(files::bytes(path).map_err(Failure::not_understood)?).map_err(failed)
+        |error: io::Error| Failure::invalid_input(format!("cannot read `{}`: {error}", path.display()));
+    utf8(files::bytes(path).map_err(Failure::invalid_input)?).map_err(failed)
 }
 
 /// What standard input holds.
 pub(crate) fn stdin() -> Result<String, Failure> {
     let text = files::bytes_of(io::stdin()).and_then(utf8);
-    text.map_err(|error| Failure::not_understood(format!("cannot read stdin: {error}")))
+    text.map_err(|error| Failure::invalid_input(format!("cannot read stdin: {error}")))
 }
 
 fn utf8(bytes: Vec<u8>) -> io::Result<String> {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-/// Names the server to start; else it is looked for on the PATH.
+/// Names the server to start; otherwise it is searched for in `PATH`.
 pub const SERVER_VARIABLE: &str = "LICTOR_NATS_SERVER";
 
 /// What the private server's streams may reserve together: all of the table's, at their usual sizes.
@@ -24,14 +24,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A server writes its state when it stops; after this long it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// A nats-server child.
+/// A nats-server child process.
 #[derive(Debug)]
 pub struct PrivateServer {
     child: Child,
     url: String,
 }
 
-/// Why no server runs.
+/// Why the server could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateServerError {
     /// There is no nats-server to start.

@@ -62,7 +62,7 @@ pub(crate) fn requested(
         ));
     };
     if until <= now {
-        return BreakGlass::Invalid(format!("it ended at {until}"));
+        return BreakGlass::Invalid(format!("the exception ended at {until}"));
     }
     let ahead = until.duration_since(now);
     if ahead > SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX) {

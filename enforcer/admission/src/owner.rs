@@ -151,7 +151,7 @@ mod tests {
             namespace_labels: None,
             deviates: None,
         };
-        set.judge(&input, jiff::Timestamp::UNIX_EPOCH)
+        set.evaluate(&input, jiff::Timestamp::UNIX_EPOCH)
     }
 
     /// The policies that an object violates beyond what its owner's template says; `None` when no owner covers it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use jiff::Timestamp;
 use lictor_normalize::admission::{self, Review, ReviewError};
-use lictor_normalize::manifest::Problem;
+use lictor_normalize::manifest::ObjectProblem;
 use lictor_serve::{BodyReader, Budget, BudgetLimits, Share};
 use lictor_wire::{ClusterId, RequestEvent};
 use tokio::time::Instant;
@@ -118,11 +118,10 @@ impl Receiver {
         drop(shares);
         match review {
             // It breaks off, or nests deeper than anything that is read here.
-            Err(error @ (ReviewError::Json(_) | ReviewError::Object { problem: Problem::Syntax(_), .. }))
-                if head.is_some() =>
-            {
-                refused(error.to_string(), head)
-            }
+            Err(
+                error
+                @ (ReviewError::Json(_) | ReviewError::Object { problem: ObjectProblem::Syntax(_), .. }),
+            ) if head.is_some() => refused(error.to_string(), head),
             review => Ok(Received { review, _held: held }),
         }
     }
@@ -143,7 +142,7 @@ impl Receiver {
         let user = head(bytes).map(|head| head.user.username).unwrap_or_default();
         let large = self.large.enter_before(&user, deadline).await;
         let mut large =
-            large.map_err(|_| format!("other large reviews were not answered within {time:?}"))?;
+            large.map_err(|_| format!("it waited {time:?} for other large reviews to be answered"))?;
         if reader.read(bytes, LARGEST + 1, &mut large).await.map_err(|error| said(&error))? {
             return Ok(vec![ordinary, large]);
         }

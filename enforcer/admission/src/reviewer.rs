@@ -129,13 +129,13 @@ impl Reviewer {
             (Some(exemption), _) => Answer::allow(&exemption.to_string()),
             (None, None) => self.not_judged("no policies have been read yet"),
             (None, Some(policies)) if any_denies(&policies) => {
-                Answer::deny(413, format!("lictor does not judge this review, and denies it: {reason}"))
+                Answer::deny(413, format!("lictor denied this review without judging it: {reason}"))
             }
             (None, Some(_)) => {
                 Answer::allow("no policy is enforced").warning(&format!("not judged: {reason}"))
             }
         };
-        tracing::warn!(uid = head.uid, user = head.user.username, reason, "a review exceeds a bound");
+        tracing::warn!(uid = head.uid, user = head.user.username, reason, "a review exceeds a limit");
         self.counted(head.uid.clone(), answer)
     }
 
@@ -298,7 +298,7 @@ impl Reviewer {
             namespace_labels: context.namespace_labels.as_ref(),
             deviates: None,
         };
-        let judged = catch_unwind(AssertUnwindSafe(|| policies.set.judge(&subject, now)));
+        let judged = catch_unwind(AssertUnwindSafe(|| policies.set.evaluate(&subject, now)));
         judged.inspect_err(|_| tracing::error!(uid = request.uid, "judging a request panicked")).ok()
     }
 
@@ -361,7 +361,10 @@ impl Reviewer {
         match permitted {
             Ok(true) => requested,
             Ok(false) => {
-                BreakGlass::Invalid(format!("{} does not have the permission", request.user.username))
+                let user = &request.user.username;
+                BreakGlass::Invalid(format!(
+                    "{user} does not have the verb `break-glass` on `workloads.lictor.io` in this namespace"
+                ))
             }
             Err(error) => BreakGlass::Invalid(error.to_string()),
         }

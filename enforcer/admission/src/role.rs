@@ -85,7 +85,7 @@ pub enum AdmissionError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The certificate authorities of clients cannot be read.
-    #[error("cannot read the client authorities `{}`: {problem}", path.display())]
+    #[error("cannot read the client CA certificates `{}`: {problem}", path.display())]
     Clients {
         /// The file.
         path: PathBuf,
@@ -112,8 +112,8 @@ impl AdmissionError {
 /// Serves the webhook until `shutdown`, then drains: it keeps answering while `/readyz` says that it is not ready.
 ///
 /// # Errors
-/// When the Kubernetes client cannot be configured, or an address cannot be listened on. The bus may be unreachable all
-/// the time.
+/// When the Kubernetes client cannot be configured, or an address cannot be listened on. The bus may be unreachable
+/// throughout; that is not an error.
 pub fn run(
     config: Config,
     bus: BusOptions,
@@ -168,7 +168,7 @@ async fn run_until(
     }));
     tasks.spawn(release_after(handles.handle("certificate"), {
         let certificates = certificates.clone();
-        async move { certificates.present().await }
+        async move { certificates.wait_until_set().await }
     }));
     drop(handles);
     let excluded = config.exclusions.protected.names().into_iter().map(ToOwned::to_owned).collect();
@@ -197,7 +197,7 @@ async fn run_until(
         async move {
             shutdown.cancelled().await;
             tracing::info!("shutting down; other replicas take over");
-            let _ = left.set(ready.take_back("shutdown"));
+            let _ = left.set(ready.mark_not_ready("shutdown"));
         }
     };
     let served =

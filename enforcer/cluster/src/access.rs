@@ -26,7 +26,7 @@ impl Cluster {
     /// Whether a user has a permission.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server does not answer.
     pub async fn has_permission(
         &self,
         user: &UserInfo,

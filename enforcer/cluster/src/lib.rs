@@ -42,7 +42,7 @@ pub struct ObjectName {
     pub name: String,
 }
 
-/// A call failed. A write may have been done all the same; reading again tells.
+/// A call failed. A write may have been applied nevertheless; read the object again to find out.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {object}: {problem}")]
 pub struct ClusterError {
@@ -53,9 +53,9 @@ pub struct ClusterError {
     status: Option<u16>,
 }
 
-/// An object as it was read, with the version that a write must name.
+/// An object as it was read, with the `resourceVersion` that an update must send.
 #[derive(Debug, Clone)]
-pub struct Versioned<T> {
+pub struct Object<T> {
     /// Its `resourceVersion`.
     pub version: String,
     /// The object.
@@ -116,7 +116,8 @@ impl Cluster {
         get(&Api::all(self.client.clone()), name, "the webhook configuration", &name).await
     }
 
-    /// Writes a webhook configuration over the version in its metadata; false when another client was faster.
+    /// Writes a webhook configuration over the version in its metadata; false on a conflict (another client has written
+    /// it since).
     ///
     /// # Errors
     /// When the API server does not answer, or refuses.
@@ -134,15 +135,13 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server does not answer, or refuses.
-    pub async fn lease(&self, name: &ObjectName) -> Result<Option<Versioned<LeaseSpec>>, ClusterError> {
+    pub async fn lease(&self, name: &ObjectName) -> Result<Option<Object<LeaseSpec>>, ClusterError> {
         let found = get::<Lease>(&self.namespaced(name), &name.name, "the Lease", name).await?;
-        Ok(found.map(|lease| Versioned {
-            version: version(&lease.metadata),
-            value: lease.spec.unwrap_or_default(),
-        }))
+        Ok(found
+            .map(|lease| Object { version: version(&lease.metadata), value: lease.spec.unwrap_or_default() }))
     }
 
-    /// Writes a Lease over `version`, or creates it; false when another client was faster.
+    /// Writes a Lease over `version`, or creates it; false on a conflict (another client has written it since).
     ///
     /// # Errors
     /// When the API server does not answer, or refuses.
@@ -157,7 +156,8 @@ impl Cluster {
         write(&self.namespaced(name), &name.name, &lease, version, "the Lease", name).await
     }
 
-    /// An item whenever the webhook configuration or the Secret may have changed, beginning at once. Never ends.
+    /// An item whenever the webhook configuration or the Secret may have changed; the first one immediately. Never
+    /// ends.
     pub fn changes(&self, webhooks: &str, secret: &ObjectName) -> impl Stream<Item = ()> + Send + use<> {
         let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
         let webhooks =

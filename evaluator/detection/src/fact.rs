@@ -91,7 +91,7 @@ impl Fact {
     }
 }
 
-/// Reads values of buckets: parses and packs them, before anything is locked. One for each feed.
+/// Reads values of buckets: parses them into their compact form, before any lock is taken. One for each feed.
 #[derive(Debug, Default)]
 pub struct FactReader(Packer);
 

@@ -12,8 +12,8 @@ use crate::state::{ClusterState, Versioned};
 use crate::target::Target;
 
 impl ClusterState {
-    /// Hands on a target joined with everything that is known, and the entity it is: once for most targets, once for
-    /// each workload that runs an image.
+    /// Passes to `each` the target joined with all known state, and its entity: once for most targets, once for each
+    /// workload that runs an image.
     pub fn join(&self, cluster: &ClusterId, target: Target<'_>, each: &mut dyn FnMut(&Input<'_>, Entity)) {
         target.workloads(self, cluster, &mut |workload| {
             let entity = target.entity(cluster, workload.map(|workload| &*workload.value));
@@ -80,8 +80,8 @@ impl<'a> Joined<'a> {
         }
     }
 
-    pub(crate) fn judge(&self, policies: &PolicySet, now: Timestamp) -> Findings {
-        self.with_input(|input| policies.judge(input, now))
+    pub(crate) fn evaluate(&self, policies: &PolicySet, now: Timestamp) -> Findings {
+        self.with_input(|input| policies.evaluate(input, now))
     }
 
     /// The revisions of what was read, and that of the policies that are evaluated.

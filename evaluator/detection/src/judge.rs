@@ -1,4 +1,4 @@
-//! One event becomes verdicts and a fate. The state of the cluster, the policies and the time are given.
+//! One event becomes verdicts and a status. The state of the cluster, the policies and the time are given.
 
 use jiff::Timestamp;
 use lictor_engine::{Findings, Input, Occurrence, PolicySet};
@@ -19,14 +19,14 @@ pub struct Judge<'a> {
     pub state: &'a ClusterState,
     /// The policies in force.
     pub policies: &'a PolicySet,
-    /// The sequence up to which the policy log was read for them; 0 for policies of no log.
+    /// The sequence up to which the policy log was read for them; 0 for policies that do not come from a log.
     pub policies_revision: u64,
 }
 
 /// Where an event is stored and why it is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct JudgeContext<'a> {
-    /// The stream that holds its message; empty for an event of no stream.
+    /// The stream that holds its message; empty for an event that is not in a stream.
     pub stream: &'a str,
     /// The message's sequence in it.
     pub sequence: u64,
@@ -40,18 +40,18 @@ pub struct JudgeContext<'a> {
     pub traceparent: Option<&'a str>,
 }
 
-/// What judging an event came to.
+/// The result of judging an event.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Judgement {
-    /// What there is to say: one verdict for each entity.
+    /// The verdicts, one for each entity.
     pub verdicts: Vec<Verdict>,
-    /// What becomes of the event.
-    pub fate: Fate,
+    /// Whether the event is judged or waits.
+    pub status: JudgementStatus,
 }
 
-/// What becomes of a judged event.
+/// Whether an event is judged or waits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Fate {
+pub enum JudgementStatus {
     /// It is done with.
     #[default]
     Judged,
@@ -73,8 +73,7 @@ enum Next {
 impl Judge<'_> {
     /// Judges an event.
     ///
-    /// A request is judged here only in hindsight: while it waits for an answer, it is judged where the API server
-    /// asks.
+    /// An admission request is judged here only after the fact; while it is pending, the webhook judges it.
     pub fn event(&self, event: &Event, context: JudgeContext<'_>) -> Judgement {
         let mut judgement = Judgement::default();
         let Some(target) = Target::of(&event.data) else { return judgement };
@@ -91,7 +90,7 @@ impl Judge<'_> {
         };
         target.workloads(self.state, &event.cluster, &mut |workload| {
             let joined = Joined::new(self.state, &event.cluster, target, workload);
-            let findings = joined.judge(self.policies, context.now);
+            let findings = joined.evaluate(self.policies, context.now);
             match next(target, workload.is_some(), &findings, context.may_wait) {
                 Next::Verdict => {
                     let entity = target.entity(&event.cluster, workload.map(|workload| &*workload.value));
@@ -100,7 +99,7 @@ impl Judge<'_> {
                     judgement.verdicts.push(verdict(event, context, entity, revisions, findings));
                 }
                 Next::Nothing => {}
-                Next::Wait(fact) => judgement.fate = Fate::Parked { missing: vec![fact] },
+                Next::Wait(fact) => judgement.status = JudgementStatus::Parked { missing: vec![fact] },
             }
         });
         judgement
@@ -114,14 +113,14 @@ impl Judge<'_> {
         context: JudgeContext<'_>,
     ) -> Verdict {
         let joined = Joined::workload(self.state, workload);
-        let findings = joined.judge(self.policies, context.now);
+        let findings = joined.evaluate(self.policies, context.now);
         let entity = crate::target::of_workload(&workload.value, None);
         verdict(event.clone(), context, entity, joined.revisions(self.policies_revision), findings)
     }
 
     /// Whether some policy may match an event of which only its projection was read, whatever its workload is. When
-    /// none may, judging all of it would end without a verdict. Most events are so, and nothing more is read or looked
-    /// up for them.
+    /// none may, judging all of it would end without a verdict. This is so for most events, and nothing more is read or
+    /// looked up for them.
     pub fn passes_prefilter(&self, projection: &Projection, now: Timestamp) -> bool {
         let Some(occurrence) = Occurrence::of(&projection.data) else { return true };
         let input = Input {

@@ -43,7 +43,7 @@ mod tally;
 mod target;
 
 pub use fact::{Fact, FactReader, Unreadable};
-pub use judge::{Fate, Judge, JudgeContext, Judgement};
+pub use judge::{Judge, JudgeContext, Judgement, JudgementStatus};
 pub use policies::{Policies, PoliciesInForce, PolicyStatus};
 pub use state::{ClusterState, STATE_BUCKETS, Versioned};
 pub use tally::{EntityTally, Tally, ViolationTally};

@@ -50,7 +50,7 @@ impl<K: Clone + Eq + Hash, T: Serialize> PackedMap<K, T> {
         Self { entries: HashMap::new(), recent: LruCache::new(recent) }
     }
 
-    /// Puts a value in, in the place of an older one.
+    /// Puts a value in, replacing an older one.
     pub(crate) fn insert(&mut self, key: K, revision: u64, kept: Kept<T>) {
         self.recent.pop(&key);
         let parsed = match &kept {

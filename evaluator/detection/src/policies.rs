@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// The longest reason for a refusal that is passed on, in bytes: some ten problems.
 const REASON_AT_MOST: usize = 1_000;
 
-/// The version of the copy's form; one of another version is passed over.
+/// The version of the copy's form; one of another version is ignored.
 const COPY_VERSION: u32 = 1;
 
 /// The policies in force. Immutable; readers share it.
@@ -40,7 +40,7 @@ pub struct Policies {
 #[derive(Debug, Clone, Default)]
 pub struct PolicyStatus {
     /// What is in force. `None` until the log was read, and compiled, for the first time: nothing can be judged then,
-    /// which is another thing than a log without policies.
+    /// which differs from a log without policies.
     pub in_force: Option<Arc<Policies>>,
     /// The sequence up to which the log was read. Beyond the revision in force while the newest do not compile.
     pub read: u64,
@@ -141,12 +141,12 @@ impl Policies {
 // === impl PolicyStatus ===
 
 impl PolicyStatus {
-    /// Whether the log was read to its end, whatever came of it.
+    /// Whether the log was read to its end, whether or not its policies compiled.
     pub fn is_read(&self) -> bool {
         self.in_force.is_some() || self.problems.not_compiled.is_some()
     }
 
-    /// Says in a role's presence which policies are in force, and what is not.
+    /// Reports in a role's presence (heartbeat) which policies are in force, and what is not.
     pub fn report(&self, who: &mut Presence) {
         who.policies = self.in_force.as_ref().map_or(0, |policies| policies.revision);
         who.policy_problems = (*self.problems).clone();
@@ -247,11 +247,11 @@ impl PoliciesInForce {
         }
     }
 
-    /// As [`PolicyLogReader::snapshot`], with the set assembled as the caller likes. While that panics, the last set
-    /// that did not stays in force.
+    /// As [`PolicyLogReader::snapshot`], with the set assembled by the caller's function. While that panics, the last
+    /// set that did not stays in force.
     ///
     /// # Errors
-    /// In addition to the snapshot, what the panic said.
+    /// In addition to the snapshot, the panic's message.
     pub fn snapshot_with(
         &mut self,
         assemble: impl FnOnce(Vec<&ValidPolicy>) -> PolicySet,

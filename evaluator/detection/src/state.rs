@@ -101,7 +101,7 @@ impl Default for Tables {
 // --- what is put in ------------------------------------------------------------------------------------------------
 
 impl ClusterState {
-    /// Puts a value in, in the place of an older one of its key.
+    /// Puts a value in, replacing an older one of the same key.
     pub fn put(&self, revision: u64, fact: Fact) {
         let mut tables = self.tables();
         match fact.0 {
@@ -120,8 +120,8 @@ impl ClusterState {
         }
     }
 
-    /// Takes in what an event itself says about the state: a workload as it is by then, or that it is gone, and facts
-    /// about an image. Whoever reads the buckets knows it from there.
+    /// Applies what an event itself says about the state: a workload's state at that time or its deletion, and facts
+    /// about an image. Not needed by callers that read the buckets.
     pub fn learn(&self, event: &Event) {
         match &event.data {
             EventData::Deployment(body) if body.change == DeploymentChange::Deleted => {
@@ -263,7 +263,7 @@ impl ClusterState {
     /// The workload of a pod: by the pod's uid, else by the workload the sensor named, else, for a sensor that
     /// sends no uid, by the pod's name.
     ///
-    /// A known uid is the last word: a name may have passed from one workload to another.
+    /// A known uid is authoritative: a name may have passed from one workload to another.
     pub fn deployment_of(&self, cluster: &ClusterId, pod: &PodRef) -> Option<Versioned<Deployment>> {
         let mut tables = self.tables();
         let id = tables.workload_of(cluster, pod)?.clone();
@@ -303,12 +303,12 @@ impl ClusterState {
         self.tables().clusters.get(&*cluster_key(cluster.as_str())).cloned()
     }
 
-    /// What a workload usually does, where somebody keeps that.
+    /// What a workload usually does, if a baseline is kept for it.
     pub fn baseline(&self, id: &DeploymentId) -> Option<Arc<Baseline>> {
         self.tables().baselines.get(&*deployment_key(id)).cloned()
     }
 
-    /// How many values there are, by what they are.
+    /// The number of values, by type.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         let tables = self.tables();
         [

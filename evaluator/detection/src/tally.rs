@@ -32,7 +32,7 @@ pub struct EntityTally {
     pub undecided: BTreeMap<PolicyId, Undecided>,
 }
 
-/// A policy that an entity violated, once or more often.
+/// A policy that an entity violated, at least once.
 #[derive(Debug)]
 pub struct ViolationTally {
     /// The first violation that was judged.

@@ -48,7 +48,7 @@ const OWN_ANNOTATIONS: [&str; 3] = [
 ];
 
 impl<'e> Target<'e> {
-    /// What an event is about; `None` for one that no policy can be about.
+    /// What an event is about; `None` for one that no policy applies to.
     pub fn of(data: &'e EventData) -> Option<Self> {
         match data {
             EventData::Deployment(body) => Some(Self::Workload(body)),
@@ -88,8 +88,8 @@ impl<'e> Target<'e> {
         }
     }
 
-    /// The entity a verdict about it names, with the workload it was joined with. An admission has that from the
-    /// API server, everybody else from the state of the cluster.
+    /// The entity a verdict about it names, with the workload it was joined with. An admission request has it from the
+    /// API server, all others from the cluster state.
     pub fn entity(self, cluster: &ClusterId, workload: Option<&Deployment>) -> Entity {
         match self {
             Self::Workload(body) => of_workload(workload.unwrap_or(&body.deployment), None),

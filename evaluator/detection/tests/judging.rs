@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lictor_detection::{ClusterState, Fact, Fate, Judge, JudgeContext, Judgement, Tally, Target};
+use lictor_detection::{ClusterState, Fact, Judge, JudgeContext, Judgement, JudgementStatus, Tally, Target};
 use lictor_engine::{Options, PolicyRevision, PolicySet};
 use lictor_wire::policy::read::read_policies;
 use lictor_wire::{
@@ -198,10 +198,10 @@ fn what_happened_in_a_pod_waits_for_its_workload() {
     let unknown = ClusterState::default();
     let waiting = judge(&process("sh"), &unknown, true);
     let missing = vec!["workload of pod shop/web-1".to_owned()];
-    assert_eq!(waiting, Judgement { verdicts: Vec::new(), fate: Fate::Parked { missing } });
+    assert_eq!(waiting, Judgement { verdicts: Vec::new(), status: JudgementStatus::Parked { missing } });
     // After all the waiting it is judged by what the sensor says.
     let waited = judge(&process("sh"), &unknown, false);
-    assert_eq!(waited.fate, Fate::Judged);
+    assert_eq!(waited.status, JudgementStatus::Judged);
     let key = Deployment::id_without_uid(&cluster(), "shop", "Deployment", "web");
     assert_eq!(told(&waited), [(format!("deployment/c1/{key}"), vec!["shell"])]);
     assert_eq!(waited.verdicts[0].undecided[0].policy.name, "privileged shell");

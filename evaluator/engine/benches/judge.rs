@@ -177,15 +177,15 @@ fn measure<E>(
                 deviates: None,
             })
             .collect();
-        let matched = inputs.iter().filter(|input| !set.judge(input, now).violations.is_empty()).count();
+        let matched = inputs.iter().filter(|input| !set.evaluate(input, now).violations.is_empty()).count();
         assert_eq!(matched, EVENTS / MATCHING, "one event in {MATCHING} matches");
         let mut next = inputs.iter().cycle();
         group.bench_function(BenchmarkId::new("fast", policies), |bench| {
-            bench.iter(|| next.next().map(|input| set.judge(black_box(input), now)));
+            bench.iter(|| next.next().map(|input| set.evaluate(black_box(input), now)));
         });
         let mut next = inputs.iter().cycle();
         group.bench_function(BenchmarkId::new("naive", policies), |bench| {
-            bench.iter(|| next.next().map(|input| set.judge_unfiltered(black_box(input), now)));
+            bench.iter(|| next.next().map(|input| set.evaluate_unfiltered(black_box(input), now)));
         });
     }
     group.finish();

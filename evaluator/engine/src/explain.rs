@@ -18,7 +18,7 @@ use crate::view::{Element, Elements, View};
 /// some.
 const SHOWN: usize = 50;
 
-/// What a policy makes of one input, and why.
+/// The result of evaluating one policy against one input, with reasons.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
@@ -26,14 +26,14 @@ pub struct Explanation {
     pub policy: PolicyRef,
     /// Whether it is violated.
     pub outcome: Outcome,
-    /// Why no section was evaluated: the scope or the exclusion that took the input out, or that the policy is about
-    /// something else; empty when they were evaluated.
+    /// Why no section was evaluated: the scope or the exclusion that excludes the input, or that the policy does not
+    /// apply to this kind of input; empty when they were evaluated.
     pub not_evaluated: String,
     /// Its sections, in order; empty when they were not evaluated.
     pub sections: Vec<SectionExplanation>,
 }
 
-/// What came of a policy, a section or a criterion.
+/// The result of evaluating a policy, a section or a criterion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
@@ -45,7 +45,7 @@ pub enum Outcome {
     Unknown(Vec<String>),
 }
 
-/// What came of a section.
+/// The evaluation result of a section.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SectionExplanation {
@@ -65,13 +65,13 @@ pub struct SectionExplanation {
     pub evidence: Option<Vec<Evidence>>,
 }
 
-/// What came of one criterion, by itself.
+/// The evaluation result of one criterion, by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CriterionExplanation {
     /// Its field name, as policies write it.
     pub criterion: &'static str,
-    /// What the policy wants, as it is written there.
+    /// The values that the policy requires, as written in it.
     pub wanted: String,
     /// Whether some element meets it.
     pub outcome: Outcome,
@@ -94,7 +94,7 @@ pub struct Found {
 }
 
 impl CompiledPolicy {
-    /// Explains what the policy makes of an input of its target.
+    /// Evaluates the policy against an input of its target, with reasons.
     pub(crate) fn explain(&self, view: &View<'_>, now: Timestamp) -> Explanation {
         let mut explanation = Explanation {
             policy: self.reference.clone(),

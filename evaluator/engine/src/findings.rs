@@ -7,7 +7,7 @@ use lictor_wire::{
     Violation, ViolationId,
 };
 
-/// What the policies of one stage say about one input. Each list is sorted by policy id.
+/// The evaluation results of one stage's policies for one input. Each list is sorted by policy id.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Findings {
     /// The stage whose policies were evaluated.
@@ -16,7 +16,7 @@ pub struct Findings {
     pub violations: Vec<Finding>,
     /// The policies that could not be decided because facts are missing. They did not match.
     pub undecided: Vec<Undecided>,
-    /// The policies whose evaluation failed. They did not match, and did not touch the others.
+    /// The policies whose evaluation failed. They did not match, and did not affect the others.
     pub failures: Vec<PolicyFailure>,
 }
 
@@ -32,7 +32,7 @@ pub struct Finding {
 }
 
 impl Findings {
-    /// The verdict these findings make about an entity, judged at `now` because of an event.
+    /// Builds the verdict on an entity from these findings, judged at `now` because of an event.
     pub fn into_verdict(
         self,
         event: EventRef,

@@ -7,8 +7,8 @@ use lictor_wire::{
     RequestEvent,
 };
 
-/// What happened, and the facts it was joined with. A fact that is `None` is not known (yet); that is something
-/// else than known to be empty.
+/// What happened, and the facts it was joined with. A fact that is `None` is not known (yet), which differs from known
+/// to be empty.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
     /// The cluster it happened on.
@@ -17,8 +17,8 @@ pub struct Input<'a> {
     pub occurrence: Occurrence<'a>,
     /// The workload it happened to, or that is judged itself.
     pub deployment: Option<&'a Deployment>,
-    /// Facts about the image of each of the workload's containers, in the same order; what is beyond the end is
-    /// not known.
+    /// Facts about the image of each of the workload's containers, in the same order; the facts of containers past its
+    /// end are not known.
     pub images: &'a [Option<&'a ImageFacts>],
     /// Labels of the cluster.
     pub cluster_labels: Option<&'a BTreeMap<String, String>>,
@@ -49,7 +49,7 @@ pub enum Occurrence<'a> {
 }
 
 impl<'a> Occurrence<'a> {
-    /// What a body is about by itself; `None` for one that is about a workload or an image, or is not judged.
+    /// The occurrence in an event's body; `None` for one that is about a workload or an image, or is not judged.
     pub fn of(data: &'a EventData) -> Option<Self> {
         match data {
             EventData::Process(body) => Some(Self::Process(body)),

@@ -13,8 +13,8 @@
 //! - **Unknown is not false.** Where a fact is missing the answer is neither yes nor no unless it is the same for
 //!   every value the fact could have, and the finding names the fact.
 //! - **Evaluating is plain, choosing what to evaluate is fast.** Predicates are data; each policy is evaluated by
-//!   itself, element by element, which is easy to trust. Before that a prefilter passes over policies that cannot match
-//!   an event because a text is missing in it; the findings are the same as without that step.
+//!   itself, element by element, which is easy to trust. Before that a prefilter skips policies that cannot match an
+//!   event because a text is missing in it; the findings are the same as without that step.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -42,7 +42,7 @@
 //!     namespace_labels: None,
 //!     deviates: None,
 //! };
-//! let findings = compiled.set.judge(&input, "2026-01-31T00:00:00Z".parse()?);
+//! let findings = compiled.set.evaluate(&input, "2026-01-31T00:00:00Z".parse()?);
 //! assert_eq!(findings.violations[0].policy.name, "Shell in a pod");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

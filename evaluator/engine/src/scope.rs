@@ -187,8 +187,8 @@ impl Applicability {
             exclusion.is_in_force(now) && exclusion.takes_out(root, entity, parity).is_true()
         });
         match exclusion {
-            Some(index) => format!("exclusion {} takes it out (exclusions[{index}])", index + 1),
-            None => format!("none of the {} entries of its scope holds (scope)", self.scopes.len()),
+            Some(index) => format!("it is excluded by exclusion {} (exclusions[{index}])", index + 1),
+            None => format!("none of the {} scope entries of the policy matches (scope)", self.scopes.len()),
         }
     }
 

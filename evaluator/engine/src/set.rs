@@ -77,7 +77,7 @@ impl PolicySet {
     /// Compiles policies. Disabled ones are compiled too, so that their problems are known, and left out of the set.
     ///
     /// A policy is refused for what would change its meaning: an unknown criterion, a value that is not understood,
-    /// criteria that do not go together. What only people need, such as a name of the right length, is for
+    /// criteria that do not go together. Rules that do not affect evaluation, such as the length of a name, are left to
     /// [`validate`].
     pub fn compile(policies: impl IntoIterator<Item = PolicyRevision>, options: Options) -> Compiled {
         let mut set = Self { parity: options.parity, ..Self::default() };
@@ -139,34 +139,34 @@ impl PolicySet {
         self.policies == 0
     }
 
-    /// Evaluates every policy that `input` concerns. Whatever is relative to the present is relative to `now`.
-    pub fn judge(&self, input: &Input<'_>, now: Timestamp) -> Findings {
+    /// Evaluates every policy that `input` concerns. Relative times are computed from `now`.
+    pub fn evaluate(&self, input: &Input<'_>, now: Timestamp) -> Findings {
         let target = target(input);
         let Some((policies, index)) =
             target.and_then(|target| Some((self.targets.get(&target)?, self.indexes.get(&target)?)))
         else {
-            return self.judge_unfiltered(input, now);
+            return self.evaluate_unfiltered(input, now);
         };
         // In parity a process of a container nobody knows is a failure of every policy.
         if self.parity
             && target == Some(Target::Process)
             && View::new(input, self.parity).process_is_lost(&[])
         {
-            return self.judge_unfiltered(input, now);
+            return self.evaluate_unfiltered(input, now);
         }
         let candidates = index.candidates(input, now);
         let candidates = candidates.iter().filter_map(|candidate| policies.get(candidate).map(Arc::as_ref));
-        self.evaluate(candidates, input, now)
+        self.evaluate_each(candidates, input, now)
     }
 
-    /// As [`PolicySet::judge`], without the prefilter that passes over policies that cannot match. The findings are the
+    /// As [`PolicySet::evaluate`], without the prefilter that skips policies that cannot match. The findings are the
     /// same and take longer; for measuring the prefilter and for proving that it changes nothing.
-    pub fn judge_unfiltered(&self, input: &Input<'_>, now: Timestamp) -> Findings {
-        self.evaluate(self.concerned(input), input, now)
+    pub fn evaluate_unfiltered(&self, input: &Input<'_>, now: Timestamp) -> Findings {
+        self.evaluate_each(self.concerned(input), input, now)
     }
 
     /// Whether some policy may match an event or depend on a missing fact, whatever its workload, images and labels are.
-    /// When none may, [`PolicySet::judge`] finds nothing with any of them, and the caller need not look them up.
+    /// When none may, [`PolicySet::evaluate`] finds nothing with any of them, and the caller need not look them up.
     pub fn may_concern(&self, input: &Input<'_>, now: Timestamp) -> bool {
         let Some(target) = target(input) else { return false };
         match self.indexes.get(&target) {
@@ -175,7 +175,7 @@ impl PolicySet {
         }
     }
 
-    /// Explains what a policy makes of an input; `None` when the set does not hold it.
+    /// Evaluates one policy against an input, with reasons; `None` when the set does not hold it.
     pub fn explain(&self, id: &PolicyId, input: &Input<'_>, now: Timestamp) -> Option<Explanation> {
         if let Some(compiled) = self.concerned(input).find(|compiled| compiled.reference.id == *id) {
             return Some(compiled.explain(&View::new(input, self.parity), now));
@@ -194,7 +194,7 @@ impl PolicySet {
         target(input).and_then(|target| self.targets.get(&target)).into_iter().flatten().map(Arc::as_ref)
     }
 
-    fn evaluate<'p>(
+    fn evaluate_each<'p>(
         &self,
         policies: impl Iterator<Item = &'p CompiledPolicy>,
         input: &Input<'_>,
@@ -270,7 +270,7 @@ impl ValidPolicy {
     }
 }
 
-/// Checks a policy as people must write it: everything that [`PolicySet::compile`] checks, and its texts,
+/// Checks a policy against the rules for writing one: everything that [`PolicySet::compile`] checks, and its texts,
 /// categories, severity and version.
 ///
 /// # Errors

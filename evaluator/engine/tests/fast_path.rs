@@ -1,4 +1,4 @@
-//! Judging passes over policies that cannot match; its findings are those of evaluating every policy.
+//! Evaluating a set skips policies that cannot match; its findings are those of evaluating every policy.
 
 // `cfg(test)` is always so here; it tells clippy that helpers are test code too.
 #![cfg(test)]
@@ -441,8 +441,8 @@ fn both_agree(set: &PolicySet, occurrence: Occurrence<'_>, deployment: Option<&D
         namespace_labels: None,
         deviates: None,
     };
-    let fast = set.judge(&input, now());
-    assert_eq!(fast, set.judge_unfiltered(&input, now()));
+    let fast = set.evaluate(&input, now());
+    assert_eq!(fast, set.evaluate_unfiltered(&input, now()));
     let alone = Input { deployment: None, ..input };
     let may_concern = set.may_concern(&alone, now());
     // A first look at the event sees as much of it as reading all of it.

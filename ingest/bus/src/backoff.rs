@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-/// Waits that double from the first to the longest while attempts fail, and start over after a success.
+/// Exponential backoff: delays that double from the first to the longest while attempts fail, and start over after a
+/// success.
 ///
-/// Pure: it counts, and its owner sleeps. No jitter: what it spaces out is one process' own request, and the server
-/// answers far more of those than there are processes.
+/// Does no I/O: it computes the delay, and the caller sleeps. No jitter: what it spaces out is one process' own
+/// request, and the server answers far more of those than there are processes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,8 +47,8 @@ impl Backoff {
         self.failures
     }
 
-    /// How long to wait after this many failures in a row, for an owner whose failures somebody else counts. Zero
-    /// after none.
+    /// How long to wait after this many failures in a row, for a caller that counts failures elsewhere. Zero after
+    /// none.
     pub fn after(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
         self.first.saturating_mul(2_u32.saturating_pow(doublings)).min(self.longest)

@@ -19,7 +19,7 @@ impl Bus {
     /// Writes a value to a bucket; returns the revision.
     ///
     /// # Errors
-    /// When it is too large or the server does not take it. Writing it again is harmless.
+    /// When it is too large or the server does not acknowledge it. Writing it again is harmless.
     pub async fn put<T: Serialize + ?Sized>(
         &self,
         bucket: Bucket,
@@ -83,10 +83,10 @@ impl Bus {
         })
     }
 
-    /// Removes a key from a bucket. Watchers see it go.
+    /// Removes a key from a bucket. Watchers receive the delete.
     ///
     /// # Errors
-    /// When the server does not take it. Removing it again is harmless.
+    /// When the server does not acknowledge it. Removing it again is harmless.
     pub async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BusError> {
         let mut headers = HeaderMap::new();
         headers.insert(KV_OPERATION, "DEL");

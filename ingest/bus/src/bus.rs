@@ -39,7 +39,7 @@ const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::fr
 pub struct BusOptions {
     /// Where.
     pub url: NatsUrl,
-    /// What is to exist there.
+    /// The streams, buckets and consumers to create where they are missing.
     pub topology: Topology,
     /// The connection's name, as the server's own tools show it: the role.
     pub name: String,
@@ -62,7 +62,8 @@ impl BusOptions {
     }
 }
 
-/// A connection to NATS with everything of the table there. Cheap to clone; clones share the connection.
+/// A connection to NATS on which every stream, bucket and consumer of the topology exists. Cheap to clone; clones share
+/// the connection.
 #[derive(Debug, Clone)]
 pub struct Bus(Arc<Inner>);
 
@@ -157,7 +158,7 @@ impl Bus {
         }
     }
 
-    /// The table everything here follows.
+    /// The topology this connection uses.
     pub fn topology(&self) -> &Topology {
         &self.0.options.topology
     }
@@ -176,7 +177,7 @@ impl Bus {
         Ok(report)
     }
 
-    /// Sends what still waits to be sent and ends the connection. Nothing of this bus works afterwards.
+    /// Sends what still waits to be sent and ends the connection. The bus cannot be used afterwards.
     pub async fn drain(&self) {
         let flushed = tokio::time::timeout(ANSWER_WITHIN, self.0.client.flush()).await;
         if !matches!(flushed, Ok(Ok(()))) {
@@ -291,10 +292,10 @@ fn note(event: &ClientEvent, count: &watch::Sender<u64>) {
         // Only the client's own bookkeeping runs over plain subscriptions that could overflow; everything that
         // counts is pulled.
         ClientEvent::SlowConsumer(_) | ClientEvent::ServerError(_) | ClientEvent::ClientError(_) => {
-            tracing::warn!(%event, "NATS");
+            tracing::warn!(%event, "NATS client event");
         }
         ClientEvent::LameDuckMode | ClientEvent::Draining | ClientEvent::Closed => {
-            tracing::info!(%event, "NATS");
+            tracing::info!(%event, "NATS client event");
         }
     }
 }

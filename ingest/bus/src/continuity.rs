@@ -37,7 +37,7 @@ pub struct Gap {
     pub kind: Kind,
     /// The producer that published it.
     pub producer: String,
-    /// The producer's start.
+    /// Identifies one run of the producer.
     pub epoch: String,
     /// The first one's number.
     pub first: u64,
@@ -78,7 +78,7 @@ enum Tolerated {
 // === impl Gap ===
 
 impl Gap {
-    /// The event that reports it. Whoever finds the same gap makes the same id.
+    /// The event that reports it. The same gap always gets the same event id.
     pub fn to_event(&self, now: Timestamp) -> Event {
         let Self { kind, producer, epoch, first, last } = self.clone();
         let id = Fingerprint::new("missing-message")

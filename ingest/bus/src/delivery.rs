@@ -29,15 +29,16 @@ const JUDGE_AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from
 const FACTS_SHOWN: usize = 8;
 const LONGEST_FACT: usize = 400;
 
-/// A message handed out by an [`crate::Intake`]: lines, each of which wants a [`LineOutcome`].
+/// A message handed out by an [`crate::Intake`]: lines, each of which needs a [`LineOutcome`].
 ///
 /// Dropping it without [`Delivery::settle`] leaves the message to be delivered again after a while, to whoever pulls.
 ///
-/// A message that comes for the third time has crashed, or outlived, two evaluators. It is isolated: judged with
-/// nothing beside it, and if that is not settled either, handed out line by line. Each such delivery has one line,
-/// [`Delivery::first_line`] says which, and the next one comes from the intake when the line before is settled. A
-/// line that was handed out twice by itself and never settled is written to the dead letters, and is not handed out
-/// again; so is one whose outcome could not be written five times although the server was there. A caller does nothing special for any of this.
+/// A message on its third delivery was delivered twice and never settled: its evaluators crashed, stopped, or took
+/// longer than the ack wait. It is isolated: judged while the process judges no other message, and if that is not
+/// settled either, handed out line by line. Each such delivery has one line, [`Delivery::first_line`] says which, and
+/// the next one comes from the intake when the line before is settled. A line that was handed out twice by itself and
+/// never settled is written to the dead letters, and is not handed out again; so is one whose outcome could not be
+/// written five times although the server was there. A caller does nothing special for any of this.
 #[derive(Debug)]
 pub struct Delivery {
     /// The message.
@@ -89,7 +90,7 @@ impl LineOutcome {
         Self { verdicts: Vec::new(), fate: Fate::Parked { missing } }
     }
 
-    /// It is dead.
+    /// The line is dead-lettered.
     pub fn dead(reason: impl Into<String>) -> Self {
         Self { verdicts: Vec::new(), fate: Fate::Dead { reason: reason.into() } }
     }
@@ -133,7 +134,7 @@ impl Delivery {
     ///
     /// # Errors
     /// When a write is not acknowledged, or the number of outcomes is wrong: then the message is not acknowledged
-    /// either, and comes again. What was written already has ids, so writing it again changes nothing.
+    /// either, and is redelivered. What was written already has ids, so writing it again changes nothing.
     pub async fn settle(mut self, outcomes: Vec<LineOutcome>) -> Result<(), BusError> {
         // Judged it is; what follows cannot crash on what a line says.
         self.turn.judged();
@@ -178,8 +179,8 @@ impl Delivery {
         let mut letters = BTreeMap::new();
         for (i, error) in refused {
             if let Some(line) = self.lines.get(i) {
-                tracing::error!(%error, "what was concluded from a line cannot be written; the line goes to the dead letters");
-                let reason = format!("what was concluded from it cannot be written: {error}");
+                tracing::error!(%error, "the result of judging a line cannot be published; the line is dead-lettered");
+                let reason = format!("the result of judging it cannot be published: {error}");
                 letters.insert(i, self.dead_letter(self.first_line + i, line.original(), reason).await?);
             }
         }
@@ -211,7 +212,7 @@ impl Delivery {
         // Only events are parked: where they go is in their envelope.
         let envelope = std::str::from_utf8(original).ok().and_then(|text| Envelope::parse(text).ok());
         let Some(envelope) = envelope else {
-            let reason = format!("only events can wait, and this waits for {}", missing.join(", "));
+            let reason = format!("only events can be parked, and this message needs {}", missing.join(", "));
             return self.dead_letter(line, original, reason).await;
         };
         let subject = self.bus.topology().parked(envelope.kind, &envelope.cluster);

@@ -43,7 +43,7 @@ pub enum BusError {
         what: String,
     },
     /// It does not fit a message, even compressed. It was not sent, and nothing was cut off.
-    #[error("{what} has {bytes} bytes, and the server takes {limit}")]
+    #[error("{what} has {bytes} bytes; the server accepts at most {limit}")]
     TooLarge {
         /// What was to be sent.
         what: String,
@@ -112,7 +112,7 @@ pub enum ConnectError {
         reason: String,
     },
     /// Different users are named for several servers of one cluster.
-    #[error("`{url}` names different users")]
+    #[error("`{url}` names different users for its servers")]
     SeveralUsers {
         /// The servers.
         url: String,
@@ -164,8 +164,8 @@ impl BusError {
         matches!(self, Self::Unanswered { .. })
     }
 
-    /// Whether it is what was sent that the server does not take: the same again will not be taken either, and other
-    /// writes are not affected.
+    /// Whether the server rejects what was sent: sending the same again would be rejected too, and other writes are not
+    /// affected.
     pub const fn is_permanent(&self) -> bool {
         matches!(
             self,

@@ -52,7 +52,7 @@ const BATCH_ID: &str = "Nats-Batch-Id";
 const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
 const BATCH_COMMIT: &str = "Nats-Batch-Commit";
 
-/// What a log adds up to.
+/// The state obtained by replaying a log.
 pub trait LogState: Clone + Send + Sync {
     /// Takes the next record. One that cannot be read changes nothing.
     fn apply(&mut self, entry: &LogEntry);
@@ -108,8 +108,8 @@ pub enum WriteError<E> {
     Bus(BusError),
 }
 
-/// A log whose writes are guarded; see the module's text. One per process and stream is enough, and shares what it
-/// has read among its callers.
+/// A log whose writes use optimistic concurrency; see the module documentation. One per process and stream is enough,
+/// and shares what it has read among its callers.
 #[derive(Debug)]
 pub struct GuardedLog<S> {
     tail: Tail,
@@ -172,7 +172,7 @@ impl<S: LogState> GuardedLog<S> {
     }
 
     /// Writes records, all or none, if `validate` finds them valid in the state they will follow. `validate` may be
-    /// asked several times. The same transaction is written once, however often it is tried.
+    /// called several times. The same transaction is written once, however often it is tried.
     ///
     /// # Errors
     /// See [`WriteError`].

@@ -8,8 +8,8 @@ use async_nats::HeaderMap;
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// How many lines a message holds.
 pub const EVENTS: &str = "Lictor-Events";
-/// Up to which number, inclusive, all messages of the same producer, start and kind had been acknowledged when this
-/// one was numbered.
+/// Up to which number, inclusive, all messages of the same producer, epoch and kind had been acknowledged when this one
+/// was numbered.
 pub const ACKED: &str = "Lictor-Acked";
 /// What the payload is.
 pub const CONTENT_TYPE: &str = "Content-Type";

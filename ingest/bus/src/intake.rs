@@ -26,7 +26,7 @@ use puller::{PULL_AGAIN, Puller};
 /// Pulls of one intake on their way at once; the table's bounds on messages in flight count on two.
 const PULLS: usize = 2;
 
-/// How much an intake takes.
+/// Batch size and in-flight limit of an intake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntakeOptions {
     /// Messages a pull requests.
@@ -98,7 +98,7 @@ impl Intake {
     /// The next message, or the next line of one that is handed out line by line. Waits for one; may be dropped while
     /// it waits.
     ///
-    /// An error says why nothing comes for now; calling it again goes on.
+    /// An error gives the reason why no message is available now; call again to continue.
     pub async fn next(&mut self) -> Option<Result<Delivery, BusError>> {
         loop {
             if let Some(delivery) = &mut self.beginning {

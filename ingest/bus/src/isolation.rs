@@ -1,15 +1,15 @@
 //! Isolating poison messages: finding the line that crashes evaluators.
 //!
-//! A message delivered for the third time is judged by itself: most were only in flight when another one
-//! crashed the process, and are done with that. If it was isolated before and never settled, it is handed out line by
-//! line. Before a line is handed out, the bucket says which line it is and how many times it was begun; when it is
-//! settled, that the next one's turn is. So whoever gets the message after a crash knows which line was being judged,
-//! and a line begun twice and never settled goes to the dead letters, with that as its reason. All other lines are
-//! judged. Ordinary deliveries never touch the bucket.
+//! A message delivered for the third time is judged by itself: most were only in flight when another one crashed the
+//! process, and are done with that. If it was isolated before and never settled, it is handed out line by line. Before
+//! a line is handed out, the bucket says which line it is and how many times it was begun; when it is settled, that the
+//! next one's turn is. So whoever gets the message after a crash knows which line was being judged, and a line begun
+//! twice and never settled is dead-lettered, with that as its reason. All other lines are judged. Ordinary deliveries
+//! never touch the bucket.
 //!
-//! What was concluded from a line may be what cannot be written: a server that ends the connection for it looks like
-//! an absent one. But it is there for the bucket right afterwards, so failures to write are counted with the line, and
-//! a line with too many goes to the dead letters, too. A server that is really absent is waited for.
+//! What was concluded from a line may be what cannot be written: a server that ends the connection for it looks like an
+//! absent one. But it is there for the bucket right afterwards, so failures to write are counted with the line, and a
+//! line with too many is dead-lettered, too. A server that is really absent is waited for.
 //!
 //! While an isolated message is judged nothing else of the process is, so a crash is its doing and not a neighbour's.
 //! A process killed from outside at that very moment, twice, is the one mistake left.
@@ -37,11 +37,11 @@ static JUDGING: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 /// From this delivery on a message is isolated: twice may be bad luck.
 const ISOLATED_FROM: u64 = 3;
 
-/// A line begun this often by itself without being settled goes to the dead letters.
+/// A line begun this often by itself without being settled is dead-lettered.
 const ATTEMPTS_AT_MOST: u32 = 2;
 
-/// A line whose outcome could not be written this often, by itself and by a server that was there afterwards, goes to
-/// the dead letters. More than the restarts that one line may happen to meet.
+/// A line whose outcome could not be written this often, by itself and by a server that was there afterwards, is
+/// dead-lettered. More than the restarts that one line may happen to meet.
 const UNWRITTEN_AT_MOST: u32 = 5;
 
 /// How many bytes of the reason for the last failure are kept.
@@ -219,7 +219,7 @@ impl Isolation {
                             sequence = letter.position,
                             line = letter.line,
                             reason = letter.reason,
-                            "a poison line goes to the dead letters"
+                            "a poison line is dead-lettered"
                         );
                         bus.publish_dead_letter(&letter).await?;
                         let next = marker.next();
@@ -287,12 +287,12 @@ impl Marker {
         if self.attempts >= ATTEMPTS_AT_MOST {
             let attempts = self.attempts;
             return Some(format!(
-                "crashed the evaluator: judged by itself it was begun {attempts} times and never settled"
+                "crashed the evaluator: in isolation it was started {attempts} times and never completed"
             ));
         }
         let Unwritten { times, reason } = self.unwritten.as_ref()?;
         let too_often = *times >= UNWRITTEN_AT_MOST;
-        too_often.then(|| format!("what was concluded from it could not be written {times} times: {reason}"))
+        too_often.then(|| format!("the result of judging it could not be published {times} times: {reason}"))
     }
 
     /// What the bucket is to say after a turn that did not end with a settled line. `None` when it has nothing to say:
@@ -339,7 +339,7 @@ mod tests {
             marker = Marker { attempts: 1, ..marker }.given_back(Some(&failed)).unwrap();
         }
         let reason = marker.poison().unwrap();
-        assert!(reason.starts_with("what was concluded from it could not be written 5 times"), "{reason}");
+        assert!(reason.starts_with("the result of judging it could not be published 5 times"), "{reason}");
         assert!(reason.len() < 2 * LONGEST_REASON);
         assert_eq!(marker.next(), Marker { line: 1, attempts: 0, unwritten: None });
     }

@@ -6,7 +6,7 @@ use lictor_wire::{Command, Event, PolicyDocument, PolicyLogKey, Verdict};
 
 use crate::offload::Fetched;
 
-/// One line of a message, not read yet: whoever judges reads, so that messages are read side by side.
+/// One line of a message, not parsed yet: the judging task parses it, so that messages are parsed in parallel.
 #[derive(Debug, Clone)]
 pub struct LineText {
     original: Bytes,
@@ -40,8 +40,7 @@ pub enum Line {
     Document(String),
 }
 
-/// A line that is not what it should be. Made into a [`crate::LineOutcome`] it goes to the dead letters with its
-/// reason.
+/// A line that is not what it should be. Made into a [`crate::LineOutcome`] it is dead-lettered with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadLine {
     /// What came.
@@ -78,7 +77,7 @@ impl LineText {
     /// Reads the line.
     ///
     /// # Errors
-    /// When it is not what it should be: retrying never helps, the line is dead.
+    /// When it is not what it should be: retrying never helps, the line is dead-lettered.
     pub fn read(&self) -> Result<Line, BadLine> {
         let text = self.text()?;
         match self.holds {

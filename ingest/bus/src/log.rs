@@ -38,7 +38,7 @@ pub enum ReadFrom {
 pub struct LogEntry {
     /// Its sequence in the stream.
     pub sequence: u64,
-    /// When the stream took it.
+    /// When the stream stored it.
     pub time: Timestamp,
     /// Its subject.
     pub subject: String,
@@ -123,7 +123,7 @@ impl Bus {
 impl LogReader {
     /// The next message; waits for one at the end of the stream. May be dropped while it waits.
     ///
-    /// The connection may come and go unseen. [`BusError::PositionLost`] is returned once, when the stream ends before
+    /// Reconnects are handled transparently. [`BusError::PositionLost`] is returned once, when the stream ends before
     /// what was read; after it comes `None`, since reading on would hide the loss.
     pub async fn next(&mut self) -> Option<Result<LogEntry, BusError>> {
         while !self.ended {
@@ -138,7 +138,7 @@ impl LogReader {
     /// The next message of those that the stream held when reading began. `None` when all of them were handed out or
     /// have left the stream since: then [`LogReader::next`] reads on. May be dropped while it waits.
     ///
-    /// As [`LogReader::next`] it says [`BusError::PositionLost`] once, and is at its end then.
+    /// As [`LogReader::next`] it returns [`BusError::PositionLost`] once, then `None`.
     pub async fn next_of_backlog(&mut self) -> Option<Result<LogEntry, BusError>> {
         while !self.ended && self.backlog != Backlog::Read {
             let Some(step) = self.cursor.step_of_backlog(ASK_WHETHER_READ).await else {
@@ -181,7 +181,7 @@ impl LogEntry {
     /// The lines of an event message; see [`pack::unpack`].
     ///
     /// # Errors
-    /// When the message cannot be taken apart at all.
+    /// When the message cannot be unpacked at all.
     pub fn lines(&self) -> Result<Vec<Bytes>, UnpackError> {
         pack::unpack(&self.headers, &self.payload)
     }

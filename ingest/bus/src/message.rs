@@ -16,7 +16,7 @@ pub struct MessageInfo {
     pub stream: String,
     /// Its sequence in the stream.
     pub sequence: u64,
-    /// When the stream took it.
+    /// When the stream stored it.
     pub published: Timestamp,
     /// How many times it has been delivered, this one included.
     pub delivered: u64,

@@ -65,14 +65,16 @@ impl Bus {
         };
         let own = format!("{SCHEME}{}/", self.topology().object_store());
         let Some(name) = reference.strip_prefix(&own) else {
-            return Ok(Err(format!("the body is at `{reference}`, where only its sender can read it")));
+            return Ok(Err(format!(
+                "the body is at `{reference}`, outside of lictor's object store, and cannot be fetched"
+            )));
         };
         let body = match self.fetch_object(name, most).await? {
             Object::Whole(body) => body,
             Object::Deleted => return Ok(Err(format!("the body at `{reference}` was deleted"))),
             Object::TooLarge(bytes) => {
                 return Ok(Err(format!(
-                    "the body at `{reference}` has {bytes} bytes, and {most} are left for it"
+                    "the body at `{reference}` has {bytes} bytes; the message's limit leaves {most}"
                 )));
             }
         };

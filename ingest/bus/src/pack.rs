@@ -41,7 +41,7 @@ pub(crate) struct Frozen {
     pub(crate) payload: Bytes,
 }
 
-/// Why a message cannot be taken apart. All of it is dead.
+/// Why a message cannot be unpacked. All of it is dead-lettered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnpackError {
     /// An encoding that is not known here.
@@ -171,7 +171,7 @@ fn decompress(payload: &[u8]) -> Result<Bytes, UnpackError> {
 /// A message without a content type is taken as one event, since that is what a person with any NATS client sends.
 ///
 /// # Errors
-/// When the message cannot be taken apart at all; a line that is not an event is a line too.
+/// When the message cannot be unpacked at all; a line that is not an event is a line too.
 pub fn unpack(headers: &Headers, payload: &Bytes) -> Result<Vec<Bytes>, UnpackError> {
     let plain = decode_payload(headers, payload)?;
     let content_type =

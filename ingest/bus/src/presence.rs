@@ -41,7 +41,8 @@ pub fn new_presence(role: &str) -> Presence {
 }
 
 impl Bus {
-    /// Writes every five seconds who runs, under `role.<role>.<instance>`, until `stopped`; then deletes it.
+    /// Writes this instance's heartbeat every five seconds, under `role.<role>.<instance>`, until `stopped`; then
+    /// deletes it.
     ///
     /// `refresh` brings up to date what changes meanwhile, policies and counts. What cannot be written is written the
     /// next time; what cannot be deleted expires.

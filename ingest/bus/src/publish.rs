@@ -40,7 +40,7 @@ impl Bus {
     /// Publishes a verdict; returns its sequence once the stream has it.
     ///
     /// # Errors
-    /// When the stream does not take it. A repeat has the same id, and is recognised.
+    /// When the stream does not acknowledge it. A repeat has the same id, and is recognised.
     pub async fn publish_verdict(&self, verdict: &Verdict) -> Result<u64, BusError> {
         self.publish(self.verdict(verdict)?).await
     }

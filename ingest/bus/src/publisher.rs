@@ -2,9 +2,9 @@
 //!
 //! One task gathers: lines for the same subject wait for each other a little, then the message is frozen. It gets its
 //! number, and from there on the same bytes are sent, by a small task of its own, until the stream acknowledges them.
-//! Numbers count up from 1 per producer, start and kind; every message carries
-//! the number up to which all were acknowledged when it was frozen, so a reader can tell a message that is missing
-//! from one that is still on its way. What was acknowledged after the last message of a start is vouched for by none.
+//! Numbers count up from 1 per producer, epoch (one run of it) and kind; every message carries the number up to which
+//! all were acknowledged when it was frozen, so a reader can tell a message that is missing from one that is still on
+//! its way. What was acknowledged after the last message of an epoch is not confirmed by any.
 
 mod gatherer;
 mod numbers;
@@ -168,7 +168,7 @@ impl Publisher {
 
     /// Publishes events; returns when the streams have acknowledged all of them.
     ///
-    /// While the server is away this waits. Dropping the future does not take the events back.
+    /// While the server is away this waits. Dropping the future does not cancel the publishing of the events.
     ///
     /// # Errors
     /// When an event cannot be a line (then none is sent), or the publisher is closed meanwhile.
@@ -204,12 +204,12 @@ impl Publisher {
         self.pressure.clone()
     }
 
-    /// What every message of this start is named by, before its number: `<producer>.<epoch>`.
+    /// The prefix of every message's name in this epoch, before its number: `<producer>.<epoch>`.
     pub fn identity(&self) -> String {
         format!("{}.{}", self.producer, self.epoch)
     }
 
-    /// Sends what is gathered, waits a while for its acknowledgement, and ends. Clones end with it.
+    /// Flushes the buffered events, waits a limited time for their acknowledgement, and ends. Clones end with it.
     pub async fn close(self) {
         self.closing.cancel();
         self.tasks.close();

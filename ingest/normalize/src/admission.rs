@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Origin;
-use crate::manifest::{self, Problem};
+use crate::manifest::{self, ObjectProblem};
 
 pub use head::head;
 
@@ -24,7 +24,7 @@ pub const API_VERSION: &str = "admission.k8s.io/v1";
 /// A review from the API server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Review {
-    /// The request, with workloads as they would become and as they are.
+    /// The request, with the new and the old object of its workload.
     pub request: RequestEvent,
     /// Present for a scale subresource: the workload itself is not in the review.
     pub scale: Option<Scale>,
@@ -57,7 +57,7 @@ pub enum ReviewError {
         /// The review's uid: the answer needs it.
         uid: String,
         /// What is wrong.
-        problem: Problem,
+        problem: ObjectProblem,
     },
 }
 
@@ -212,7 +212,7 @@ impl Request<'_> {
     }
 
     /// Reads what the review is about.
-    fn fill(&self, review: &mut Review, cluster: &ClusterId) -> Result<(), Problem> {
+    fn fill(&self, review: &mut Review, cluster: &ClusterId) -> Result<(), ObjectProblem> {
         match self.kind.kind.as_str() {
             "Scale" => {
                 let replicas = |object: Option<&RawValue>| match object {
@@ -241,7 +241,7 @@ impl Request<'_> {
         &self,
         object: Option<&RawValue>,
         cluster: &ClusterId,
-    ) -> Result<Option<Box<Deployment>>, Problem> {
+    ) -> Result<Option<Box<Deployment>>, ObjectProblem> {
         // A delete has no object, and says so with null.
         let Some(object) = object.filter(|object| object.get() != "null") else { return Ok(None) };
         let read = manifest::one(object.get(), &self.kind.api_version(), &self.kind.kind, cluster)?;
@@ -259,9 +259,9 @@ impl Request<'_> {
     }
 }
 
-fn read_as<'a, T: Deserialize<'a>>(object: &'a RawValue, kind: &str) -> Result<T, Problem> {
+fn read_as<'a, T: Deserialize<'a>>(object: &'a RawValue, kind: &str) -> Result<T, ObjectProblem> {
     serde_json::from_str(object.get())
-        .map_err(|error| Problem::Field { kind: kind.to_owned(), message: error.to_string() })
+        .map_err(|error| ObjectProblem::Field { kind: kind.to_owned(), message: error.to_string() })
 }
 
 #[cfg(test)]

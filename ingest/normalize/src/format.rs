@@ -32,7 +32,7 @@ const MOST_REJECTED: usize = 100;
 /// Bytes of the originals that are kept together.
 const KEPT_TOGETHER: usize = 256 * 1024;
 
-/// What came of one or several texts.
+/// The events and rejected items read from one or more texts.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// What was read, in order.
@@ -180,7 +180,7 @@ impl Format {
 }
 
 impl FormatError {
-    /// Line and column in the text at which reading stopped, from 1; `None` when all of it is meant.
+    /// Line and column in the text at which reading stopped, from 1; `None` when the error concerns the whole text.
     pub fn position(&self) -> Option<(usize, usize)> {
         match self {
             Self::Syntax { error, .. } | Self::Event(EventError::Envelope(error)) => {

@@ -83,7 +83,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// An object that became nothing.
+/// An object from which no workload or record was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
     /// Where it begins.
@@ -103,12 +103,12 @@ pub struct ManifestError {
     /// Where.
     pub place: Place,
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: ObjectProblem,
 }
 
 /// What is wrong with a document or an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum ObjectProblem {
     /// Neither YAML nor JSON.
     #[error("cannot be read: {0}")]
     Syntax(String),
@@ -141,13 +141,17 @@ impl ManifestError {
     /// What to do about it.
     pub const fn hint(&self) -> &'static str {
         match self.problem {
-            Problem::Syntax(_) => {
+            ObjectProblem::Syntax(_) => {
                 "templates must be rendered first, with `helm template` or `kubectl kustomize`"
             }
-            Problem::DuplicateKey { .. } => "keep one of the two",
-            Problem::NoObject { .. } => "expected Kubernetes objects, each with `apiVersion` and `kind`",
-            Problem::Field { .. } => "`kubectl apply --dry-run=server` shows what the API server says of it",
-            Problem::TooDeep(_) => "write the objects as documents of their own",
+            ObjectProblem::DuplicateKey { .. } => "keep one of the two",
+            ObjectProblem::NoObject { .. } => {
+                "expected Kubernetes objects, each with `apiVersion` and `kind`"
+            }
+            ObjectProblem::Field { .. } => {
+                "`kubectl apply --dry-run=server` shows what the API server says of it"
+            }
+            ObjectProblem::TooDeep(_) => "write the objects as documents of their own",
         }
     }
 }

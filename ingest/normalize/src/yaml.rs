@@ -52,7 +52,7 @@ pub struct Document<'a> {
     root: Node<'a>,
 }
 
-/// A part of a document. Types are made of it as of any deserializer.
+/// A part of a document. Deserialize types from it as from any other deserializer.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
     source: &'a str,

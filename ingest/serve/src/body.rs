@@ -36,7 +36,7 @@ pub enum BodyError {
     #[error(transparent)]
     Exceeded(#[from] Exceeded),
     /// The connection broke.
-    #[error("the body broke off: {0}")]
+    #[error("the body ended early: {0}")]
     Broken(#[source] axum::Error),
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn accept_until(
         match timeout(drain, graceful.shutdown()).await {
             Ok(()) => Drained::Fully,
             Err(_) => {
-                tracing::warn!(?drain, "requests were still in flight when the time to finish them was up");
+                tracing::warn!(?drain, "requests were still in flight at the end of the drain timeout");
                 Drained::TimedOut
             }
         }

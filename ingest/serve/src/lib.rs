@@ -10,7 +10,7 @@
 //! let router = lictor_serve::probes(ready);
 //! let listener = lictor_serve::bind(lictor_serve::loopback_only("127.0.0.1:9090".parse()?, false)?).await?;
 //! drop(handles);
-//! drop(synced); // ready: every part has let go of its handle
+//! drop(synced); // ready: every part has dropped its handle
 //! lictor_serve::run(listener, router, stop, lictor_serve::DRAIN).await;
 //! # Ok(()) }
 //! ```

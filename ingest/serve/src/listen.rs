@@ -30,7 +30,7 @@ impl BindError {
     }
 }
 
-/// An address others can reach, where only this machine may.
+/// A non-loopback address where only loopback is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{address}` can be reached from other machines")]
 pub struct NotLoopback {

@@ -1,7 +1,7 @@
 //! `/healthz` and `/readyz`.
 //!
-//! Ready means that every part has let go of its handle: a part holds one until its first sync, and nobody counts
-//! by hand. Once ready, a server stays ready until it stops, and takes it back then.
+//! Ready means that every part has dropped its handle: a part holds one until its first sync, and nobody counts by
+//! hand. Once ready, a server stays ready until it stops, and is not ready then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// What is still waited for, and how many handles wait for it.
 type Waiting = Arc<watch::Sender<BTreeMap<&'static str, usize>>>;
 
-/// Tells whether all handles are gone.
+/// Reports whether all handles have been dropped.
 #[derive(Debug, Clone)]
 pub struct Ready(Waiting);
 
@@ -22,7 +22,7 @@ pub struct Ready(Waiting);
 #[derive(Debug)]
 pub struct Handles(Handle);
 
-/// Held by a part that is not ready; letting go of it is saying that it is.
+/// Held by a part that is not ready; dropping it marks the part ready.
 #[derive(Debug)]
 pub struct Handle {
     waiting: Waiting,
@@ -43,7 +43,7 @@ pub fn probes(ready: Ready) -> Router {
 }
 
 impl Ready {
-    /// Whether every part has let go of its handle.
+    /// Whether every part has dropped its handle.
     pub fn is_ready(&self) -> bool {
         self.waiting_for().is_empty()
     }
@@ -53,14 +53,14 @@ impl Ready {
         self.0.borrow().keys().copied().collect()
     }
 
-    /// Waits until every part has let go of its handle.
+    /// Waits until every part has dropped its handle.
     pub async fn wait(&self) {
         // The sender outlives the wait, so this cannot fail.
         let _ = self.0.subscribe().wait_for(BTreeMap::is_empty).await;
     }
 
-    /// Takes readiness back for as long as the handle is held: a server that is to stop is not ready.
-    pub fn take_back(&self, part: &'static str) -> Handle {
+    /// Marks the server not ready until the handle is dropped: a server that is to stop is not ready.
+    pub fn mark_not_ready(&self, part: &'static str) -> Handle {
         Handle::new(Arc::clone(&self.0), part)
     }
 
@@ -133,7 +133,7 @@ mod tests {
         drop(second);
         waiting.await.unwrap();
         assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
-        let stopping = ready.take_back("stop");
+        let stopping = ready.mark_not_ready("stop");
         assert_eq!(status(&router, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
         drop(stopping);
         assert!(ready.is_ready());

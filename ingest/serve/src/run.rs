@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 
 use crate::connections::{self, Serve, Version, accept_until};
 
-/// How long requests in flight may take once the server is to stop. Kubernetes kills a pod 30 s after asking it to
-/// stop; this leaves the rest of the process some of that.
+/// How long requests in flight may take once the server is to stop. By default Kubernetes kills a pod 30 s after its
+/// termination began; this leaves the rest of the process some of that.
 pub const DRAIN: Duration = Duration::from_secs(20);
 
 /// How a server ended.

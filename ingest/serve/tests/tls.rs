@@ -204,7 +204,7 @@ async fn without_an_identity_nobody_gets_in_yet() {
     let server = start(None, at_once()).await;
     assert!(authority.connect(&server, "h2").await.is_err());
     let certificates = server.certificates.clone();
-    let waiting = tokio::spawn(async move { certificates.present().await });
+    let waiting = tokio::spawn(async move { certificates.wait_until_set().await });
     server.certificates.replace(authority.identity());
     timeout(PATIENCE, waiting).await.unwrap().unwrap();
     authority.connect(&server, "h2").await.unwrap();

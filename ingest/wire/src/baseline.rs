@@ -25,7 +25,7 @@ pub struct Baseline {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProcessBaseline {
-    /// Whether a person said that this is all.
+    /// Whether a user locked it: anything else deviates.
     pub locked: bool,
     /// Paths of executables.
     pub exec_file_paths: BTreeSet<String>,
@@ -35,7 +35,7 @@ pub struct ProcessBaseline {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConnectionBaseline {
-    /// Whether a person said that this is all.
+    /// Whether a user locked it: anything else deviates.
     pub locked: bool,
     /// The other ends.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
@@ -67,7 +67,7 @@ impl Baseline {
     }
 
     /// Whether a connection departs from what was locked. Without a locked baseline none does. An address outside of
-    /// the cluster is looked up as the outside, whichever it is.
+    /// the cluster, whichever it is, matches the peer without a workload.
     pub fn connection_deviates(&self, connection: &NetworkEvent) -> bool {
         let seen = Peer::of(connection);
         self.connections.locked && !self.connections.peers.contains(&seen)

@@ -14,7 +14,7 @@ pub struct Command {
     /// What to do.
     #[serde(flatten)]
     pub action: CommandAction,
-    /// Who asks.
+    /// Who issued the command.
     pub by: String,
     /// When it was issued.
     pub at: Timestamp,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::json::is_default;
 use crate::{Kind, PodRef, RawJson};
 
-/// A gap in what lictor sees: it makes "nothing happened" and "nothing was seen" different things.
+/// A gap in what lictor sees: it distinguishes "nothing happened" from "nothing was seen".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", try_from = "Flat")]
 pub struct CoverageEvent {
@@ -48,7 +48,7 @@ pub enum CoverageNotice {
         kind: Kind,
         /// The producer that published it.
         producer: String,
-        /// The producer's start.
+        /// Identifies one run of the producer.
         epoch: String,
         /// The first message's number.
         number: u64,
@@ -59,7 +59,7 @@ pub enum CoverageNotice {
     /// One audit ID came with different requests: a client chose it, or an aggregated API server repeats it. Nothing is
     /// lost by it; whoever looks a request up by its audit ID finds several.
     AuditIdReused,
-    /// Events were let go because they could not be published for too long.
+    /// Events were dropped because they could not be published for too long.
     NotPublished {
         /// Their kind.
         kind: Kind,

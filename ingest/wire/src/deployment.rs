@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::json::{is_default, null_as_default};
 use crate::{ClusterId, DeploymentId, ImageName};
 
-/// A workload was seen, changed, or went. Its model is in `lictor-deployments` before this event is published.
+/// A workload was seen, changed or deleted. Its model is in `lictor-deployments` before this event is published.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentEvent {
     /// What happened to it.
     pub change: DeploymentChange,
-    /// The workload; after it went, as it was last.
+    /// The workload; after its deletion, its last state.
     pub deployment: Deployment,
     /// The bucket's revision of the model this event announces; 0 when it came with the event alone.
     #[serde(skip_serializing_if = "is_default")]
@@ -32,7 +32,7 @@ pub enum DeploymentChange {
     Created,
     /// It was changed.
     Updated,
-    /// It went.
+    /// It was deleted.
     Deleted,
 }
 

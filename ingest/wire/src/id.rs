@@ -1,6 +1,6 @@
-//! Ids are newtypes: a pod's uid cannot be handed in where a workload's is wanted.
+//! Ids are newtypes: a pod's uid cannot be passed where a workload's is expected.
 //!
-//! The ids lictor makes are fingerprints of what they name, so whoever repeats a step arrives at the same id.
+//! The ids lictor makes are fingerprints of what they name, so repeating a step produces the same id.
 
 use std::fmt;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ macro_rules! ids {
                 &self.0
             }
 
-            /// Whether nothing is named.
+            /// Whether the id is empty.
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
             }
@@ -133,7 +133,7 @@ ids! {
     ReceiptId;
     /// A command's id, chosen by whoever sends it.
     CommandId;
-    /// One write to a log, so its writer can recognise it after a time-out.
+    /// Id of a write to a log, by which its writer can recognise it after a timeout.
     TransactionId;
     /// An installation of lictor: everything that shares one policy log. Made up at random by the first store.
     InstallationId;

@@ -14,10 +14,10 @@ use crate::json::{is_default, null_as_default};
 pub struct ImageEvent {
     /// The digest, `sha256:…`.
     pub digest: String,
-    /// The bucket's revision of the facts this event announces; 0 when they came with the event alone.
+    /// The bucket's revision of the facts this event announces; 0 when they are only in the event.
     #[serde(skip_serializing_if = "is_default")]
     pub revision: u64,
-    /// The facts, where they are small enough to travel; else they are read from the bucket.
+    /// The facts, when they are small enough to be sent in the event; otherwise they are read from the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<ImageFacts>,
 }
@@ -53,7 +53,7 @@ pub struct ImageName {
     pub registry: String,
     /// Repository path, such as `library/nginx`.
     pub remote: String,
-    /// Tag; empty for a reference by digest alone. it is `latest` when the reference has neither.
+    /// Tag; empty for a reference by digest alone, `latest` when the reference has neither.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub tag: String,
     /// Digest in the reference, `sha256:…`; empty when it has none.
@@ -214,7 +214,7 @@ pub enum VulnerabilitySeverity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VulnerabilityState {
-    /// It stands.
+    /// Neither deferred nor marked as a false positive.
     #[default]
     Observed,
     /// Put off.
@@ -229,7 +229,7 @@ pub enum VulnerabilityState {
 pub struct CosignVerification {
     /// The integration's id, `io.stackrox.signatureintegration.…`.
     pub verifier_id: String,
-    /// How it went.
+    /// The result.
     pub status: VerificationStatus,
     /// The image references the signature covers.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
@@ -242,7 +242,7 @@ pub struct CosignVerification {
     pub description: String,
 }
 
-/// How a verification went; the names are StackRox's.
+/// The result of a verification; the names are StackRox's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VerificationStatus {

@@ -1,4 +1,4 @@
-//! JSON that is carried, not understood.
+//! JSON that is passed through without being interpreted.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! What crosses a process border in lictor, and nothing else.
+//! The types and names that cross process boundaries in lictor, and nothing else.
 //!
 //! Services publish [`Event`]s; evaluators turn them into [`Verdict`]s; the enforcer answers violations with
-//! [`Receipt`]s; people send [`Command`]s and write [`Policy`] documents. All of them meet on subjects whose
+//! [`Receipt`]s; people send [`Command`]s and write [`Policy`] documents. All of them are exchanged on subjects whose
 //! names, streams and limits are in one table, [`topology`].
 //!
 //! This crate is pure: no I/O, no clock, no panic on any input. It must not know what NATS, Kubernetes' API or

@@ -13,9 +13,9 @@ pub struct NetworkEvent {
     pub direction: Direction,
     /// Transport protocol.
     pub protocol: NetworkProtocol,
-    /// The near end.
+    /// The local endpoint.
     pub local: NetworkEntity,
-    /// The far end.
+    /// The remote endpoint.
     pub remote: NetworkEntity,
     /// Whether the connection ended with this event.
     #[serde(skip_serializing_if = "is_default")]
@@ -47,7 +47,7 @@ pub enum Direction {
     /// The pod did.
     #[default]
     Egress,
-    /// The far end did.
+    /// The remote endpoint did.
     Ingress,
 }
 

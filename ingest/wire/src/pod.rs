@@ -1,4 +1,4 @@
-//! Pods and containers, as sensors name them and as the join knows them.
+//! Pods and containers, as sensors report them and as `lictor-pods` records them.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ pub struct ContainerRef {
 pub struct PodRecord {
     /// Kubernetes UID.
     pub uid: PodId,
-    /// The cluster it runs on; empty in a record of a producer that does not say: then it is its workload's.
+    /// The cluster it runs on; empty when the producer did not set it: then the workload's cluster applies.
     #[serde(skip_serializing_if = "ClusterId::is_empty")]
     pub cluster: ClusterId,
     /// Namespace.

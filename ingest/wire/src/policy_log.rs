@@ -59,15 +59,14 @@ impl InstallationDocument {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubjectToken(String);
 
-/// Who follows the policy log, and keeps what is in force. `lictor-bus` reads the log for it; see
-/// `Bus::follow_policies`.
+/// Follows the policy log, and keeps what is in force. `lictor-bus` reads the log for it; see `Bus::follow_policies`.
 ///
 /// A reader is first handed the last document of each key, then each document as it is written. It holds on to the
 /// last good revision of each policy. After a start it may not have seen that one: it then says where to look for it
 /// ([`PolicyLogReader::history_needed`]) and is handed what the log holds there.
 ///
-/// Every method may take as long as compiling policies takes, and none may panic: a reader that panics is lost, and
-/// the log is not followed any more.
+/// Every method may take as long as compiling policies takes, and none may panic: if a reader panics, it is lost and
+/// the log is no longer followed.
 pub trait PolicyLogReader: Send + 'static {
     /// What the reader makes of the log, shared with everybody who judges by it.
     type Snapshot: Send + Sync + 'static;

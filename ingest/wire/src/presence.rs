@@ -1,4 +1,4 @@
-//! Small records of the buckets: who runs, how far sources were read, labels of namespaces and clusters.
+//! Small records in the buckets: running instances, source checkpoints, labels of namespaces and clusters.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json::null_as_default;
 
-/// Who runs: in `lictor-presence` under `role.<role>.<instance>`, refreshed while it lives.
+/// A running instance of a role: in `lictor-presence` under `role.<role>.<instance>`, refreshed while the process runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Presence {
@@ -19,7 +19,7 @@ pub struct Presence {
     pub version: String,
     /// When it started.
     pub started: Timestamp,
-    /// When it last said so.
+    /// Time of its last heartbeat.
     pub seen: Timestamp,
     /// The sequence of the policy log up to which its policies are in force; 0 where it has none.
     #[serde(default)]
@@ -101,7 +101,7 @@ impl PolicyProblems {
 pub struct SourceCheckpoint {
     /// The source, such as a file's path.
     pub source: String,
-    /// What tells the same file from another of its name: a fingerprint of its first bytes.
+    /// Distinguishes the file from another file of the same name: a fingerprint of its first bytes.
     pub identity: String,
     /// Bytes read and acknowledged.
     pub offset: u64,

@@ -12,7 +12,7 @@ use crate::{ContainerRef, PodRef};
 pub struct ProcessEvent {
     /// What it did.
     pub action: ProcessAction,
-    /// Base name of the executable: what `Process Name` looks at.
+    /// Base name of the executable: what the criterion `Process Name` matches.
     pub name: String,
     /// Path of the executable, in the container's file system.
     pub exec_file_path: String,
@@ -25,7 +25,7 @@ pub struct ProcessEvent {
     /// Effective group id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid: Option<u32>,
-    /// The user that logged in, where the kernel's audit id is set.
+    /// Login user id (the kernel's audit `loginuid`), when it is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login_uid: Option<u32>,
     /// The user's name, where the sensor resolved it.

@@ -77,7 +77,7 @@ crate::named_enum! {
         ObjectChanged = "objectChanged",
         /// The object is exempted by break-glass, by a user who may.
         BreakGlass = "breakGlass",
-        /// The action does not exist for this kind of object.
+        /// The action does not apply to this kind of object.
         NotApplicable = "notApplicable",
         /// Nothing real happened: a replay or a draft.
         NotLive = "notLive",

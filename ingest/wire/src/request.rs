@@ -17,12 +17,12 @@ pub struct RequestEvent {
     pub operation: RequestOperation,
     /// The object it is about.
     pub object_ref: ObjectReference,
-    /// Who asks.
+    /// Who makes the request.
     pub user: UserInfo,
-    /// Whether nothing will come of it: dry runs are judged and not recorded.
+    /// Whether it is a dry run: dry runs are judged and not recorded.
     #[serde(skip_serializing_if = "is_default")]
     pub dry_run: bool,
-    /// The workload as it would become.
+    /// The workload as the request would leave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<Box<Deployment>>,
     /// The workload as it is.
@@ -54,7 +54,7 @@ pub enum RequestOperation {
     Create,
     /// A changed object.
     Update,
-    /// The object's end.
+    /// A deletion of an object.
     Delete,
     /// A command in a container.
     Exec,

@@ -1,8 +1,9 @@
 //! Tokens of subjects and keys: any text becomes one token.
 //!
-//! NATS splits subjects at `.` and reserves `*`, `>` and white space; JetStream bucket keys allow still less.
-//! Anything outside `[A-Za-z0-9_-]` is written `=XX`, two upper-case hexadecimal digits per byte of its UTF-8 form.
-//! `=` itself is outside, so the writing is one to one. The empty text, which would vanish from a subject, is `=`.
+//! NATS splits subjects at `.` and reserves `*`, `>` and white space; JetStream bucket keys allow still less. Anything
+//! outside `[A-Za-z0-9_-]` is written `=XX`, two upper-case hexadecimal digits per byte of its UTF-8 form. `=` itself
+//! is outside this set and is escaped too, so the encoding is one-to-one. The empty text, which would vanish from a
+//! subject, is `=`.
 //!
 //! Texts from outside have no bound of their own: the namespace in a request that was refused may have any length, and
 //! a subject longer than the server's `max_control_line` ends the connection. A token longer than [`LONGEST`] bytes
@@ -10,7 +11,7 @@
 
 use crate::Fingerprint;
 
-/// The longest token, in bytes. The longest name in Kubernetes that stands in a subject, a namespace's, has 63.
+/// The longest token, in bytes. The longest Kubernetes name that is used in a subject, a namespace name, has 63.
 pub const LONGEST: usize = 64;
 
 /// Writes a text as one token of at most [`LONGEST`] bytes.

@@ -1,11 +1,11 @@
 //! The one table of subjects, streams, consumers and buckets: lictor's public interface on NATS.
 //!
 //! To add a subject, add its row here; creation, read-back, permissions and documentation follow from the table.
-//! Nothing in this module talks to a server: [`Topology`] is data, and `lictor-bus` makes it so.
+//! Nothing in this module talks to a server: [`Topology`] is data, and `lictor-bus` creates it on the server.
 //!
-//! Event subjects carry no namespace, pod or policy: a publisher packs only what goes to one subject, and packing
-//! dies with the number of subjects. Verdicts carry stage, severity, cluster and namespace, for people who
-//! subscribe to just theirs.
+//! Event subjects carry no namespace, pod or policy: a publisher packs only events for one subject into a message, and
+//! packing loses its benefit as the number of subjects grows. Verdicts carry stage, severity, cluster and namespace,
+//! for people who subscribe to just theirs.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub enum Stream {
 /// How long a stream keeps messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
-    /// Until age or size, oldest first.
+    /// Until the age or size limit is reached; the oldest are removed first.
     Limits,
     /// Until acknowledged by the one consumer of the subject.
     WorkQueue,
@@ -67,7 +67,7 @@ pub struct StreamSpec {
     pub duplicate_window: Duration,
     /// Messages cannot be deleted or purged: it is a log.
     pub append_only: bool,
-    /// Several messages can be written as one.
+    /// Atomic batch publishing is allowed: several messages are written all together or not at all.
     pub atomic_batches: bool,
     /// What it is for, in a sentence.
     pub purpose: &'static str,
@@ -135,13 +135,13 @@ pub struct ConsumerSpec {
     pub stream: Stream,
     /// The subjects it reads; `None` for all of the stream.
     pub filter: Option<String>,
-    /// After this long without a sign of life a message is delivered to another one.
+    /// A message that is neither acknowledged nor reported as in progress for this long is redelivered.
     pub ack_wait: Duration,
     /// Messages in flight over all processes together.
     pub max_ack_pending: u32,
 }
 
-/// Sizes an installer may choose. They are set when a stream is made and only shown thereafter.
+/// Sizes an installer may choose. They take effect when a stream is created; afterwards they are only displayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sizes {
     /// Greatest size of each event stream, in bytes.
@@ -152,9 +152,9 @@ pub struct Sizes {
     pub verdict_bytes: u64,
     /// How long a repeated message id is recognised.
     pub duplicate_window: Duration,
-    /// After this long without a sign of life a message is delivered to another one.
+    /// A message that is neither acknowledged nor reported as in progress for this long is redelivered.
     pub ack_wait: Duration,
-    /// Copies of each stream and bucket: 1, 3 or 5.
+    /// Replicas of each stream and bucket: 1, 3 or 5.
     pub replicas: u8,
 }
 
@@ -444,7 +444,7 @@ impl Topology {
         key.subject(&self.prefix)
     }
 
-    /// Where the admin log's entries about `what` are published, which is one of lictor's own words.
+    /// Where the admin log's entries about `what` are published; `what` is one of lictor's own keywords.
     pub fn admin(&self, what: &str) -> String {
         format!("{}.admin.{}", self.prefix, token(what))
     }

@@ -35,13 +35,13 @@ pub struct Verdict {
     /// The policies that could not be decided because facts are missing. They did not match.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub undecided: Vec<Undecided>,
-    /// The policies whose evaluation failed. They did not match, and did not touch the others.
+    /// The policies whose evaluation failed. They did not match, and did not affect the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub failures: Vec<PolicyFailure>,
-    /// The entity is gone: whatever is open for it at this stage ends.
+    /// The entity was deleted: its open alerts at this stage end.
     #[serde(default, skip_serializing_if = "crate::json::is_default")]
     pub gone: bool,
-    /// How the request was answered; present when admission judged it. Its key was `asked` at first.
+    /// How the request was answered; present when admission judged it. Its JSON key was formerly `asked`.
     #[serde(default, alias = "asked", skip_serializing_if = "Option::is_none")]
     pub admission: Option<Admission>,
     /// W3C trace context of the event.
@@ -81,7 +81,7 @@ pub enum Cause {
     Policy,
     /// It had waited for a fact.
     Parked,
-    /// History was judged again, apart from the live alerts.
+    /// Past events were judged again, separately from the live alerts.
     Replay,
     /// A policy that is not in force was tried.
     Draft,
@@ -265,8 +265,8 @@ impl Verdict {
 // === impl Entity ===
 
 impl Entity {
-    /// What makes two mentions the same entity: type and id, or for a resource its type, name, namespace and
-    /// cluster. (StackRox's merge key.)
+    /// The key that identifies the entity: type and id, or for a resource its type, name, namespace and cluster.
+    /// (StackRox's merge key.)
     pub fn key(&self) -> String {
         match self {
             Self::Deployment { id, cluster, .. } => format!("deployment/{cluster}/{id}"),
@@ -314,12 +314,12 @@ impl Entity {
 // === impl Revisions ===
 
 impl Revisions {
-    /// Whether `self` has seen anything that `other` had not.
+    /// Whether any revision in `self` is newer than in `other`.
     pub const fn newer_in_any(&self, other: &Self) -> bool {
         self.deployment > other.deployment || self.images > other.images || self.policies > other.policies
     }
 
-    /// The newest of both, one by one.
+    /// The newer of each revision, field by field.
     pub fn newest(&self, other: &Self) -> Self {
         Self {
             deployment: self.deployment.max(other.deployment),

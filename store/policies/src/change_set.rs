@@ -16,7 +16,7 @@ use lictor_wire::{Policy, PolicyChange, PolicyId};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChangeSet(Vec<PolicyChange>);
 
-/// Why changes do not make a set, whatever is in force. Whoever wrote them has to edit them.
+/// Why changes are not a valid set, regardless of the policies in force. Their author has to edit them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadChange {
     /// A policy has no id. Ids are given where policies are read or created, before they are written.
@@ -107,8 +107,8 @@ impl ChangeSet {
         &self.0
     }
 
-    /// The set without what is already so: policies in force as they are in the set, and deletions of policies that
-    /// are not in force.
+    /// The set without changes that would have no effect: policies in force as they are in the set, and deletions of
+    /// policies that are not in force.
     pub fn without_unchanged<'p>(self, in_force: impl IntoIterator<Item = &'p Policy>) -> Self {
         let in_force: HashMap<&PolicyId, &Policy> =
             in_force.into_iter().map(|policy| (&policy.id, policy)).collect();
@@ -119,8 +119,9 @@ impl ChangeSet {
         Self(self.0.into_iter().filter(changed).collect())
     }
 
-    /// Checks that the set may follow the policies in force: no policy that it puts in force has the name of another
-    /// one, in the set or outside of it. A set may exchange names, and give away the name of a policy it deletes.
+    /// Checks that the set can be applied to the policies in force: no policy that it puts in force has the name of
+    /// another one, in the set or outside of it. A set may exchange names, and give away the name of a policy it
+    /// deletes.
     ///
     /// # Errors
     /// Every name that is taken.

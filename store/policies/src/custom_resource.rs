@@ -1,7 +1,7 @@
 //! Policies as Kubernetes custom resources: `SecurityPolicy` of `config.stackrox.io/v1alpha1`.
 //!
-//! The `spec` is the JSON form with two differences: `policyName` in the place of `name`, and no id, version, time of
-//! change or source, which whoever applies it keeps.
+//! The `spec` is the JSON form with two differences: `policyName` instead of `name`, and no id, version, time of change
+//! or source, which are kept by whatever applies the resource.
 
 use lictor_wire::Policy;
 use lictor_wire::policy::read::PolicyReadError;
@@ -55,7 +55,7 @@ pub(crate) fn finish(policy: &mut Policy) {
 /// A policy as a resource, in YAML; the same policy gives the same bytes.
 ///
 /// # Errors
-/// When the policy cannot be written; none that was read is of that sort.
+/// When the policy cannot be written; one that was read always can.
 pub fn to_custom_resource(policy: &Policy) -> Result<String, serde_json::Error> {
     let Value::Object(mut spec) = serde_json::to_value(policy)? else {
         return Err(serde::ser::Error::custom("a policy is not an object"));

@@ -5,7 +5,7 @@ use std::fmt;
 use lictor_normalize::yaml::Position;
 use serde::Serialize;
 
-/// One thing that is wrong, or that was passed over.
+/// One thing that is wrong, or that was ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Whether the policy can be used all the same.

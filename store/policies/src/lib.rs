@@ -1,10 +1,10 @@
 //! Policies as files and as a set: those that ship, those that people write, everything that is wrong with them, and
 //! the rules for changing several at once ([`ChangeSet`]).
 //!
-//! Three forms are read and recognised by their content: StackRox's JSON (an export `{"policies": […]}`, a list, or
-//! one policy), the same in YAML, and `SecurityPolicy` custom resources, of which a file may hold several.
-//! [`read`] is the one way in: whoever takes policies from people (the command line, an import, a test) calls it and
-//! gets the policies that compile and a [`Finding`] for everything else, each with its line.
+//! Three forms are read and recognised by their content: StackRox's JSON (an export `{"policies": […]}`, a list, or one
+//! policy), the same in YAML, and `SecurityPolicy` custom resources, of which a file may hold several. [`read`] is the
+//! only entry point: code that accepts policies from users (the command line, an import, a test) calls it and gets the
+//! policies that compile and a [`Finding`] for everything else, each with its line.
 //!
 //! This crate does no I/O: whoever calls it has read the files. It does not know what is in force.
 //!

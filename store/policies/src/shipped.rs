@@ -7,7 +7,7 @@ static BASELINE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/pod-security/baseli
 static RESTRICTED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/pod-security/restricted");
 
 lictor_wire::named_enum! {
-    /// A set of policies that ships; the names are those that `--policies` takes.
+    /// A built-in set of policies; the names are those that `--policies` takes.
     pub enum Set {
         /// The default policies of StackRox: same ids, names, criteria and exclusions.
         Default = "default",

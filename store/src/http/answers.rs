@@ -1,4 +1,4 @@
-//! The answers that end.
+//! The responses that are not streamed.
 
 use axum::Json;
 use axum::extract::{Path, State};

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::LedgerError;
 
-/// A refusal: a word for programs, a sentence for people, and what to do about it.
+/// An API error: a code for programs, a message for people, and what to do about it.
 #[derive(Debug, Serialize)]
 pub(super) struct ApiError {
     #[serde(skip)]

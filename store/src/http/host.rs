@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 
-/// Answers requests to this machine's own names, and keeps browsers from guessing what an answer is.
+/// Answers requests whose host is one of this machine's own names, and keeps browsers from guessing the content type of
+/// a response.
 pub(super) async fn check(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
     let mut response = match host.or_else(|| request.uri().host()) {

@@ -79,7 +79,7 @@ impl PageParams {
     pub(super) fn window(self) -> Result<Window, ApiError> {
         let limit = self.limit.unwrap_or(LIMIT);
         if !(1..=LIMIT_MOST).contains(&limit) {
-            let message = format!("`limit` is {limit}");
+            let message = format!("`limit` {limit} is out of range");
             return Err(ApiError::invalid(message, format!("use 1 to {LIMIT_MOST}")));
         }
         let after = match self.after {

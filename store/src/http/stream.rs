@@ -1,4 +1,4 @@
-//! The answer that does not end: changes as server-sent events.
+//! The streamed response: changes as server-sent events.
 //!
 //! A live reader holds two positions, one per log, and reads the file's list of changes from there; nothing is
 //! queued for it. So a slow reader costs nothing, a reader that was away goes on where it was, and one that is
@@ -94,7 +94,7 @@ pub(super) async fn stream(
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let position = match header.or(params.last_event_id).filter(|id| !id.is_empty()) {
         Some(id) => Position::parse(&id).ok_or_else(|| {
-            let message = format!("`{id}` is the id of no event");
+            let message = format!("`{id}` is not an event ID");
             ApiError::invalid(message, "send the last event's id as it was, or none")
         })?,
         None => api.read(Position::now).await?,

@@ -85,7 +85,7 @@ impl Ledger {
         Ok(row.map(|row| row.alert))
     }
 
-    /// The ids of all violations ever seen, replays and drafts apart.
+    /// The ids of all violations ever seen, except those of replays and drafts.
     ///
     /// # Errors
     /// When the file cannot be read.

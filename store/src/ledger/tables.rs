@@ -79,7 +79,7 @@ impl<'t> Tables<'t> {
 
     // --- where it is ---------------------------------------------------------------------------------------------
 
-    /// What follows comes from this message.
+    /// Sets the message that the following writes come from.
     pub(super) fn at(&mut self, sequence: u64, time: Timestamp) {
         (self.sequence, self.time, self.index) = (sequence, time.as_microsecond(), 0);
     }

@@ -132,7 +132,7 @@ fn undecided(verdict: &Verdict, row: &AlertRow) -> Option<UndecidedNote> {
     })
 }
 
-/// The entity went, or came back: all its open alerts say so.
+/// The entity was deleted, or exists again: all its open alerts say so.
 fn presence(tables: &mut Tables<'_>, entity: &str, gone: bool) -> Result<()> {
     for slot in Slot::ALL {
         for (_, alert) in tables.open_alerts(entity, slot)? {

@@ -126,8 +126,8 @@ fn judge(event: &Event, state: &ClusterState) {
         let _judgement = judge.event(event, context);
         let Some(target) = Target::of(&event.data) else { continue };
         state.join(&event.cluster, target, &mut |subject, _| {
-            let fast = policies.judge(subject, now());
-            assert_eq!(fast, policies.judge_unfiltered(subject, now()), "fast and naive agree");
+            let fast = policies.evaluate(subject, now());
+            assert_eq!(fast, policies.evaluate_unfiltered(subject, now()), "fast and naive agree");
         });
     }
 }

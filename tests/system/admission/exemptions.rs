@@ -103,7 +103,7 @@ fn no_right(world: &World) -> Result<(), String> {
         let said = world.ask_with(create, &breaking("bobs", key, 1));
         said.denied(&[
             "No privileged containers",
-            "break-glass is not accepted: bob does not have the permission",
+            "break-glass is not accepted: bob does not have the verb `break-glass` on `workloads.lictor.io`",
         ])?;
     }
     Ok(())
@@ -117,7 +117,7 @@ fn break_glass(world: &World) -> Result<(), String> {
     world.ask_with("-n exemptions create -f -", role).allowed()?;
     world.ask("-n exemptions create rolebinding break-glass --role=break-glass --user=carol").allowed()?;
     let create = "-n exemptions --as carol create -f -";
-    for (hours, problem) in [(-1, "it ended at"), (48, "more than 24 h ahead")] {
+    for (hours, problem) in [(-1, "the exception ended at"), (48, "more than 24 h ahead")] {
         world.ask_with(create, &breaking("late", "lictor.io/break-glass", hours)).denied(&[problem])?;
     }
     world.ask_with(create, &breaking("carols", "lictor.io/break-glass", 1)).warned(&[

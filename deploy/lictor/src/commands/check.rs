@@ -48,10 +48,10 @@ fn deployment(options: &CheckDeployment) -> Result<Exit, Failure> {
     report.write(options.output)?;
     if !found.errors.is_empty() {
         let message = format!("{} documents could not be read and were not judged", found.errors.len());
-        return Err(Failure::not_understood(message));
+        return Err(Failure::invalid_input(message));
     }
     if entities == 0 {
-        let failure = Failure::not_understood("there is no workload in what was given");
+        let failure = Failure::invalid_input("there is no workload in what was given");
         return Err(failure.hint("render templates first, with `helm template` or `kubectl kustomize`"));
     }
     let fails = match options.fail_on {
@@ -78,7 +78,7 @@ fn judge(
     let mut results = Vec::new();
     let event = seen(model.clone(), now);
     known.inputs(&event, &mut |input, entity| {
-        let findings = set.judge(input, now);
+        let findings = set.evaluate(input, now);
         let violations = findings.violations.iter().map(|found| {
             Violated::of(&found.policy, &found.sections, &found.enforcement, findings.stage, rules)
         });

@@ -82,7 +82,7 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
         .iter()
         .map(|difference| {
             let lictor_bus::Difference { what, field, wanted, found, .. } = difference;
-            format!("{what} has {field} `{found}`, the table says `{wanted}`")
+            format!("{what}: {field} is `{found}`, expected `{wanted}`")
         })
         .collect();
     for stream in topology.streams.iter().filter(|stream| !stream.exists) {
@@ -105,12 +105,12 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
         ));
     }
     for who in presence.iter().filter(|who| !is_alive(who, now)) {
-        findings.push(format!("{} {} has been silent since {}", who.role, who.instance, who.seen));
+        findings.push(format!("no heartbeat from {} {} since {}", who.role, who.instance, who.seen));
     }
     for consumer in &topology.consumers {
         if consumer.pending > 0 {
             findings.push(format!(
-                "{} messages of {} wait for {}",
+                "{} messages of stream {} are pending for consumer {}",
                 consumer.pending, consumer.stream, consumer.name
             ));
         }
@@ -204,7 +204,7 @@ fn show(diagnosis: &Diagnosis) {
         }
     }
     text::line(&format!(
-        "never acted on by default: namespaces {} and lictor's own",
+        "excluded from enforcement by default: namespaces {} and lictor's own",
         lictor_cluster::PROTECTED_NAMESPACES.join(", ")
     ));
     if diagnosis.findings.is_empty() {

@@ -1,6 +1,6 @@
 //! `lictor replay`: judges what happened already, from files, without a bus or a cluster.
 //!
-//! Memory grows with what is violated, not with what is read: a line is judged and let go.
+//! Memory grows with what is violated, not with what is read: a line is judged and dropped.
 
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     let bar = progress(&options.files);
     let (mut recordings, mut manifests) = (Vec::new(), Vec::new());
     for path in &options.files {
-        match Contents::open(path, |raw| Box::new(bar.wrap_read(raw))).map_err(Failure::not_understood)? {
+        match Contents::open(path, |raw| Box::new(bar.wrap_read(raw))).map_err(Failure::invalid_input)? {
             Contents::Empty { name } => bar.suspend(|| text::note(&format!("{name}: empty"))),
             Contents::Manifest { name, text } => manifests.push((name, text)),
             Contents::Recording(mut recording) => {
@@ -56,10 +56,10 @@ pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     if report.summary.unreadable > 0 {
         let message =
             format!("{} lines or objects could not be read and were not judged", report.summary.unreadable);
-        return Err(Failure::not_understood(message));
+        return Err(Failure::invalid_input(message));
     }
     if report.summary.events.is_empty() {
-        let failure = Failure::not_understood("there is no event in what was given");
+        let failure = Failure::invalid_input("there is no event in what was given");
         return Err(
             failure.hint("give an audit log, a Tetragon export or events of lictor; manifests are context")
         );
@@ -104,9 +104,9 @@ fn replay(
         source: format!("/file/{name}"),
         received: Timestamp::now(),
     };
-    let mut lines = recording.lines(|raw| Box::new(bar.wrap_read(raw))).map_err(Failure::not_understood)?;
+    let mut lines = recording.lines(|raw| Box::new(bar.wrap_read(raw))).map_err(Failure::invalid_input)?;
     let mut batch = Batch::default();
-    while let Some(line) = lines.next().map_err(Failure::not_understood)? {
+    while let Some(line) = lines.next().map_err(Failure::invalid_input)? {
         let mut unreadable = |problem: &str, error: &FormatError, more: u64| {
             replayed.unreadable += 1 + more;
             if replayed.unreadable <= REPORTED {
@@ -125,7 +125,7 @@ fn replay(
     Ok(())
 }
 
-/// What came of everything so far.
+/// The results so far.
 #[derive(Debug, Default)]
 struct Replayed {
     tally: Tally,

@@ -16,7 +16,7 @@ pub(super) async fn ingest(nats: Nats, config: lictor_ingest::Config) -> Result<
     let published = if published.is_empty() { "nothing".to_owned() } else { published.join(", ") };
     crate::text::note(&format!("published {published}; {} dead letters", summary.dead_letters));
     // What could not be read is in the dead letters, and does not pass as fine.
-    Ok(if summary.dead_letters == 0 { Exit::Fine } else { Exit::NotUnderstood })
+    Ok(if summary.dead_letters == 0 { Exit::Fine } else { Exit::InvalidInput })
 }
 
 pub(super) async fn evaluator(nats: Nats, config: lictor_evaluator::Config) -> Result<Exit, Failure> {

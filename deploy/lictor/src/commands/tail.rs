@@ -184,7 +184,7 @@ async fn follow(
             Some(Err(error)) => return Err(Failure::unreachable(error)),
             None => break,
         };
-        let body = entry.body().map_err(Failure::not_understood)?;
+        let body = entry.body().map_err(Failure::invalid_input)?;
         match show(&body) {
             Ok(true) => {
                 left -= 1;

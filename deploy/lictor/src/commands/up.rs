@@ -39,7 +39,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 pub(super) async fn run(options: Up) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let place = Place::choose(&options)?;
-    let demo = options.demo.then(|| Demo::lay_out(&place.folder.join("demo"), Timestamp::now())).transpose();
+    let demo =
+        options.demo.then(|| Demo::write_files(&place.folder.join("demo"), Timestamp::now())).transpose();
     let demo = demo.map_err(Failure::unreachable)?;
     let server = match &options.nats_url {
         Some(_) => None,
@@ -225,7 +226,7 @@ async fn wait_until_judged(bus: &Bus, roles: &mut Roles, stop: &CancellationToke
             return Ok(());
         }
         if reported.elapsed() > REPORT_EVERY {
-            text::note(&format!("{waiting} messages are still to be judged or answered"));
+            text::note(&format!("{waiting} messages are not judged or acknowledged yet"));
             reported = Instant::now();
         }
         sleep(LOOK_EVERY).await;

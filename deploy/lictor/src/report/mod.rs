@@ -27,7 +27,7 @@ pub(crate) struct Report {
     pub(crate) rules: Vec<Policy>,
 }
 
-/// What came of one entity.
+/// The result for one entity.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EntityResult {

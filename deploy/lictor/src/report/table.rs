@@ -18,14 +18,14 @@ pub(super) fn write(report: &Report) {
             text::violated(violated.severity, &violated.policy, &more.join(", "));
             text::line(&format!("           {}", text::plain(&violated.why())));
             if let Some(first) = violated.remediation.lines().next().filter(|line| !line.is_empty()) {
-                text::line(&format!("           to do: {}", text::plain(first)));
+                text::line(&format!("           remediation: {}", text::plain(first)));
             }
         }
     }
     let open: usize = report.results.iter().filter(|result| !result.undecided.is_empty()).count();
     let summary = &report.summary;
     let mut line = format!(
-        "{} policies, {} entities: {} violations in {} of them",
+        "{} policies, {} entities: {} violations in {} entities",
         summary.policies, summary.entities, summary.violations, summary.violating
     );
     if summary.enforced > 0 {
@@ -33,7 +33,7 @@ pub(super) fn write(report: &Report) {
     }
     if summary.undecided > 0 {
         line.push_str(&format!(
-            "; {} undecided, because facts about {open} of them are missing",
+            "; {} undecided, because facts about {open} entities are missing",
             summary.undecided
         ));
     }

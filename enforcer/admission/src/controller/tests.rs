@@ -59,7 +59,7 @@ async fn replicas_agree_and_repair() {
     let url = "https://127.0.0.1:1";
     let replicas = ["a", "b"].map(|name| replica(&client, url, name, Lifetimes::default()));
     for replica in &replicas {
-        replica.certificates.present().await;
+        replica.certificates.wait_until_set().await;
     }
     let webhooks = Api::<ValidatingWebhookConfiguration>::all(client.clone());
     let made =

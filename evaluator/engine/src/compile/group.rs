@@ -81,7 +81,7 @@ fn check_shape(group: &PolicyGroup, criterion: &Criterion, path: &str, problems:
         problems.add(
             ProblemCode::Operator,
             format!("{path}.booleanOperator"),
-            format!("`{name}` takes OR only"),
+            format!("`{name}` accepts only the operator OR"),
             "use one section for each",
         );
     }

@@ -213,7 +213,7 @@ fn check_actions(policy: &Policy, problems: &mut Problems) {
         problems.add(
             ProblemCode::Enforcement,
             "enforcementActions",
-            "an audit policy cannot enforce: what the log holds has happened",
+            "an audit policy cannot have enforcement actions: what the log holds has happened",
             "remove the actions",
         );
     }
@@ -225,7 +225,7 @@ fn check_actions(policy: &Policy, problems: &mut Problems) {
             problems.add(
                 ProblemCode::Enforcement,
                 format!("policySections[{i}]"),
-                format!("a policy with `{}` cannot enforce", group.field_name),
+                format!("a policy with criterion `{}` cannot have enforcement actions", group.field_name),
                 "remove the actions",
             );
         }

@@ -13,7 +13,7 @@ pub struct CriterionReference {
     pub name: &'static str,
     /// The title of its group.
     pub group: &'static str,
-    /// What it looks at.
+    /// What it evaluates.
     pub about: &'static str,
     /// What a value looks like.
     pub value: String,
@@ -25,11 +25,11 @@ pub struct CriterionReference {
     pub operators: &'static [&'static str],
     /// The stages it can be used at, with the event source where one is needed.
     pub stages: Vec<&'static str>,
-    /// What else is to be known of it; often empty.
+    /// Additional notes; often empty.
     pub note: String,
 }
 
-/// Every criterion, in the order in which people meet them.
+/// Every criterion, grouped, in the order of the table.
 pub fn criteria() -> impl Iterator<Item = CriterionReference> {
     GROUPS.iter().flat_map(|group| group.criteria.iter().map(|criterion| reference(group.title, criterion)))
 }
@@ -62,7 +62,7 @@ fn note(extra: &Extra) -> String {
     notes.extend(extra.required_by.map(|source| format!("every section of {} needs it", policy_of(source))));
     notes.extend(extra.needs.map(|name| format!("needs `{name}` in its section")));
     if extra.never_enforced {
-        notes.push("a policy with it cannot enforce".to_owned());
+        notes.push("a policy with it cannot have enforcement actions".to_owned());
     }
     notes.join("; ")
 }

@@ -12,7 +12,7 @@
 //!
 //! Of several such fields it takes the one whose texts the fewest other sections need.
 //!
-//! INVARIANT: a policy is passed over only when each of its sections is certainly false. Conditions about an event are
+//! INVARIANT: a policy is skipped only when each of its sections is certainly false. Conditions about an event are
 //! therefore about the event alone, never about workloads or images, which may be unknown; those about a workload are
 //! what some one of its elements (a container, a variable, a port) must have. A fact that is unknown, or cut off, lets
 //! through everything that is filed under it.

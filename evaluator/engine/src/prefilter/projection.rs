@@ -1,5 +1,5 @@
 //! The projection of an event has everything that criteria read of it: one that reads a field which it lacks would
-//! never match, because its policies would be passed over.
+//! never match, because its policies would be skipped.
 
 use std::collections::BTreeMap;
 

@@ -49,7 +49,7 @@ fn what_took_the_input_out_is_named() {
     let elsewhere = Scope { namespace: "pay".to_owned(), ..Scope::default() };
     let scoped = Policy { scope: vec![elsewhere], ..policy.clone() };
     let told = Scene::of(web()).explain(&set(scoped), Occurrence::Deployment);
-    assert_eq!(told.not_evaluated, "none of the 1 entries of its scope holds (scope)");
+    assert_eq!(told.not_evaluated, "none of the 1 scope entries of the policy matches (scope)");
 
     let name = |name: &str| Exclusion {
         deployment: Some(ExcludedDeployment { name: name.to_owned(), scope: None }),
@@ -57,7 +57,7 @@ fn what_took_the_input_out_is_named() {
     };
     let excluded = Policy { exclusions: vec![name("api"), name("we.")], ..policy.clone() };
     let told = Scene::of(web()).explain(&set(excluded), Occurrence::Deployment);
-    assert_eq!(told.not_evaluated, "exclusion 2 takes it out (exclusions[1])");
+    assert_eq!(told.not_evaluated, "it is excluded by exclusion 2 (exclusions[1])");
 
     let told = Scene::of(web()).explain(&set(policy), Occurrence::Process(&process("a", "sh")));
     assert_eq!(told.not_evaluated, "the policy is about workloads as they are written");

@@ -158,7 +158,7 @@ impl Scene {
 
     /// Judges something that happened in it.
     pub(crate) fn judge_event(&self, set: &PolicySet, occurrence: Occurrence<'_>) -> Findings {
-        self.with_input(occurrence, |input| set.judge(input, now()))
+        self.with_input(occurrence, |input| set.evaluate(input, now()))
     }
 
     /// Explains what the one policy makes of something that happened in it.

@@ -60,7 +60,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn by_engine(set: &PolicySet, input: &Input<'_>, all_known: bool) -> Outcome {
-    let findings = set.judge(input, now());
+    let findings = set.evaluate(input, now());
     match &findings {
         // What StackRox does not have never matches there; the engine says what is missing, and does not match.
         Findings { undecided, .. } if !undecided.is_empty() && all_known => {

@@ -86,7 +86,10 @@ async fn follow(
         }
         position = Some(entry.sequence);
         for gap in see(&mut continuity, kind, &entry) {
-            tracing::error!(%kind, gap.producer, gap.epoch, gap.first, gap.last, "messages were acknowledged and are not there");
+            tracing::error!(
+                %kind, gap.producer, gap.epoch, gap.first, gap.last,
+                "messages were acknowledged but are missing from the stream"
+            );
             if findings.send(Ok(gap)).await.is_err() {
                 return Ok(());
             }

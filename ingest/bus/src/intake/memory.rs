@@ -20,7 +20,7 @@ const UNIT: usize = 4 * 1024;
 
 static FREE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(HELD_AT_MOST / UNIT)));
 
-/// What one message holds; let go of when it is dropped.
+/// What one message holds; released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     permit: OwnedSemaphorePermit,

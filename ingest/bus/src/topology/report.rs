@@ -48,7 +48,7 @@ pub struct StreamReport {
     pub last_sequence: u64,
     /// Time of the last message.
     pub last_time: Option<Timestamp>,
-    /// Copies.
+    /// Replicas.
     pub replicas: usize,
 }
 
@@ -62,15 +62,15 @@ pub struct ConsumerReport {
     pub stream: String,
     /// Whether it is there. Everything below is zero when it is not.
     pub exists: bool,
-    /// Everything up to this sequence is done.
+    /// Every message up to this sequence is acknowledged.
     pub ack_floor: u64,
-    /// Messages handed out and not done.
+    /// Messages delivered and not yet acknowledged.
     pub in_flight: u64,
-    /// Messages not yet handed out.
+    /// Messages not yet delivered.
     pub pending: u64,
-    /// Messages handed out more than once and not done.
+    /// Messages delivered more than once and not yet acknowledged.
     pub redelivered: u64,
-    /// Pulls that wait.
+    /// Waiting pull requests.
     pub waiting: u64,
 }
 

@@ -197,7 +197,7 @@ async fn a_line_whose_verdict_can_never_be_written_goes_alone() {
     let letters = letters(&bus).await;
     assert_eq!((letters.len(), letters[0].line), (1, 1));
     assert!(
-        letters[0].reason.starts_with("what was concluded from it cannot be written"),
+        letters[0].reason.starts_with("the result of judging it cannot be published"),
         "{}",
         letters[0].reason
     );

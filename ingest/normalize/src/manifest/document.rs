@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{ManifestError, Place, Problem, Text};
+use super::{ManifestError, ObjectProblem, Place, Text};
 use crate::json::{self, Lines};
 use crate::yaml::{self, Item, Position, TypeError, YamlErrorKind};
 
@@ -56,10 +56,10 @@ impl Document<'_> {
 }
 
 fn misfit(file: &str, line: u64, kind: &str, message: String) -> ManifestError {
-    at(file, line, Problem::Field { kind: kind.to_owned(), message })
+    at(file, line, ObjectProblem::Field { kind: kind.to_owned(), message })
 }
 
-fn at(file: &str, line: u64, problem: Problem) -> ManifestError {
+fn at(file: &str, line: u64, problem: ObjectProblem) -> ManifestError {
     ManifestError { place: Place { file: file.to_owned(), line }, problem }
 }
 
@@ -91,8 +91,8 @@ pub(super) fn each(text: Text<'_>, take: Take<'_>) {
             }
             Err(error) => {
                 let problem = match error.kind {
-                    YamlErrorKind::DuplicateKey(key) => Problem::DuplicateKey { key },
-                    YamlErrorKind::Syntax(message) => Problem::Syntax(message),
+                    YamlErrorKind::DuplicateKey(key) => ObjectProblem::DuplicateKey { key },
+                    YamlErrorKind::Syntax(message) => ObjectProblem::Syntax(message),
                 };
                 take(Err(at(text.name, nth(first, error.position), problem)));
             }
@@ -138,7 +138,7 @@ fn yaml_object(
 ) -> Result<(), ManifestError> {
     let place = Place { file: file.to_owned(), line: nth(first, item.position()) };
     if item.entries().is_none() {
-        let problem = Problem::Syntax("expected a Kubernetes object".to_owned());
+        let problem = ObjectProblem::Syntax("expected a Kubernetes object".to_owned());
         return Err(ManifestError { place, problem });
     }
     let text = |key| item.get(key).and_then(Item::text).map(str::to_owned);
@@ -181,7 +181,7 @@ fn json_object(place: Place, text: &str, within: Within<'_>, take: Take<'_>) -> 
         let item = document.root();
         if let Some(key) = item.duplicate_key() {
             let position = yaml::read(text).err().and_then(|error| error.position);
-            let problem = Problem::DuplicateKey { key: key.to_owned() };
+            let problem = ObjectProblem::DuplicateKey { key: key.to_owned() };
             return Err(at(&place.file, nth(place.line, position), problem));
         }
         take(Ok(Document { first: place.line, place, api_version, kind, item, json: Some(text) }));
@@ -209,7 +209,7 @@ impl<'a> Within<'a> {
         kind: &'b str,
     ) -> Result<Within<'b>, ManifestError> {
         if self.level >= MAX_LISTS {
-            return Err(ManifestError { place: place.clone(), problem: Problem::TooDeep(MAX_LISTS) });
+            return Err(ManifestError { place: place.clone(), problem: ObjectProblem::TooDeep(MAX_LISTS) });
         }
         Ok(Within { list: Some((api_version, kind)), level: self.level + 1 })
     }
@@ -222,7 +222,7 @@ impl<'a> Within<'a> {
         kind: Option<String>,
     ) -> Result<(String, String), ManifestError> {
         let missing =
-            |missing| ManifestError { place: place.clone(), problem: Problem::NoObject { missing } };
+            |missing| ManifestError { place: place.clone(), problem: ObjectProblem::NoObject { missing } };
         let list = self.list.filter(|_| kind.is_none());
         let of_list = list.and_then(|(version, kind)| {
             kind.strip_suffix("List").filter(|kind| !kind.is_empty()).map(|kind| (version, kind))

@@ -47,15 +47,15 @@ pub fn controller(owned: &Deployment) -> Option<&OwnerReference> {
     owned.owners.iter().find(|owner| owner.controller)
 }
 
-/// Whether `owner`, which is known to be there under the UID that `reference` names, is what `owned` refers to and
-/// would call `owned` its own.
+/// Whether `owner`, which is known to be there under the UID that `reference` names, is what `owned` refers to and can
+/// control it: it is not a pod, and its selector, if it has one, selects `owned`.
 pub fn is_controller(reference: &OwnerReference, owner: &Deployment, owned: &Deployment) -> bool {
     let named = owner.kind == reference.kind
         // A pod controls nothing.
         && owner.kind != "Pod"
         && owner.name == reference.name
         && owner.namespace == owned.namespace;
-    // A controller lets go of what its selector does not select.
+    // A controller releases what its selector does not select.
     let selected = || owner.label_selector.as_ref().is_none_or(|selector| selects(selector, &owned.labels));
     named && selected()
 }

@@ -3,11 +3,11 @@
 use lictor_wire::{ClusterId, Deployment};
 
 use super::workload::{self, Workload};
-use super::{Problem, exposure};
+use super::{ObjectProblem, exposure};
 use crate::yaml;
 
 /// Reads one workload from its JSON, as the API server writes it. What depends on other objects (services, network
-/// policies, accounts) stays open. `None` when the kind is not a workload.
+/// policies, service accounts) is left unset. `None` when the kind is not a workload.
 ///
 /// An object without a UID gets an id of cluster, namespace, kind and name.
 ///
@@ -18,12 +18,12 @@ pub fn one(
     api_version: &str,
     kind: &str,
     cluster: &ClusterId,
-) -> Result<Option<Deployment>, Problem> {
+) -> Result<Option<Deployment>, ObjectProblem> {
     if !workload::is_workload(api_version, kind) {
         return Ok(None);
     }
-    let misfit = |message: String| Problem::Field { kind: kind.to_owned(), message };
-    let document = yaml::read_json(text).map_err(|error| Problem::Syntax(error.to_string()))?;
+    let misfit = |message: String| ObjectProblem::Field { kind: kind.to_owned(), message };
+    let document = yaml::read_json(text).map_err(|error| ObjectProblem::Syntax(error.to_string()))?;
     let mut workload =
         workload::of(document.root(), api_version, kind).map_err(|error| misfit(error.to_string()))?;
     workload.place_in(cluster);

@@ -29,8 +29,8 @@ enum Step {
 }
 
 impl TypeError {
-    /// The way from the part that was read to what does not fit, as `spec.containers[0].ports`; empty for the part
-    /// itself.
+    /// The path from the deserialized part to the field that does not fit, as `spec.containers[0].ports`; empty for the
+    /// part itself.
     pub fn path(&self) -> String {
         let mut path = String::new();
         for step in self.steps.iter().rev() {

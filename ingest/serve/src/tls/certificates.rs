@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::Identity;
 
-/// Holds the identity a server shows. Clones hold the same one. Empty at first: until an identity is there,
-/// handshakes fail.
+/// Holds the identity (certificate and key) that a server presents. Clones hold the same one. Empty at first: until an
+/// identity is there, handshakes fail.
 #[derive(Clone, Default)]
 pub struct Certificates(watch::Sender<Option<Identity>>);
 
@@ -20,18 +20,18 @@ impl Certificates {
         Self(watch::Sender::new(Some(identity)))
     }
 
-    /// Shows this identity from the next handshake on.
+    /// Presents this identity from the next handshake on.
     pub fn replace(&self, identity: Identity) {
         self.0.send_replace(Some(identity));
     }
 
-    /// The identity shown now.
+    /// The identity presented now.
     pub fn current(&self) -> Option<Identity> {
         self.0.borrow().clone()
     }
 
-    /// Waits until there is an identity to show.
-    pub async fn present(&self) {
+    /// Waits until there is an identity to present.
+    pub async fn wait_until_set(&self) {
         // It fails only when the sender is gone, and the sender is here.
         let _ = self.0.subscribe().wait_for(Option::is_some).await;
     }

@@ -47,7 +47,7 @@ pub enum IdentityError {
         source: rustls::Error,
     },
     /// The bundle of authorities is of no use.
-    #[error("the client authorities cannot be used: {0}")]
+    #[error("the client CA certificates cannot be used: {0}")]
     Clients(#[source] rustls::server::VerifierBuilderError),
 }
 
@@ -83,7 +83,7 @@ impl fmt::Debug for Identity {
 }
 
 impl ClientTrust {
-    /// Lets everybody in; who they are is not checked.
+    /// Accepts any client; client certificates are not verified.
     pub fn anyone() -> Self {
         Self::default()
     }

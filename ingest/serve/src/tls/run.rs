@@ -76,11 +76,11 @@ impl Handshakes {
 /// tells its clients that their connections end, and gives requests under way at most `drain`. Whoever wants
 /// `/readyz` to fail from `shutdown` on takes a handle of [`crate::Handles`] then.
 ///
-/// A handler may ask for its client's address with [`axum::extract::ConnectInfo`]. A handshake that fails is counted and logged at
-/// debug level, and hurts nobody else.
+/// A handler may ask for its client's address with [`axum::extract::ConnectInfo`]. A handshake that fails is counted
+/// and logged at debug level, and does not affect other connections.
 ///
 /// # Errors
-/// When TLS cannot be set up. Once it serves, it goes on whatever the system says about single connections.
+/// When TLS cannot be set up. Once it serves, errors on individual connections do not stop it.
 pub async fn run_tls(
     listener: TcpListener,
     router: Router,

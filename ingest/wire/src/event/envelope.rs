@@ -1,4 +1,4 @@
-//! The attributes of an event, and its body as text or as something made of it.
+//! The attributes of an event, with its body as raw JSON text or as a decoded type.
 
 mod read;
 
@@ -15,7 +15,7 @@ pub(super) use read::ReadBody;
 use super::{Event, EventData, EventError, Kind};
 use crate::{ClusterId, EventId};
 
-/// The attributes of an event. Its body is still text (`&RawValue`) for those who only move events: see
+/// The attributes of an event. Its body stays raw JSON (`&RawValue`) for code that only passes events on: see
 /// [`Envelope::parse`].
 #[derive(Debug, Clone)]
 pub struct Envelope<B> {
@@ -75,7 +75,7 @@ impl<'a> Envelope<&'a RawValue> {
     /// The same event with its body elsewhere, as one line.
     ///
     /// # Errors
-    /// When an extension cannot be written as JSON; none that was read from JSON is of that sort.
+    /// When an extension cannot be written as JSON; one that was read from JSON always can.
     pub fn to_line_with_dataref(&self, dataref: &str) -> Result<String, serde_json::Error> {
         self.write(None, Some(dataref))
     }
@@ -125,7 +125,7 @@ pub(super) struct Written<'a> {
 }
 
 impl Written<'_> {
-    /// Begins an event; its body, or where that is, is to follow.
+    /// Starts serializing an event; its `data` or `dataref` must follow.
     pub(super) fn begin<S: Serializer>(&self, serializer: S) -> Result<S::SerializeMap, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("specversion", "1.0")?;

@@ -11,7 +11,7 @@ crate::named_enum! {
     pub enum Kind {
         /// Facts about an image arrived or changed.
         Image = "image",
-        /// A workload was seen, changed, or went.
+        /// A workload was seen, changed or deleted.
         Deployment = "deployment",
         /// A process started or ended.
         Process = "process",
@@ -29,8 +29,8 @@ crate::named_enum! {
 }
 
 impl Kind {
-    /// The kinds that live evaluators judge. Requests are judged where they are answered, and what was not delivered
-    /// cannot be judged.
+    /// The kinds that live evaluators judge. Requests are judged at admission, where they are answered; coverage events
+    /// report what was not delivered, which cannot be judged.
     pub const JUDGED: [Self; 6] =
         [Self::Image, Self::Deployment, Self::Process, Self::Network, Self::File, Self::Audit];
 

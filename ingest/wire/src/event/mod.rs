@@ -194,11 +194,12 @@ impl Event {
         self.data.kind()
     }
 
-    /// The id that ingest gives an event which somebody outside wrote: a hash of its cluster, source, id and body. Its
-    /// writer chose the id, and may have given it to two events; a repeat has the same one.
+    /// The id that ingest assigns to an event from an external producer: a hash of its cluster, source, id and body.
+    /// The producer chose the original id and may have used it for two events; the same event sent again is assigned
+    /// the same id.
     ///
     /// # Errors
-    /// When the body cannot be written as JSON; no body that was read from JSON is of that sort.
+    /// When the body cannot be written as JSON; one that was read from JSON always can.
     pub fn outside_id(&self) -> Result<EventId, serde_json::Error> {
         let body = serde_json::to_string(&self.data)?;
         let id = Fingerprint::new("event").part(&self.cluster).part(&self.source).part(&self.id);
@@ -208,7 +209,7 @@ impl Event {
     /// Writes the event as one line of JSON, without the line's end.
     ///
     /// # Errors
-    /// When a body cannot be written as JSON; no body that was read from JSON is of that sort.
+    /// When a body cannot be written as JSON; one that was read from JSON always can.
     pub fn to_line(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }

@@ -1,11 +1,11 @@
-//! The projection of an event: the fields that criteria can ask for.
+//! The projection of an event: the fields that criteria can read.
 //!
-//! Most events concern no policy, and for that to be seen most of an event need not be kept: a process event has some
-//! forty texts, and policies can test three of them before they need its workload. The projection keeps those and
+//! Most events match no policy, and most of an event is not needed to find that out: a process event has some forty
+//! string fields, and policies can test three of them before they need its workload. The projection keeps those and
 //! skips the rest.
 //!
 //! INVARIANT: it keeps everything that a criterion can read of the event itself. A criterion that reads more needs its
-//! field here, or its policies would be passed over.
+//! field here, or its policies would be skipped.
 
 use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserialize, Deserializer};
@@ -32,8 +32,8 @@ pub struct Projection {
 impl Projection {
     /// Reads an event that is judged for what happened: a process, network, file or audit event.
     ///
-    /// `None` for all others, for a line that is not an event, and where the body comes before its type: such a line is
-    /// to be read in full, which tells what it is. What is skipped is only checked to be JSON.
+    /// `None` for all others, for a line that is not an event, and where the body comes before its type: such a line
+    /// must be parsed in full to find out what it is. Skipped parts are only checked to be valid JSON.
     pub fn of(line: &str) -> Option<Self> {
         let Envelope { id, cluster, data, .. } = Envelope::<Fields>::read(line).ok()?;
         let Fields(Some(data)) = data? else { return None };

@@ -1,6 +1,6 @@
 //! Policies in StackRox's JSON form: written exactly, read leniently.
 //!
-//! The model holds everything the form has; [`read`] takes files of any StackRox release and says what it did not
+//! The model has every field of the format; [`read`] accepts files of any StackRox release and reports what it did not
 //! understand. Names, defaults and enum spellings are those of StackRox's HTTP API.
 
 pub mod read;
@@ -74,7 +74,7 @@ pub struct Policy {
     pub sort_enforcement: bool,
 }
 
-/// One alternative of a policy: all its groups must hold, on the same container, volume, component and so on.
+/// One alternative of a policy: all its groups must match, on the same container, volume, component and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Section {
@@ -92,7 +92,7 @@ pub struct Group {
     pub field_name: String,
     /// How the values combine.
     pub boolean_operator: BooleanOperator,
-    /// Whether the outcome is turned round.
+    /// Whether the result is negated.
     pub negate: bool,
     /// The values.
     pub values: Vec<PolicyValue>,
@@ -312,7 +312,7 @@ wire_enum! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyDocument {
-    /// This write, so its writer can recognise it after a time-out.
+    /// Id of this write, by which its writer can recognise it after a timeout.
     pub transaction: TransactionId,
     /// Who made the change.
     pub by: String,

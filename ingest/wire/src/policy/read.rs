@@ -1,8 +1,8 @@
 //! Reading StackRox's policy JSON, leniently, and saying so.
 //!
-//! StackRox's gateway drops what it does not know: unknown fields, unknown enum names. So does this reader, with
-//! the same effect, but every time it names the place. Both `lowerCamelCase` and `snake_case` names are taken, enums
-//! by name or number. A value of the wrong JSON type is an error, as it is there.
+//! StackRox's gateway drops what it does not know: unknown fields, unknown enum names. So does this reader, with the
+//! same effect, but it reports the path every time. Both `lowerCamelCase` and `snake_case` names are accepted, enums by
+//! name or number. A value of the wrong JSON type is an error, as it is there.
 
 use std::fmt;
 
@@ -21,25 +21,25 @@ use crate::PolicyId;
 pub struct ReadPolicies {
     /// The policies, in the file's order.
     pub policies: Vec<Policy>,
-    /// What was passed over.
+    /// What was ignored.
     pub warnings: Vec<PolicyWarning>,
 }
 
-/// Something that was passed over.
+/// Something that was ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyWarning {
     /// Where, as `policies[2].scope[0].clusterr`.
     pub path: String,
-    /// What was passed over.
+    /// What was ignored.
     pub passed_over: PassedOver,
     /// The names that would have been understood there.
     pub known: Vec<&'static str>,
 }
 
-/// What can be passed over.
+/// What can be ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PassedOver {
-    /// A field nobody knows, with whatever it holds.
+    /// An unknown field, with everything in it.
     Field,
     /// A value that its field does not know, as JSON.
     Value(String),

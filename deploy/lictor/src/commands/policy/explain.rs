@@ -33,7 +33,7 @@ pub(super) fn run(options: &PolicyExplain) -> Result<Exit, Failure> {
     }
     let judged = documents(&options.event, &known, now)?;
     let named = |error: &dyn std::fmt::Display| {
-        Failure::not_understood(format!("{}: {error}", options.event.display()))
+        Failure::invalid_input(format!("{}: {error}", options.event.display()))
     };
     Document::know(&given, &mut known).map_err(|error| named(&error))?;
     let mut all = Vec::new();
@@ -89,7 +89,7 @@ fn named(options: &PolicyExplain) -> Result<Policy, Failure> {
             .filter(|name| name.to_lowercase().contains(&part))
             .take(5)
             .collect();
-        let failure = Failure::not_understood(format!("there is no policy `{}`", options.policy));
+        let failure = Failure::invalid_input(format!("there is no policy `{}`", options.policy));
         match near.as_slice() {
             [] => failure.hint("name its file with --policies"),
             near => failure.hint(format!("did you mean {}?", near.join(", "))),
@@ -100,7 +100,7 @@ fn named(options: &PolicyExplain) -> Result<Policy, Failure> {
 /// The documents of a file: YAML with several, JSON, or lines of JSON.
 fn documents(path: &Path, known: &OfflineCluster, now: Timestamp) -> Result<Vec<Document>, Failure> {
     let named =
-        |error: &dyn std::fmt::Display| Failure::not_understood(format!("{}: {error}", path.display()));
+        |error: &dyn std::fmt::Display| Failure::invalid_input(format!("{}: {error}", path.display()));
     let content = if path == Path::new("-") { files::stdin()? } else { files::text(path)? };
     let values: Vec<Value> = if content.trim_start().starts_with(['{', '[']) {
         let values = serde_json::Deserializer::from_str(&content).into_iter();
@@ -145,7 +145,7 @@ fn tell_section(section: &SectionExplanation) {
     for (i, criterion) in section.criteria.iter().enumerate() {
         let mark = if section.first_failing == Some(i) { "  <- the first that fails" } else { "" };
         text::line(&format!(
-            "    {} wants {}: {}{mark}",
+            "    {} requires {}: {}{mark}",
             criterion.criterion,
             text::plain(&criterion.wanted),
             word(&criterion.outcome)

@@ -43,7 +43,7 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
             let changes = change_set(ChangeSet::new(deletions))?;
             let bus = super::connect(&nats, "lictor-policy").await?;
             write(&bus, &changes).await?;
-            text::line(&format!("{} policies are out of force", changes.changes().len()));
+            text::line(&format!("{} policies were deleted", changes.changes().len()));
             bus.drain().await;
             Ok(Exit::Fine)
         }
@@ -60,7 +60,7 @@ pub(crate) fn load(names: &[String]) -> Result<lictor_policies::Read, Failure> {
     }
     if !errors.is_empty() {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        return Err(Failure::not_understood(errors.join("\n")).hint("`lictor policy lint` shows the same"));
+        return Err(Failure::invalid_input(errors.join("\n")).hint("`lictor policy lint` shows the same"));
     }
     Ok(read)
 }
@@ -78,7 +78,7 @@ pub(super) fn put(policies: Vec<Policy>) -> Result<ChangeSet, Failure> {
 fn change_set(made: Result<ChangeSet, Vec<BadChange>>) -> Result<ChangeSet, Failure> {
     made.map_err(|wrong| {
         let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
-        Failure::not_understood(lines.join("\n"))
+        Failure::invalid_input(lines.join("\n"))
     })
 }
 

@@ -1,4 +1,4 @@
-//! What `--policies` takes: the sets that ship, files, and folders of files.
+//! What `--policies` takes: the built-in sets, files, and folders of files.
 
 use std::borrow::Cow;
 

@@ -135,7 +135,7 @@ fn read(path: &Path) -> Result<CaseFile, Failure> {
     let content = files::text(path)?;
     let at = |position: Option<Position>, error: &dyn std::fmt::Display| {
         let line = position.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
-        let failure = Failure::not_understood(format!("{}{line}: {error}", path.display()));
+        let failure = Failure::invalid_input(format!("{}{line}: {error}", path.display()));
         failure.hint("a file holds `cases:`, each with `name`, `policy`, `given`, `when` and `expect`")
     };
     let documents = yaml::read(&content).map_err(|error| at(error.position, &error))?;
@@ -166,7 +166,10 @@ fn run_case(case: &Case, file: &CaseFile, named: &[Policy], parity: bool) -> Res
         return if *wanted == codes {
             Ok(())
         } else {
-            Err(format!("expected to be refused for {wanted:?}, but for {codes:?}: {}", list(&problems)))
+            Err(format!(
+                "expected the policy to be refused with {wanted:?}, got {codes:?}: {}",
+                list(&problems)
+            ))
         };
     }
     if !problems.is_empty() {
@@ -193,7 +196,7 @@ fn judge(case: &Case, set: &PolicySet, now: Timestamp) -> Result<Vec<Findings>, 
     let mut all = Vec::new();
     if let Document::Image(facts) = &when {
         let target = Target::Image(facts);
-        known.state().join(&cluster, target, &mut |input, _| all.push(set.judge(input, now)));
+        known.state().join(&cluster, target, &mut |input, _| all.push(set.evaluate(input, now)));
     }
     let events = when.events(&given, &cluster, now).map_err(|error| error.to_string())?;
     for event in &events {
@@ -205,7 +208,7 @@ fn judge(case: &Case, set: &PolicySet, now: Timestamp) -> Result<Vec<Findings>, 
             let baseline = baseline.ok_or("`deviates` needs the workload among what is given")?;
             known.know(Fact::baseline(baseline));
         }
-        known.inputs(event, &mut |input, _| all.push(set.judge(input, now)));
+        known.inputs(event, &mut |input, _| all.push(set.evaluate(input, now)));
     }
     if all.is_empty() {
         return Err("nothing in `when` can be judged".to_owned());

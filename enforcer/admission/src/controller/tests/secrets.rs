@@ -58,7 +58,7 @@ async fn a_lost_secret_is_not_noticed() {
     let options = TlsOptions { linger: Duration::ZERO, ..TlsOptions::default() };
     let stopped = stop.clone().cancelled_owned();
     let serving = tokio::spawn(run_tls(listener, Router::new(), presented.clone(), stopped, options));
-    tokio::time::timeout(Duration::from_secs(20), presented.present()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), presented.wait_until_set()).await.unwrap();
     let taken = secrets.get(SECRET).await.unwrap();
     assert_eq!(taken.type_.as_deref(), Some("Opaque"));
     assert_eq!(taken.metadata.annotations.as_ref().unwrap()["example.com/owner"], "somebody");

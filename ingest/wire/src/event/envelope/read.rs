@@ -1,4 +1,4 @@
-//! Reading the attributes of an event in one pass, with its body in whatever way is wanted.
+//! Reading the attributes of an event in one pass, with its body read in the form chosen by the caller.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::super::Kind;
 use super::Envelope;
 use crate::json::TextVisitor;
 
-/// What is made of the body when it is met.
+/// How the body is deserialized when the reader reaches it.
 pub(in super::super) trait ReadBody<'de>: Sized {
     /// Reads it; the kind is not known where the body comes before the type.
     fn read<A: MapAccess<'de>>(kind: Option<Kind>, map: &mut A) -> Result<Self, A::Error>;
@@ -81,7 +81,8 @@ impl<'de, B: ReadBody<'de>> Visitor<'de> for EnvelopeVisitor<B> {
             Err(other) => return Err(A::Error::custom(format!("specversion is `{other}`, not `1.0`"))),
         }
         let kind = event_type.ok_or_else(|| A::Error::missing_field("type"))?.0;
-        let kind = kind.map_err(|other| A::Error::custom(format!("type `{other}` is none of lictor's")))?;
+        let kind =
+            kind.map_err(|other| A::Error::custom(format!("type `{other}` is not a lictor event type")))?;
         if data.is_none() && dataref.is_none() {
             return Err(A::Error::missing_field("data"));
         }

@@ -54,6 +54,10 @@ struct Sample {
     max_bytes: u64,
     /// Everything up to here is judged.
     ack_floor: u64,
+    /// Sequence of the last message that was delivered to an evaluator.
+    delivered: u64,
+    /// Deliveries so far, repeated ones included.
+    deliveries: u64,
 }
 
 /// Which messages that fell out of a stream were reported; shared by all publishers through the presence bucket, so
@@ -78,6 +82,7 @@ pub(crate) struct Monitor {
     pressure: watch::Sender<Pressure>,
     allowance: Arc<Allowance>,
     kinds: HashMap<Kind, Pressure>,
+    samples: HashMap<Kind, Sample>,
     reported: HashMap<Kind, Reported>,
 }
 
@@ -97,6 +102,14 @@ impl Sample {
     /// The sequences that fell out and were not judged, first and last.
     const fn fell_out(&self) -> Option<(u64, u64)> {
         if self.first > self.ack_floor + 1 { Some((self.ack_floor + 1, self.first - 1)) } else { None }
+    }
+
+    /// The sequences that are gone and were delivered to nobody since `before`, first and last. A purge moves the
+    /// consumer past what it takes away, so nothing but the count of deliveries shows it.
+    const fn purged_since(&self, before: &Self) -> Option<(u64, u64)> {
+        // Messages are delivered in order.
+        let reached = before.delivered + self.deliveries.saturating_sub(before.deliveries);
+        if self.first > reached + 1 { Some((reached + 1, self.first - 1)) } else { None }
     }
 }
 
@@ -154,6 +167,7 @@ impl Monitor {
             pressure: watch::Sender::new(Pressure::Flow),
             allowance: Arc::default(),
             kinds: HashMap::new(),
+            samples: HashMap::new(),
             reported: HashMap::new(),
         };
         monitor.check(bus).await?;
@@ -197,9 +211,13 @@ impl Monitor {
                     tracing::warn!(%kind, ?after, unjudged = sample.unjudged(), "the lag of the evaluators changed");
                 }
                 self.kinds.insert(kind, after);
-                if let Some((from, to)) = sample.fell_out() {
+                let before = self.samples.get(&kind);
+                let purged = before.and_then(|before| sample.purged_since(before));
+                if let Some((from, to)) = sample.fell_out().or(purged) {
                     self.report(bus, kind, from, to).await?;
                 }
+                // Only then: what could not be reported is found again.
+                self.samples.insert(kind, sample);
             }
             let any = self.kinds.values().any(|pressure| *pressure == Pressure::Stop);
             let pressure = if any { Pressure::Stop } else { Pressure::Flow };
@@ -221,7 +239,7 @@ impl Monitor {
         }
         let from = from.max(reported.to + 1);
         if from <= to {
-            tracing::error!(%kind, from, to, "messages were discarded from the full stream before they were judged");
+            tracing::error!(%kind, from, to, "messages left the stream before they were judged: it was full, or was purged");
             bus.publish_event(&fell_out(kind, from, to, Timestamp::now())).await?;
             bus.put(Bucket::Presence, &key, &Reported { to }).await?;
         }
@@ -243,6 +261,8 @@ async fn sample(bus: &Bus, kind: Kind) -> Result<Option<Sample>, BusError> {
         bytes: info.state.bytes,
         max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(0),
         ack_floor: consumer.ack_floor.stream_sequence,
+        delivered: consumer.delivered.stream_sequence,
+        deliveries: consumer.delivered.consumer_sequence,
     }))
 }
 
@@ -260,7 +280,7 @@ fn fell_out(kind: Kind, from: u64, to: u64, at: Timestamp) -> Event {
             lost: 0,
             node: String::new(),
             detail: format!(
-                "{} messages of kind {kind} were discarded from the full stream before they were judged",
+                "{} messages of kind {kind} left the stream before they were judged: it was full, or was purged",
                 to - from + 1
             ),
         })),
@@ -273,7 +293,8 @@ mod tests {
 
     fn sample(first: u64, last: u64, ack_floor: u64) -> Sample {
         let messages = last + 1 - first;
-        Sample { first, last, messages, bytes: messages * 10, max_bytes: 1_000, ack_floor }
+        let (bytes, max_bytes, delivered) = (messages * 10, 1_000, ack_floor);
+        Sample { first, last, messages, bytes, max_bytes, ack_floor, delivered, deliveries: ack_floor }
     }
 
     #[test]
@@ -319,5 +340,21 @@ mod tests {
         assert_eq!(sample(5, 9, 4).fell_out(), None);
         assert_eq!(sample(5, 9, 8).fell_out(), None);
         assert_eq!(sample(5, 9, 2).fell_out(), Some((3, 4)));
+    }
+
+    #[test]
+    fn sees_a_purge_that_moved_the_consumer_along() {
+        let before = sample(1, 70, 30);
+        // Forty messages that nobody judged are gone.
+        let purged = Sample { deliveries: 30, ..sample(71, 70, 70) };
+        assert_eq!(purged.purged_since(&before), Some((31, 70)));
+        // Ten of them were delivered before.
+        let some = Sample { deliveries: 40, ..sample(71, 70, 70) };
+        assert_eq!(some.purged_since(&before), Some((41, 70)));
+        // All were judged, and what was judged may go.
+        assert_eq!(sample(71, 70, 70).purged_since(&before), None);
+        assert_eq!(sample(20, 70, 30).purged_since(&before), None);
+        // Repeated deliveries hide a loss, and never make one up.
+        assert_eq!(Sample { deliveries: 90, ..sample(71, 70, 70) }.purged_since(&before), None);
     }
 }

@@ -1,10 +1,10 @@
-use lictor_bus::{Bucket, Consumer, IntakeOptions, Pressure, Publisher, Stream};
+use lictor_bus::{Bucket, Consumer, IntakeOptions, Pressure, Publisher, ReadFrom, Stream};
 use lictor_tests::NatsServer;
 use lictor_wire::topology::Sizes;
 use lictor_wire::{CoverageNotice, Event, EventData, Kind};
 
 use crate::intake::next;
-use crate::{all, connect_with, event_line_with, judged, within};
+use crate::{all, connect, connect_with, event_line, event_line_with, judged, raw, within};
 
 /// A stream of 256 KB, of which some 10 KB messages are not judged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,6 +67,41 @@ async fn pushes_back_lets_go_and_says_what_fell_out() {
     }
     let said: serde_json::Value = bus.get(Bucket::Presence, "fellout.process").await.unwrap().unwrap().1;
     assert_eq!(said["to"], expected_from - 1);
+    publisher.close().await;
+}
+
+#[tokio::test]
+async fn a_purge_of_what_nobody_judged_is_reported() {
+    let server = NatsServer::start().await;
+    let bus = connect(&server).await;
+    let publisher = Publisher::start(bus.clone(), "p").await.unwrap();
+    let publish = async |ids: std::ops::Range<usize>| {
+        for i in ids {
+            within(publisher.publish(vec![event_line(&format!("e{i}"))])).await.unwrap();
+        }
+    };
+    publish(0..30).await;
+    let mut intake = bus.intake(Consumer::Judge(Kind::Process), IntakeOptions::default()).await.unwrap();
+    for _ in 0..30 {
+        let delivery = next(&mut intake).await;
+        let lines = delivery.lines.len();
+        within(delivery.settle(judged(lines))).await.unwrap();
+    }
+    drop(intake);
+    // What was judged may be purged.
+    let (_client, jetstream) = raw(&server).await;
+    let stream = jetstream.get_stream("LICTOR_EVENTS_PROCESS").await.unwrap();
+    tokio::time::sleep(SEVERAL_LOOKS).await;
+    stream.purge().await.unwrap();
+    tokio::time::sleep(SEVERAL_LOOKS).await;
+    publish(30..70).await;
+    stream.purge().await.unwrap();
+    let mut coverage = bus.read(Stream::Events(Kind::Coverage), ReadFrom::First, false);
+    let entry = within(coverage.next()).await.unwrap().unwrap();
+    let event = bus.events(&entry).await.unwrap().remove(0).unwrap();
+    let EventData::Coverage(coverage) = event.data else { panic!() };
+    let CoverageNotice::FellOut { kind: Kind::Process, from, to, .. } = coverage.notice else { panic!() };
+    assert_eq!((from, to), (31, 70));
     publisher.close().await;
 }
 

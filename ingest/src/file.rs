@@ -1,38 +1,44 @@
-//! A file of lines: read from where it was left, followed where wanted, through truncation and replacement.
+//! A file of lines: read from where it was left, followed where wanted, through every rotation.
 //!
+//! What the file is rotated into is found beside reading ([`watch`]) and read in the order in which it was written.
 //! Chunks are published side by side and settled in order, so a checkpoint never runs ahead of an acknowledgement:
 //! whatever is behind it is in the stream, whatever is not yet acknowledged is read again after a crash.
 
+mod contents;
+mod family;
 mod identity;
 mod place;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use lictor_normalize::{Format, Origin};
 use lictor_wire::token::token;
 use lictor_wire::topology::Bucket;
-use lictor_wire::{ClusterId, SourceCheckpoint};
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
+use lictor_wire::{
+    ClusterId, CoverageEvent, CoverageNotice, Event, EventData, Fingerprint, SourceCheckpoint,
+};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::IngestError;
 use crate::forward::Forward;
-use crate::lines::{Line, Lines};
+use crate::lines::Line;
 use crate::outlet::Outlet;
 use crate::reading::Parsed;
 use identity::Identity;
-use place::State;
+use place::{Reading, blocking, keep_watching};
+use watch::{Found, Watch};
 
 /// Read and parsed at once: some 300 audit records, a few milliseconds of work between two awaits.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: u64 = 256 * 1024;
 
 /// Chunks published and not acknowledged: 2 MiB of text, enough to keep a stream busy over a 10 ms round trip.
 const IN_FLIGHT: usize = 8;
@@ -53,20 +59,11 @@ pub(crate) struct FileSource {
 /// The end of a chunk, as the checkpoint has it once the chunk is acknowledged.
 struct Mark {
     identity: Identity,
+    inode: Option<(u64, u64)>,
+    modified: Option<Timestamp>,
     offset: u64,
     events: u64,
     last_event: Option<Timestamp>,
-}
-
-/// A file being read.
-struct Reading {
-    file: File,
-    identity: Identity,
-    lines: Lines,
-    /// It has another name by now: read to its end, then go on with the one that took its place.
-    moved: bool,
-    /// Its size and time of change at the last poll.
-    polled: Option<(u64, Option<SystemTime>)>,
 }
 
 /// Reads a file: to its end, or when it is followed until `stop`.
@@ -124,58 +121,126 @@ struct Tail<O> {
 
 impl<O: Outlet> Tail<O> {
     async fn run(mut self, stop: &CancellationToken) -> Result<(), IngestError> {
-        let failed = |path: &Path, source| IngestError::Read { path: path.to_owned(), source };
-        let Some(started) = stop.run_until_cancelled(self.start()).await else { return Ok(()) };
-        let mut reading = started.map_err(|source| failed(&self.path, source))?;
-        loop {
-            match stop.run_until_cancelled(self.step(&mut reading)).await {
-                None | Some(Ok(false)) => break,
-                Some(Ok(true)) => {}
-                Some(Err(source)) => return Err(failed(&self.path, source)),
-            }
-        }
-        while !self.in_flight.is_empty() {
-            self.settle().await.map_err(|source| failed(&self.path, source))?;
+        let read = match stop.run_until_cancelled(self.read()).await {
+            Some(Err(source)) => Err(IngestError::Read { path: self.path.clone(), source }),
+            _ => Ok(()),
+        };
+        while read.is_ok() && !self.in_flight.is_empty() {
+            let settled = self.settle().await;
+            settled.map_err(|source| IngestError::Read { path: self.path.clone(), source })?;
         }
         if self.unwritten {
             self.checkpoint().await;
         }
-        Ok(())
+        read
     }
 
-    /// One chunk, or what follows a file's end. `false` when there is nothing more to read.
-    async fn step(&mut self, reading: &mut Reading) -> io::Result<bool> {
-        self.wait_for_room().await;
-        while self.in_flight.len() >= IN_FLIGHT {
-            self.settle().await?;
+    /// Reads what there is, in order, and where the file is followed what comes.
+    async fn read(&mut self) -> io::Result<()> {
+        let path = self.path.clone();
+        blocking(move || refuse_pipes(&path)).await?;
+        let watch = Arc::new(Watch::default());
+        if self.start(Arc::clone(&watch)).await? {
+            self.gap("the file that was read before no longer exists").await;
         }
-        let mut chunk = Vec::with_capacity(CHUNK);
-        (&mut reading.file).take(CHUNK as u64).read_to_end(&mut chunk).await?;
-        if !chunk.is_empty() {
-            let mut lines = Vec::new();
-            reading.lines.push(&chunk, &mut lines);
-            self.submit(lines, reading);
-            return Ok(true);
+        let watching = keep_watching(Arc::clone(&watch), self.path.clone(), POLL_EVERY);
+        let _watching = self.source.follow.then(|| AbortOnDropHandle::new(tokio::spawn(watching)));
+        let mut logged = false;
+        let mut next = watch.next();
+        if next.is_none() && !self.source.follow {
+            // The system says why.
+            let (path, gzip) = (self.path.clone(), false);
+            blocking(move || contents::Contents::open(&path, gzip).map(drop)).await?;
         }
-        if !self.source.follow && !reading.moved {
-            self.submit(reading.lines.finish().into_iter().collect(), reading);
-            return Ok(false);
-        }
-        while !self.in_flight.is_empty() {
-            self.settle().await?;
-        }
-        let state = if reading.moved { State::Rewritten } else { reading.state(&self.path).await? };
-        match state {
-            State::Same => tokio::time::sleep(POLL_EVERY).await,
-            // What was written between the last poll and the move is still to be read.
-            State::Moved => reading.moved = true,
-            State::Rewritten => {
-                self.submit(reading.lines.finish().into_iter().collect(), reading);
-                *reading = self.open_when_there().await?;
-                tracing::info!(path = self.path_text, "the file was replaced, reading the new one");
+        loop {
+            let Some(found) = next.take().or_else(|| watch.next()) else {
+                if !self.source.follow {
+                    return Ok(());
+                }
+                if !std::mem::replace(&mut logged, true) {
+                    tracing::info!(path = self.path_text, "waiting for the file to appear");
+                }
+                tokio::time::sleep(POLL_EVERY).await;
+                continue;
+            };
+            let (file, is_live) = (found.path.display().to_string(), found.path == self.path);
+            match self.read_file(found, &watch).await {
+                Ok(again) => next = again,
+                // A compressed file that is damaged, say; the others are not affected.
+                Err(error) if self.source.follow || !is_live => {
+                    tracing::warn!(path = file, %error, "cannot read a file to its end");
+                    self.gap(&format!("`{file}` cannot be read to its end: {error}")).await;
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(true)
+    }
+
+    /// Reads one file until writers have gone on to the next. Returns it again when it was cut.
+    async fn read_file(&mut self, found: Found, watch: &Watch) -> io::Result<Option<Found>> {
+        let mut reading = Reading::open(found).await?;
+        loop {
+            self.wait_for_room().await;
+            while self.in_flight.len() >= IN_FLIGHT {
+                self.settle().await?;
+            }
+            if self.source.follow && reading.at_end && reading.was_cut().await? {
+                self.submit(reading.lines.finish().into_iter().collect(), &reading);
+                self.gap("the file was truncated; what was written just before may not have been read").await;
+                return Ok(Some(reading.again()));
+            }
+            let chunk = reading.chunk().await?;
+            reading.at_end = chunk.is_empty();
+            if !chunk.is_empty() {
+                reading.last_look = false;
+                let mut lines = Vec::new();
+                reading.lines.push(&chunk, &mut lines);
+                self.submit(lines, &reading);
+                continue;
+            }
+            if self.source.follow {
+                while !self.in_flight.is_empty() {
+                    self.settle().await?;
+                }
+                if !watch.has_next() {
+                    reading.last_look = false;
+                    tokio::time::sleep(POLL_EVERY).await;
+                    continue;
+                }
+                // What was written before the newer file was found is still to be read.
+                if !std::mem::replace(&mut reading.last_look, true) {
+                    continue;
+                }
+                tracing::info!(path = self.path_text, "the file was rotated, reading the next one");
+            }
+            self.submit(reading.lines.finish().into_iter().collect(), &reading);
+            return Ok(None);
+        }
+    }
+
+    /// Reports that records may be missing.
+    async fn gap(&mut self, why: &str) {
+        tracing::warn!(path = self.path_text, why, "records may be missing");
+        let origin = self.source.origin(&self.path_text);
+        let (path, node) = (self.path_text.clone(), self.source.node.clone().unwrap_or_default());
+        let SourceCheckpoint { source, identity, offset, .. } = &self.settled;
+        let id = Fingerprint::new("file-gap").part(source).part(identity).number(*offset).part(why);
+        let notice = CoverageNotice::FileGap { path };
+        let event = Event {
+            id: id.into(),
+            source: origin.source,
+            time: origin.received,
+            cluster: origin.cluster,
+            traceparent: None,
+            extensions: std::collections::BTreeMap::new(),
+            data: EventData::Coverage(Box::new(CoverageEvent {
+                notice,
+                lost: 0,
+                node,
+                detail: why.to_owned(),
+            })),
+        };
+        self.forward.until_acknowledged(vec![event], Vec::new()).await;
     }
 
     async fn wait_for_room(&mut self) {
@@ -199,6 +264,8 @@ impl<O: Outlet> Tail<O> {
         }
         let mark = Mark {
             identity: reading.identity.clone(),
+            inode: reading.contents.inode().ok(),
+            modified: reading.modified(),
             offset: reading.lines.consumed(),
             events: parsed.batch.events.len() as u64,
             last_event: parsed.batch.events.last().map(|event| event.time),
@@ -219,6 +286,7 @@ impl<O: Outlet> Tail<O> {
         loop {
             self.in_flight.pop_front();
             self.settled.identity = mark.identity.to_string();
+            (self.settled.inode, self.settled.modified) = (mark.inode, mark.modified);
             self.settled.offset = mark.offset;
             self.settled.events += mark.events;
             self.settled.last_event = mark.last_event.or(self.settled.last_event);
@@ -238,5 +306,14 @@ impl<O: Outlet> Tail<O> {
             // It costs a repetition, no more.
             Err(error) => tracing::warn!(%error, path = self.path_text, "the checkpoint was not written"),
         }
+    }
+}
+
+/// A pipe cannot be resumed: whoever reads it takes what is in it.
+fn refuse_pipes(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_dir() => contents::Contents::open(path, false).map(drop),
+        // What is not there, or is something else for a moment, may become a file.
+        _ => Ok(()),
     }
 }

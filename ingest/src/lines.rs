@@ -4,6 +4,9 @@
 /// that; a longer one is not a line but another kind of file.
 pub(crate) const LONGEST_LINE: usize = 64 * 1024 * 1024;
 
+/// Some editors and shells begin a file with this.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What is kept of a longer one.
 const HEAD: usize = 4 * 1024;
 
@@ -75,7 +78,10 @@ impl Lines {
         self.number += 1;
         self.consumed += std::mem::take(&mut self.pending);
         let too_long = std::mem::take(&mut self.overflow);
-        let bytes = std::mem::take(&mut self.open);
+        let mut bytes = std::mem::take(&mut self.open);
+        if self.number == 1 && bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+        }
         let is_blank = !too_long && bytes.trim_ascii().is_empty();
         (!is_blank).then_some(Line { number: self.number, too_long, bytes })
     }
@@ -101,6 +107,15 @@ mod tests {
         assert_eq!(lines.finish(), Some(whole(3, "cd")));
         assert_eq!(lines.consumed(), 6);
         assert_eq!(lines.finish(), None);
+    }
+
+    #[test]
+    fn a_byte_order_mark_belongs_to_no_line() {
+        let mut lines = Lines::new(10, 0, 0);
+        let mut out = Vec::new();
+        lines.push(b"\xef\xbb\xbfab\n\xef\xbb\xbfc\n", &mut out);
+        assert_eq!(out, [whole(1, "ab"), whole(2, "\u{feff}c")]);
+        assert_eq!(lines.consumed(), 12);
     }
 
     #[test]

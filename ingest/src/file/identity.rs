@@ -2,17 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use lictor_wire::Fingerprint;
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
 
-/// How many of the first bytes count. Within them an audit record has its id and a sensor's event its time.
-const PREFIX: u64 = 256;
+use super::contents::Contents;
 
-/// Files compared when one that was read has moved: rotation keeps a handful.
-const COMPARED: usize = 256;
+/// How many of the first bytes count: more than the banner that some programs begin every file with.
+const PREFIX: u64 = 4096;
 
 /// A fingerprint of the first bytes, as many as there were when it was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,13 +19,12 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Of a file as it is now.
-    pub(super) async fn of(path: &Path) -> io::Result<Self> {
-        Self::of_first(path, PREFIX).await
+    pub(super) fn of(contents: &Contents) -> io::Result<Self> {
+        Self::of_first(contents, PREFIX)
     }
 
-    async fn of_first(path: &Path, bytes: u64) -> io::Result<Self> {
-        let mut first = Vec::new();
-        File::open(path).await?.take(bytes.min(PREFIX)).read_to_end(&mut first).await?;
+    fn of_first(contents: &Contents, bytes: u64) -> io::Result<Self> {
+        let first = contents.first(bytes.min(PREFIX))?;
         Ok(Self { bytes: first.len() as u64, hash: Fingerprint::new("file").part(&first).finish() })
     }
 
@@ -39,9 +34,9 @@ impl Identity {
         Some(Self { bytes: bytes.parse().ok()?, hash: hash.to_owned() })
     }
 
-    /// Whether the file under a path begins as this one did. An empty file is not distinguished.
-    pub(super) async fn is_at(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.bytes > 0 && Self::of_first(path, self.bytes).await? == *self)
+    /// Whether a file begins as this one did. An empty file is not distinguished.
+    pub(super) fn is_of(&self, contents: &Contents) -> io::Result<bool> {
+        Ok(self.bytes > 0 && Self::of_first(contents, self.bytes)? == *self)
     }
 
     /// Whether more bytes would distinguish it better.
@@ -52,20 +47,6 @@ impl Identity {
     /// Whether the file was empty when this was taken.
     pub(super) const fn is_empty(&self) -> bool {
         self.bytes == 0
-    }
-
-    /// The file's new name beside its old one, after a rotation.
-    pub(super) async fn find_beside(&self, path: &Path) -> Option<PathBuf> {
-        let mut folder = tokio::fs::read_dir(path.parent()?).await.ok()?;
-        for _ in 0..COMPARED {
-            let entry = folder.next_entry().await.ok()??;
-            let candidate = entry.path();
-            let is_file = entry.file_type().await.is_ok_and(|kind| kind.is_file());
-            if is_file && candidate != path && self.is_at(&candidate).await.unwrap_or_default() {
-                return Some(candidate);
-            }
-        }
-        None
     }
 }
 

@@ -1,55 +1,83 @@
-//! Where reading starts, and whether the file is still the same.
+//! Where reading starts, and whether the file is still what was read.
 
 use std::io;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use lictor_wire::SourceCheckpoint;
 use lictor_wire::topology::Bucket;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 
+use super::contents::Contents;
+use super::family::{Member, Rank, list};
 use super::identity::Identity;
-use super::{POLL_EVERY, Reading, Tail};
+use super::watch::{Found, Watch};
+use super::{CHUNK, Tail};
 use crate::lines::{LONGEST_LINE, Lines};
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, OutletError};
 
 /// Between attempts to read the checkpoint while the bus is unavailable.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// A file being read.
+pub(super) struct Reading {
+    pub(super) path: PathBuf,
+    pub(super) contents: Contents,
+    pub(super) identity: Identity,
+    pub(super) lines: Lines,
+    /// Where the next chunk begins.
+    pub(super) position: u64,
+    read_to: Arc<AtomicU64>,
+    /// The last read found nothing.
+    pub(super) at_end: bool,
+    /// Its end was reached after a newer file was found.
+    pub(super) last_look: bool,
+    /// Its size and time of change when it was last compared.
+    compared: Option<(Option<u64>, Option<SystemTime>)>,
+}
+
 impl<O: Outlet> Tail<O> {
-    /// Opens the file where the checkpoint says, or from its beginning.
-    pub(super) async fn start(&mut self) -> io::Result<Reading> {
-        let Some(checkpoint) = self.last_checkpoint().await else { return self.open_when_there().await };
-        let Some(identity) = Identity::parse(&checkpoint.identity) else {
-            return self.open_when_there().await;
-        };
-        self.settled.events = checkpoint.events;
-        self.settled.last_event = checkpoint.last_event;
-        let offset = checkpoint.offset;
-        if is_file(&self.path, &identity, offset).await {
-            return open(&self.path, offset).await;
+    /// Which files are read first: behind the checkpoint, those that were rotated while nobody read, then the path.
+    /// Whether records may be missing between them and the checkpoint.
+    pub(super) async fn start(&mut self, watch: Arc<Watch>) -> io::Result<bool> {
+        let checkpoint = self.last_checkpoint().await;
+        if let Some(checkpoint) = &checkpoint {
+            self.settled.events = checkpoint.events;
+            self.settled.last_event = checkpoint.last_event;
         }
-        // While nobody read, the file was rotated: its rest first.
-        if let Some(moved) = identity.find_beside(&self.path).await
-            && is_file(&moved, &identity, offset).await
-        {
-            tracing::info!(path = self.path_text, moved = %moved.display(), "reading the rest of a rotated file");
-            let mut reading = open(&moved, offset).await?;
-            reading.moved = true;
-            return Ok(reading);
-        }
-        if !identity.is_empty() {
-            tracing::warn!(path = self.path_text, offset, "the file that was read before no longer exists");
-        }
-        self.open_when_there().await
+        let path = self.path.clone();
+        blocking(move || {
+            let members = list(&path);
+            let Some(checkpoint) = checkpoint else {
+                watch.start(&path, members, |member| (member.rank == Rank::Live).then_some(0));
+                return Ok(false);
+            };
+            let Some(found) = find(&members, &checkpoint) else {
+                let before = checkpoint.modified.map(SystemTime::from);
+                let newer = |member: &Member| before.is_some_and(|before| member.modified > Some(before));
+                watch.start(&path, members, |member| {
+                    (member.rank == Rank::Live || newer(member)).then_some(0)
+                });
+                return Ok(Identity::parse(&checkpoint.identity).is_some_and(|identity| !identity.is_empty()));
+            };
+            let newest_read = members.get(found).map(|member| member.rank.clone());
+            watch.start(&path, members, |member| match Some(&member.rank).cmp(&newest_read.as_ref()) {
+                std::cmp::Ordering::Less => None,
+                std::cmp::Ordering::Equal => Some(checkpoint.offset),
+                std::cmp::Ordering::Greater => Some(0),
+            });
+            Ok(false)
+        })
+        .await
     }
 
     async fn last_checkpoint(&self) -> Option<SourceCheckpoint> {
         loop {
             match self.forward.outlet.get::<SourceCheckpoint>(Bucket::Presence, &self.key).await {
                 Ok(found) => return found.map(|(_, checkpoint)| checkpoint),
-                Err(crate::outlet::OutletError::Refused(reason)) => {
+                Err(OutletError::Refused(reason)) => {
                     tracing::warn!(reason, path = self.path_text, "the checkpoint cannot be read");
                     return None;
                 }
@@ -58,106 +86,106 @@ impl<O: Outlet> Tail<O> {
             tokio::time::sleep(RETRY_EVERY).await;
         }
     }
-
-    /// Opens the file at its beginning; one that is followed may yet have to come.
-    pub(super) async fn open_when_there(&self) -> io::Result<Reading> {
-        let mut logged = false;
-        loop {
-            match open(&self.path, 0).await {
-                Err(error) if self.source.follow && error.kind() == io::ErrorKind::NotFound => {
-                    if !logged {
-                        tracing::info!(path = self.path_text, "waiting for the file to appear");
-                        logged = true;
-                    }
-                    tokio::time::sleep(POLL_EVERY).await;
-                }
-                opened => return opened,
-            }
-        }
-    }
 }
 
-/// What became of a file whose end was reached, by the next poll.
-pub(super) enum State {
-    /// It may grow.
-    Same,
-    /// It has another name by now; its end may not have been read.
-    Moved,
-    /// It was cut, or rewritten from its beginning.
-    Rewritten,
+/// The file that a checkpoint is about: its inode if that begins alike, else any that does.
+fn find(members: &[Member], checkpoint: &SourceCheckpoint) -> Option<usize> {
+    let identity = Identity::parse(&checkpoint.identity)?;
+    let matches = |member: &Member| {
+        let contents = Contents::open(&member.path, member.gzip).ok()?;
+        let long_enough = contents.bytes().ok()?.is_none_or(|bytes| bytes >= checkpoint.offset);
+        (long_enough && identity.is_of(&contents).ok()?).then_some(())
+    };
+    let of_inode = |member: &&Member| checkpoint.inode == Some(member.inode);
+    let same = members.iter().filter(of_inode).find(|member| matches(member).is_some());
+    let found = same.or_else(|| members.iter().rev().find(|member| matches(member).is_some()))?;
+    members.iter().position(|member| member.inode == found.inode)
 }
 
 impl Reading {
-    /// Whether the path still leads to this file, and the file was not cut. Takes what the file has grown by into
+    /// Opens a file behind its offset. The lines before are counted, so the ones behind have their true numbers.
+    pub(super) async fn open(found: Found) -> io::Result<Self> {
+        blocking(move || {
+            let Found { path, contents, offset, read_to } = found;
+            let identity = Identity::of(&contents)?;
+            let (mut number, mut position) = (0, 0);
+            while position < offset {
+                let passed = contents.read_at(position, (offset - position).min(CHUNK))?;
+                if passed.is_empty() {
+                    break;
+                }
+                number += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+                position += passed.len() as u64;
+            }
+            let lines = Lines::new(LONGEST_LINE, position, number);
+            let (at_end, last_look, compared) = (false, false, None);
+            Ok(Self { path, contents, identity, lines, position, read_to, at_end, last_look, compared })
+        })
+        .await
+    }
+
+    /// The next bytes; none at the end.
+    pub(super) async fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let (contents, position) = (self.contents.clone(), self.position);
+        let chunk = blocking(move || contents.read_at(position, CHUNK)).await?;
+        self.position += chunk.len() as u64;
+        self.read_to.store(self.position, Ordering::Release);
+        Ok(chunk)
+    }
+
+    /// Whether the file was cut, or rewritten from its beginning, since it was read. Takes what it has grown by into
     /// its identity.
-    pub(super) async fn state(&mut self, path: &Path) -> io::Result<State> {
-        let named = match tokio::fs::metadata(path).await {
-            // Between the steps of a rotation there is no file of the name.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::Same),
-            named => named?,
-        };
-        let open = self.file.metadata().await?;
-        if !same_file(&named, &open) {
-            return Ok(State::Moved);
+    pub(super) async fn was_cut(&mut self) -> io::Result<bool> {
+        let compared = (self.contents.bytes()?, self.contents.modified());
+        if compared.0.is_some_and(|bytes| bytes < self.position) {
+            return Ok(true);
         }
-        if open.len() < self.file.stream_position().await? {
-            return Ok(State::Rewritten);
+        if self.compared.replace(compared) == Some(compared) {
+            return Ok(false);
         }
-        let polled = (open.len(), open.modified().ok());
-        if self.polled == Some(polled) {
-            return Ok(State::Same);
+        let (contents, identity) = (self.contents.clone(), self.identity.clone());
+        let grown = blocking(move || {
+            if !identity.is_empty() && !identity.is_of(&contents)? {
+                return Ok(None);
+            }
+            if identity.can_grow() { Identity::of(&contents).map(Some) } else { Ok(Some(identity)) }
+        });
+        match grown.await? {
+            Some(identity) => self.identity = identity,
+            None => return Ok(true),
         }
-        self.polled = Some(polled);
-        if !self.identity.is_empty() && !self.identity.is_at(path).await? {
-            return Ok(State::Rewritten);
+        Ok(false)
+    }
+
+    /// The same file from its beginning.
+    pub(super) fn again(&self) -> Found {
+        self.read_to.store(0, Ordering::Release);
+        Found {
+            path: self.path.clone(),
+            contents: self.contents.clone(),
+            offset: 0,
+            read_to: Arc::clone(&self.read_to),
         }
-        if self.identity.can_grow() {
-            self.identity = Identity::of(path).await?;
-        }
-        Ok(State::Same)
+    }
+
+    /// When the file was last written.
+    pub(super) fn modified(&self) -> Option<Timestamp> {
+        self.contents.modified().and_then(|modified| Timestamp::try_from(modified).ok())
     }
 }
 
-#[cfg(unix)]
-fn same_file(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
+/// Runs what reads files, on a thread where it may wait.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Elsewhere only the first bytes are compared.
-#[cfg(not(unix))]
-fn same_file(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
-    true
-}
-
-async fn is_file(path: &Path, identity: &Identity, offset: u64) -> bool {
-    let long_enough = tokio::fs::metadata(path).await.is_ok_and(|metadata| metadata.len() >= offset);
-    long_enough && identity.is_at(path).await.unwrap_or_default()
-}
-
-/// Opens a file behind `offset` bytes. The lines before are counted, so the ones behind have their true numbers.
-async fn open(path: &Path, offset: u64) -> io::Result<Reading> {
-    let identity = Identity::of(path).await?;
-    let mut file = File::open(path).await?;
-    let mut number = 0;
-    let mut left = offset;
-    let mut buffer = vec![0; super::CHUNK];
-    while left > 0 {
-        let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let read = file.read(buffer.get_mut(..wanted).unwrap_or_default()).await?;
-        if read == 0 {
-            break;
-        }
-        let passed = buffer.get(..read).unwrap_or_default();
-        number += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
-        left = left.saturating_sub(read as u64);
+/// Looks at the folder for as long as it is polled.
+pub(super) async fn keep_watching(watch: Arc<Watch>, path: PathBuf, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let (watch, path): (Arc<Watch>, PathBuf) = (Arc::clone(&watch), Path::to_owned(&path));
+        let _ = tokio::task::spawn_blocking(move || watch.poll(&path)).await;
     }
-    file.seek(SeekFrom::Start(offset)).await?;
-    Ok(Reading {
-        file,
-        identity,
-        lines: Lines::new(LONGEST_LINE, offset, number),
-        moved: false,
-        polled: None,
-    })
 }

@@ -20,12 +20,17 @@ fn lines(ids: std::ops::Range<usize>) -> String {
 
 struct Files {
     folder: TempDir,
+    name: &'static str,
     fake: Fake,
 }
 
 impl Files {
     fn new() -> Self {
-        Self { folder: TempDir::new().unwrap(), fake: Fake::default() }
+        Self::named("log")
+    }
+
+    fn named(name: &'static str) -> Self {
+        Self { folder: TempDir::new().unwrap(), name, fake: Fake::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -44,7 +49,7 @@ impl Files {
 
     fn start(&self, follow: bool, stop: &CancellationToken) -> AbortOnDropHandle<Result<(), IngestError>> {
         let source = FileSource {
-            path: self.path("log"),
+            path: self.path(self.name),
             format: Format::Events,
             follow,
             cluster: ClusterId::new("c1"),
@@ -64,7 +69,35 @@ impl Files {
             EventData::Process(process) => process.name.strip_prefix('e')?.parse().ok(),
             _ => None,
         };
-        self.fake.events().into_iter().map(|event| number(event).unwrap()).collect()
+        self.fake.events().into_iter().filter_map(number).collect()
+    }
+
+    /// What was said of records that may be missing.
+    fn gaps(&self) -> Vec<String> {
+        let gap = |event: Event| match event.data {
+            EventData::Coverage(coverage) => Some(coverage.detail),
+            _ => None,
+        };
+        self.fake.events().into_iter().filter_map(gap).collect()
+    }
+
+    /// Renames `log`, and what it was renamed to before, as logrotate does; a new one is not made.
+    fn rotate(&self) {
+        for number in (1..9).rev() {
+            let from = self.path(&format!("log.{number}"));
+            if from.exists() {
+                fs::rename(from, self.path(&format!("log.{}", number + 1))).unwrap();
+            }
+        }
+        fs::rename(self.path("log"), self.path("log.1")).unwrap();
+    }
+
+    fn compress(&self, name: &str) {
+        let packed = fs::File::create(self.path(&format!("{name}.gz"))).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::default());
+        packed.write_all(&fs::read(self.path(name)).unwrap()).unwrap();
+        packed.finish().unwrap();
+        fs::remove_file(self.path(name)).unwrap();
     }
 
     async fn until(&self, numbers: std::ops::Range<usize>) {
@@ -159,6 +192,226 @@ async fn followed_through_appending_renaming_and_cutting() {
     stop.cancel();
     reading.await.unwrap().unwrap();
     assert!(files.fake.letters().is_empty());
+    let [gap] = &files.gaps()[..] else { panic!("{:?}", files.gaps()) };
+    assert!(gap.contains("truncated"), "{gap}");
+}
+
+/// Any number of rotations between two looks at the folder, of which one file is compressed at once.
+#[tokio::test]
+async fn nothing_is_lost_by_rotations_between_two_looks() {
+    let files = Files::new();
+    files.append("log", &lines(0..10));
+    let stop = CancellationToken::new();
+    let reading = files.start(true, &stop);
+    files.until(0..10).await;
+    for round in 1..5 {
+        for rotation in 0..3 {
+            let from = 40 * round - 30 + 10 * rotation;
+            files.append("log", &lines(from..from + 10));
+            files.rotate();
+        }
+        files.compress("log.2");
+        files.append("log", &lines(40 * round..40 * round + 10));
+        files.until(0..40 * round + 10).await;
+    }
+    stop.cancel();
+    reading.await.unwrap().unwrap();
+    assert_eq!(files.gaps(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn nothing_is_lost_by_rotations_under_back_pressure() {
+    let files = Files::new();
+    files.append("log", &lines(0..10));
+    let stop = CancellationToken::new();
+    let reading = files.start(true, &stop);
+    files.until(0..10).await;
+    files.fake.press(true);
+    for round in 1..=5 {
+        files.append("log", &lines(10 * round..10 * round + 10));
+        tokio::time::sleep(POLL_EVERY * 2).await;
+        files.rotate();
+        // The third is deleted before anybody could read it.
+        if round > 2 {
+            fs::remove_file(files.path("log.3")).unwrap();
+        }
+    }
+    files.append("log", &lines(60..70));
+    files.fake.press(false);
+    files.until(0..70).await;
+    stop.cancel();
+    reading.await.unwrap().unwrap();
+    assert_eq!(files.gaps(), Vec::<String>::new());
+}
+
+/// By logrotate with and without gzip, and as the API server does it.
+#[tokio::test]
+async fn nothing_is_lost_by_rotations_while_nobody_reads() {
+    for (compressed, follow) in [(false, false), (true, false), (true, true)] {
+        let files = Files::new();
+        files.append("log", &lines(0..10));
+        files.read().await;
+        files.append("log", &lines(10..20));
+        for rotation in 2..5 {
+            files.rotate();
+            files.append("log", &lines(10 * rotation..10 * rotation + 10));
+        }
+        if compressed {
+            files.compress("log.3");
+            files.compress("log.2");
+        }
+        let stop = CancellationToken::new();
+        let reading = files.start(follow, &stop);
+        files.until(0..50).await;
+        stop.cancel();
+        reading.await.unwrap().unwrap();
+        assert_eq!(files.gaps(), Vec::<String>::new());
+    }
+
+    let files = Files::named("audit.log");
+    files.append("audit.log", &lines(0..10));
+    files.read().await;
+    for (rotation, time) in ["2026-11-27T10-00-00.000", "2026-11-27T10-00-01.000"].into_iter().enumerate() {
+        let from = 20 * rotation + 10;
+        files.append("audit.log", &lines(from..from + 20));
+        fs::rename(files.path("audit.log"), files.path(&format!("audit-{time}.log"))).unwrap();
+    }
+    files.compress("audit-2026-11-27T10-00-01.000.log");
+    files.append("audit.log", &lines(50..60));
+    files.append("audit-policy.yaml", "no log");
+    files.read().await;
+    assert_eq!(files.numbers(), (0..60).collect::<Vec<_>>());
+    assert!(files.gaps().is_empty() && files.fake.letters().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_deleted_unread_is_reported() {
+    let files = Files::new();
+    files.append("log", &lines(0..10));
+    files.read().await;
+    // So that the next file is newer by the clock of any file system.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    files.append("log", &lines(10..20));
+    files.rotate();
+    files.append("log", &lines(20..30));
+    files.rotate();
+    files.append("log", &lines(30..40));
+    fs::remove_file(files.path("log.2")).unwrap();
+    files.read().await;
+    assert_eq!(files.numbers(), (0..10).chain(20..40).collect::<Vec<_>>());
+    let [gap] = &files.gaps()[..] else { panic!("{:?}", files.gaps()) };
+    assert!(gap.contains("no longer exists"), "{gap}");
+}
+
+/// A writer that goes on for a while with the file that was renamed.
+#[tokio::test]
+async fn what_is_written_to_a_rotated_file_is_read() {
+    let files = Files::new();
+    files.append("log", &lines(0..10));
+    let stop = CancellationToken::new();
+    let reading = files.start(true, &stop);
+    files.until(0..10).await;
+    files.rotate();
+    files.append("log", "");
+    tokio::time::sleep(POLL_EVERY * 3).await;
+    files.append("log.1", &lines(10..20));
+    files.until(0..20).await;
+    files.append("log", &lines(20..30));
+    files.until(0..30).await;
+    // Even when somebody writes to both.
+    files.append("log.1", &lines(30..35));
+    files.until(0..35).await;
+    files.append("log", &lines(35..40));
+    files.until(0..40).await;
+    stop.cancel();
+    reading.await.unwrap().unwrap();
+    assert_eq!(files.gaps(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_banner_does_not_make_two_files_one() {
+    let banner = format!("{}\n", " ".repeat(600));
+    let files = Files::new();
+    files.append("log", &(banner.clone() + &lines(0..10)));
+    let stop = CancellationToken::new();
+    let reading = files.start(true, &stop);
+    files.until(0..10).await;
+    fs::write(files.path("log"), banner.clone() + &lines(10..50)).unwrap();
+    files.until(0..50).await;
+    files.rotate();
+    files.append("log", &(banner + &lines(50..60)));
+    files.until(0..60).await;
+    stop.cancel();
+    reading.await.unwrap().unwrap();
+}
+
+/// It is waited for, and the role and its other sources go on.
+#[tokio::test]
+async fn a_path_may_be_something_else_for_a_while() {
+    let files = Files::new();
+    files.append("log", &lines(0..10));
+    let stop = CancellationToken::new();
+    let reading = files.start(true, &stop);
+    files.until(0..10).await;
+    files.rotate();
+    fs::create_dir(files.path("log")).unwrap();
+    tokio::time::sleep(POLL_EVERY * 3).await;
+    fs::remove_dir(files.path("log")).unwrap();
+    std::os::unix::fs::symlink(files.path("log"), files.path("log")).unwrap();
+    tokio::time::sleep(POLL_EVERY * 3).await;
+    fs::remove_file(files.path("log")).unwrap();
+    files.append("log", &lines(10..20));
+    files.until(0..20).await;
+    stop.cancel();
+    reading.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_fifo_is_refused() {
+    let files = Files::new();
+    let made = std::process::Command::new("mkfifo").arg(files.path("log")).status().unwrap();
+    assert!(made.success());
+    for follow in [false, true] {
+        let ended =
+            tokio::time::timeout(Duration::from_secs(10), files.start(follow, &CancellationToken::new()));
+        let error = ended.await.unwrap().unwrap().unwrap_err().to_string();
+        assert!(error.contains("FIFO"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_spoils_no_record() {
+    let files = Files::new();
+    files.append("log", &format!("\u{feff}{}", lines(0..2)));
+    files.read().await;
+    assert_eq!(files.numbers(), [0, 1]);
+    assert!(files.fake.letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_compressed_file_is_reported_and_the_others_are_read() {
+    let files = Files::new();
+    files.append("log", &lines(0..10));
+    files.read().await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    files.rotate();
+    files.append("log", &lines(10..20));
+    files.rotate();
+    files.compress("log.1");
+    let packed = fs::read(files.path("log.1.gz")).unwrap();
+    fs::write(files.path("log.1.gz"), &packed[..packed.len() - 12]).unwrap();
+    files.append("log", &lines(20..30));
+    let stop = CancellationToken::new();
+    let reading = files.start(true, &stop);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while files.numbers().last() != Some(&29) {
+        assert!(Instant::now() < deadline, "{:?}", files.numbers());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop.cancel();
+    reading.await.unwrap().unwrap();
+    let [gap] = &files.gaps()[..] else { panic!("{:?}", files.gaps()) };
+    assert!(gap.contains("log.1.gz"), "{gap}");
 }
 
 #[tokio::test]
@@ -192,7 +445,7 @@ async fn a_crash_repeats_only_what_was_not_acknowledged() {
     let distinct: std::collections::BTreeSet<usize> = numbers.iter().copied().collect();
     assert_eq!(distinct, (0..ALL).collect());
     // At most what five crashes found in flight.
-    let chunk = CHUNK / line(0).len() + 1;
+    let chunk = usize::try_from(CHUNK).unwrap() / line(0).len() + 1;
     assert!(numbers.len() - ALL <= 5 * (IN_FLIGHT + 1) * chunk, "{} repeated", numbers.len() - ALL);
 }
 

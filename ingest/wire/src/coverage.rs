@@ -75,6 +75,11 @@ pub enum CoverageNotice {
         /// When it was noticed.
         at: Timestamp,
     },
+    /// A file was cut, or deleted, before it was known to be read to its end: records of it may be missing.
+    FileGap {
+        /// The path that is read.
+        path: String,
+    },
 }
 
 /// How a coverage event is read: serde buffers what it flattens, and a [`RawJson`] cannot be read from a buffer.
@@ -95,6 +100,7 @@ struct Flat {
     from: Option<u64>,
     to: Option<u64>,
     at: Option<Timestamp>,
+    path: Option<String>,
 }
 
 impl TryFrom<Flat> for CoverageEvent {
@@ -125,6 +131,7 @@ impl TryFrom<Flat> for CoverageEvent {
                 to: need(flat.to, "to")?,
                 at: need(flat.at, "at")?,
             },
+            "fileGap" => CoverageNotice::FileGap { path: need(flat.path, "path")? },
             other => return Err(format!("unknown notice `{other}`")),
         };
         Ok(Self { notice, lost: flat.lost, node: flat.node, detail: flat.detail })
@@ -148,6 +155,7 @@ mod tests {
             CoverageNotice::AuditIdReused,
             CoverageNotice::NotPublished { kind: Kind::Request },
             CoverageNotice::FellOut { kind: Kind::Audit, from: 1, to: 2, at },
+            CoverageNotice::FileGap { path: "/var/log/audit.log".to_owned() },
         ];
         for notice in notices {
             let event = CoverageEvent { notice, lost: 3, node: "n".to_owned(), detail: String::new() };

@@ -103,8 +103,14 @@ pub struct SourceCheckpoint {
     pub source: String,
     /// Distinguishes the file from another file of the same name: a fingerprint of its first bytes.
     pub identity: String,
+    /// The file's device and inode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inode: Option<(u64, u64)>,
     /// Bytes read and acknowledged.
     pub offset: u64,
+    /// When the file had last been written, as of then: what was rotated before is not read again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modified: Option<Timestamp>,
     /// Time of the last event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_event: Option<Timestamp>,

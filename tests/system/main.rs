@@ -20,6 +20,7 @@ mod offline;
 mod pack;
 mod present;
 mod support;
+mod threats;
 mod twice;
 
 /// Tests that need the machine to themselves hold this: side by side they would measure each other.

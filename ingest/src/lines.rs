@@ -115,7 +115,7 @@ mod tests {
         let mut out = Vec::new();
         lines.push(b"\xef\xbb\xbfab\n\xef\xbb\xbfc\n", &mut out);
         assert_eq!(out, [whole(1, "ab"), whole(2, "\u{feff}c")]);
-        assert_eq!(lines.consumed(), 12);
+        assert_eq!(lines.consumed(), 11);
     }
 
     #[test]

@@ -29,6 +29,12 @@ pub enum StoreError {
     /// The ledger cannot be opened.
     #[error("cannot open the store's database: {0}")]
     Open(#[source] LedgerError),
+    /// The ledger's file was removed or replaced while the store ran. A restart rebuilds it from the logs.
+    #[error("`{path}` was removed or replaced while the store ran; start the store again to rebuild it")]
+    Removed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The installation was not set up.
     #[error(transparent)]
     SetUp(#[from] SetUpError),

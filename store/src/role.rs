@@ -1,8 +1,12 @@
 //! The role's life: open, follow, serve, stop.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use lictor_bus::{Bus, SetUp, new_presence};
 use lictor_serve::{DRAIN, readiness};
 use lictor_wire::{InstallationId, Presence};
@@ -12,10 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::continuity::watch_streams;
 use crate::follow::Follower;
-use crate::{Config, Health, Ledger, Log, StoreError, router};
+use crate::{Config, Health, Ledger, LedgerError, Log, StoreError, router};
 
 /// The ledger's file in the data directory.
 const FILE: &str = "ledger.redb";
+
+/// How often it is checked that the file is still there; a `stat` costs nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Follows the logs and answers on `listener` until `stop`; `health` says how far it is.
 ///
@@ -56,6 +63,7 @@ async fn run_until(
         let caught_up = handles.handle(log.as_str());
         tasks.spawn(follower.run(caught_up));
     }
+    tasks.spawn(watch_file(config.data.join(FILE), stop.clone()));
     tasks.spawn(watch_streams(bus.clone(), ledger.clone(), Arc::clone(&health), stop.clone()));
     tasks.spawn(present(bus, Arc::clone(&health), stop.clone()));
     drop(handles);
@@ -96,6 +104,19 @@ pub fn set_up<'a>(config: &'a Config, bus: &'a Bus) -> BoxFuture<'a, Result<(), 
     })
 }
 
+/// Ends the role when the ledger's file is removed or replaced: what is written then is in a file that no name leads
+/// to. A restart rebuilds it.
+async fn watch_file(file: PathBuf, stop: CancellationToken) -> Result<(), StoreError> {
+    let inode = |file: &Path| std::fs::metadata(file).map(|found| (found.dev(), found.ino())).ok();
+    let opened = inode(&file);
+    while tokio::time::timeout(LOOK_EVERY, stop.cancelled()).await.is_err() {
+        if inode(&file) != opened {
+            return Err(StoreError::Removed { path: file });
+        }
+    }
+    Ok(())
+}
+
 /// Says that this store runs, and how far it has applied each log.
 async fn present(bus: Bus, health: Arc<Health>, stop: CancellationToken) -> Result<(), StoreError> {
     let refresh = |who: &mut Presence| {
@@ -111,7 +132,18 @@ async fn open(config: &Config) -> Result<Ledger, StoreError> {
     tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&data)
             .map_err(|source| StoreError::Directory { path: data.clone(), source })?;
-        Ledger::open(&data.join(FILE)).map_err(StoreError::Open)
+        let file = data.join(FILE);
+        match Ledger::open(&file) {
+            Err(LedgerError::Damaged { source, .. }) => {
+                // An index of the logs: it is rebuilt from them, as far back as they reach.
+                let aside = file.with_extension(format!("damaged-{}", Timestamp::now().as_second()));
+                std::fs::rename(&file, &aside)
+                    .map_err(|source| StoreError::Directory { path: aside.clone(), source })?;
+                tracing::error!(error = %source, kept = %aside.display(), "the ledger is damaged; rebuilding it");
+                Ledger::open(&file).map_err(StoreError::Open)
+            }
+            opened => opened.map_err(StoreError::Open),
+        }
     })
     .await?
 }

@@ -199,3 +199,33 @@ async fn others_cannot_be_let_in_yet() {
     let error = config.bind().await.unwrap_err();
     assert!(matches!(error, StoreError::NotLoopback(_)), "{error}");
 }
+
+/// The ledger is an index: what is damaged is kept aside and built anew, what is removed ends the store.
+#[tokio::test]
+async fn a_damaged_ledger_is_rebuilt_and_a_removed_one_is_noticed() {
+    let server = NatsServer::start().await;
+    let bus = bus(&server).await;
+    bus.publish_verdict(&with(runtime("web", "e1", 1), policy("p", 5), "a")).await.unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let store = start(data.path(), &bus).await;
+    store.until("/v1/alerts", "/total", 1).await;
+    store.stop().await;
+    let file = data.path().join("ledger.redb");
+    let whole = std::fs::read(&file).unwrap();
+    let mut scrambled = whole.clone();
+    scrambled[..512].fill(0x5a);
+    for damaged in [&whole[..whole.len() / 3], &whole[..100], &scrambled, b"not a ledger"] {
+        std::fs::write(&file, damaged).unwrap();
+        let store = start(data.path(), &bus).await;
+        store.until("/v1/alerts", "/total", 1).await;
+        store.stop().await;
+    }
+    let kept = std::fs::read_dir(data.path()).unwrap().flatten();
+    assert!(kept.filter(|entry| entry.file_name().to_string_lossy().contains("damaged")).count() > 0);
+
+    let store = start(data.path(), &bus).await;
+    store.ready().await;
+    std::fs::remove_file(&file).unwrap();
+    let ended = tokio::time::timeout(PATIENCE, store.running).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(ended, StoreError::Removed { .. }), "{ended}");
+}

@@ -26,6 +26,15 @@ pub enum LedgerError {
         #[source]
         source: Box<redb::DatabaseError>,
     },
+    /// The file is damaged. It is an index of the logs: move it away, and it is rebuilt from them.
+    #[error("`{path}` is damaged: {source}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        #[source]
+        source: Box<redb::DatabaseError>,
+    },
     /// Another version made the file. It is an index of the logs: remove it, and it is rebuilt from them.
     #[error("the file has format {found}, this version reads {}", crate::schema::FORMAT)]
     Format {

@@ -38,6 +38,9 @@ impl Ledger {
         let opened = Builder::new().set_cache_size(CACHE_BYTES).create(path);
         Self::with(opened.map_err(|source| match source {
             redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse { path: path.to_owned() },
+            source if is_damage(&source) => {
+                LedgerError::Damaged { path: path.to_owned(), source: Box::new(source) }
+            }
             source => LedgerError::Open { path: path.to_owned(), source: Box::new(source) },
         })?)
     }
@@ -128,6 +131,18 @@ impl Ledger {
         };
         transaction.commit()?;
         Ok(checkpoint)
+    }
+}
+
+/// Whether it is what is in the file that cannot be used. The system's own errors may pass.
+fn is_damage(error: &redb::DatabaseError) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    match error {
+        redb::DatabaseError::Storage(redb::StorageError::Corrupted(_)) => true,
+        redb::DatabaseError::Storage(redb::StorageError::Io(error)) => {
+            matches!(error.kind(), InvalidData | UnexpectedEof)
+        }
+        _ => false,
     }
 }
 

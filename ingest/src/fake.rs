@@ -50,7 +50,7 @@ impl Fake {
         self.0.held.send_replace(hold);
     }
 
-    /// Refuses events whose line contains this for good.
+    /// Refuses facts and events whose line contains this for good.
     pub(crate) fn refuse(&self, text: &str) {
         *self.0.refused.lock().unwrap() = Some(text.to_owned());
     }
@@ -102,9 +102,13 @@ impl Outlet for Fake {
         key: &str,
         value: &T,
     ) -> Result<u64, OutletError> {
+        let text = serde_json::to_string(value).unwrap();
+        if self.0.refused.lock().unwrap().as_deref().is_some_and(|refused| text.contains(refused)) {
+            return Err(OutletError::Refused("refused by the test".to_owned()));
+        }
         let mut facts = self.0.facts.lock().unwrap();
         let revision = facts.values().map(|(revision, _)| *revision).max().unwrap_or_default() + 1;
-        facts.insert(format!("{bucket:?}/{key}"), (revision, serde_json::to_string(value).unwrap()));
+        facts.insert(format!("{bucket:?}/{key}"), (revision, text));
         Ok(revision)
     }
 

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use std::future::ready;
+
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use lictor_normalize::Origin;
 use lictor_normalize::manifest::{self, Manifests, Text};
@@ -47,14 +49,11 @@ pub(crate) async fn run<O: Outlet>(
         tracing::debug!(place = %ignored.place, kind = ignored.kind, name = ignored.name, "ignored");
     }
     forward.counts.change(|summary| summary.ignored += found.ignored.len() as u64);
-    publish(found, &cluster, &forward).await
+    publish(found, &cluster, &forward).await;
+    Ok(())
 }
 
-async fn publish<O: Outlet>(
-    found: Manifests,
-    cluster: &ClusterId,
-    forward: &Forward<O>,
-) -> Result<(), IngestError> {
+async fn publish<O: Outlet>(found: Manifests, cluster: &ClusterId, forward: &Forward<O>) {
     let letters = found.errors.iter().map(|error| {
         tracing::warn!("{error} ({})", error.hint());
         let reason = format!("{}; {}", error.problem, error.hint());
@@ -66,17 +65,16 @@ async fn publish<O: Outlet>(
         .namespaces
         .into_iter()
         .map(|namespace| (namespace_key(cluster.as_str(), &namespace.name), namespace));
-    write(Bucket::Namespaces, namespaces, forward).await?;
+    write(Bucket::Namespaces, namespaces, forward).await;
     let deployments = found.deployments.into_iter().map(|model| (deployment_key(&model.id), model));
-    let written = write(Bucket::Deployments, deployments, forward).await?;
+    let written = write(Bucket::Deployments, deployments, forward).await;
     let pods = found.pods.into_iter().map(|pod| (pod_key(&pod.uid), pod));
-    write(Bucket::Pods, pods, forward).await?;
+    write(Bucket::Pods, pods, forward).await;
 
     let origin =
         Origin { cluster: cluster.clone(), source: "/manifests".to_owned(), received: Timestamp::now() };
     let events = written.into_iter().map(|fact| event(fact, &origin)).collect();
     forward.until_acknowledged(events, Vec::new()).await;
-    Ok(())
 }
 
 /// A fact as the bucket has it.
@@ -86,26 +84,22 @@ struct Fact<T> {
     change: DeploymentChange,
 }
 
-/// Writes what is new or different; what is there already keeps its revision.
+/// Writes what is new or different; what is there already keeps its revision. What the bus refuses for good, such as a
+/// workload that does not fit a message, goes to the dead letters alone.
 async fn write<T, O>(
     bucket: Bucket,
     facts: impl Iterator<Item = (String, T)>,
     forward: &Forward<O>,
-) -> Result<Vec<Fact<T>>, IngestError>
+) -> Vec<Fact<T>>
 where
     T: Serialize + DeserializeOwned + PartialEq + Send + Sync,
     O: Outlet,
 {
     let writes = facts.map(|(key, value)| write_one(bucket, key, value, forward));
-    stream::iter(writes).buffered(SIDE_BY_SIDE).try_collect().await
+    stream::iter(writes).buffered(SIDE_BY_SIDE).filter_map(ready).collect().await
 }
 
-async fn write_one<T, O>(
-    bucket: Bucket,
-    key: String,
-    value: T,
-    forward: &Forward<O>,
-) -> Result<Fact<T>, IngestError>
+async fn write_one<T, O>(bucket: Bucket, key: String, value: T, forward: &Forward<O>) -> Option<Fact<T>>
 where
     T: Serialize + DeserializeOwned + PartialEq + Send + Sync,
     O: Outlet,
@@ -126,10 +120,14 @@ where
         match written.await {
             Ok((revision, change)) => {
                 forward.counts.change(|summary| summary.facts += 1);
-                return Ok(Fact { value, revision, change });
+                return Some(Fact { value, revision, change });
             }
             Err(OutletError::Refused(reason)) => {
-                return Err(IngestError::Refused { what: format!("fact `{key}`"), reason });
+                tracing::warn!(key, reason, "the bus refuses a fact");
+                let text = serde_json::to_string(&value).unwrap_or_default();
+                let letter = unreadable(reason, "/manifests", 0, text, false);
+                forward.until_acknowledged(Vec::new(), vec![letter]).await;
+                return None;
             }
             Err(error) => tracing::warn!(%error, key, "cannot write a fact; retrying"),
         }
@@ -159,4 +157,40 @@ fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, FileError> {
         }
     }
     Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    #[tokio::test]
+    async fn one_workload_that_is_refused_does_not_hold_up_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let pod = |name: &str, image: &str| {
+            let text = format!(
+                "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{{\"name\":\"{name}\"}},\
+                 \"spec\":{{\"containers\":[{{\"name\":\"c\",\"image\":\"{image}\"}}]}}}}"
+            );
+            let path = folder.path().join(format!("{name}.json"));
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let paths = vec![pod("big", "shop/too-large:1"), pod("small", "shop/web:1")];
+        let fake = Fake::default();
+        fake.refuse("too-large");
+        run(paths, ClusterId::new("c1"), Forward::new(fake.clone())).await.unwrap();
+        let workloads: Vec<String> = fake
+            .events()
+            .into_iter()
+            .map(|event| match event.data {
+                EventData::Deployment(body) => body.deployment.name,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(workloads, ["small"]);
+        let letters = fake.letters();
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        assert!(letters[0].original.contains("too-large"));
+    }
 }

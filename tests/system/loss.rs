@@ -89,7 +89,7 @@ async fn a_bus_that_forgets_takes_no_policy_out_of_force() {
     let looked = site.run(&["doctor"]);
     assert_eq!(looked.status.code(), Some(1));
     let said = String::from_utf8(looked.stdout).unwrap();
-    assert!(said.contains("stream LICTOR_POLICIES does not exist: `lictor store` creates it"), "{said}");
+    assert!(said.contains("do not exist here: start `lictor store`, which creates them"), "{said}");
     for args in [&["evaluator"][..], &["enforcer"], &["policy", "list"]] {
         let refused = site.run(args);
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();

@@ -98,7 +98,7 @@ impl Bus {
                         return Err(ConnectError::NotSetUp { what });
                     }
                     if !waiting {
-                        tracing::info!(missing = what, "waiting for `lictor store` to create the streams");
+                        tracing::warn!(missing = what, "waiting for `lictor store` to create the streams");
                         waiting = true;
                     }
                     tokio::time::sleep(CONNECT_AGAIN_AFTER).await;

@@ -52,6 +52,8 @@ impl Lictor {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("policies.json");
         std::fs::write(&file, policies).expect("a file");
+        let options = BusOptions::new(&nats.url(), Topology::default(), "bench");
+        let bus = Bus::connect_new(options).await.expect("the bus");
         let program = PathBuf::from(env!("CARGO_BIN_EXE_lictor"));
         let applied = Command::new(&program)
             .args(["policy", "apply", "--nats-url", &nats.url()])
@@ -70,16 +72,14 @@ impl Lictor {
                 .stderr(Stdio::piped()),
         );
         let lictor = Self { address, process, _control_plane: control_plane, _nats: nats, _folder: folder };
-        lictor.ready().await;
+        lictor.ready(&bus).await;
         lictor
     }
 
     /// Waits until it says that it has the policies.
-    async fn ready(&self) {
-        let options = BusOptions::new(&self._nats.url(), Topology::default(), "bench");
-        let bus = Bus::connect_new(options).await.expect("the bus");
+    async fn ready(&self, bus: &Bus) {
         let last = bus.last_sequence(Stream::Policies).await.expect("the bus");
-        present(&bus, |it| it.role == "admission" && it.policies >= last).await;
+        present(bus, |it| it.role == "admission" && it.policies >= last).await;
         listens(self.address).await;
     }
 

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::{SignedDuration, Timestamp};
-use lictor_bus::{Bus, BusError, Feed, FeedItem, TopologyReport};
+use lictor_bus::{Bus, BusError, Feed, FeedItem, StreamReport, TopologyReport};
 use lictor_wire::topology::{Bucket, Stream};
 use lictor_wire::{NotCompiled, PolicyProblems, Presence, RefusedRevision};
 use serde::Serialize;
@@ -85,8 +85,17 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
             format!("{what}: {field} is `{found}`, expected `{wanted}`")
         })
         .collect();
-    for stream in topology.streams.iter().filter(|stream| !stream.exists) {
-        findings.push(format!("stream {} does not exist: `lictor store` creates it", stream.name));
+    let missing = || topology.streams.iter().filter(|stream| !stream.exists);
+    if !topology.streams.is_empty() && missing().count() == topology.streams.len() {
+        findings.push(
+            "lictor's streams and buckets do not exist here: start `lictor store`, which creates them"
+                .to_owned(),
+        );
+    } else {
+        let name = |stream: &StreamReport| {
+            format!("stream {} does not exist: restart `lictor store`, which creates it", stream.name)
+        };
+        findings.extend(missing().map(name));
     }
     let alive: Vec<&Presence> = presence.iter().filter(|who| is_alive(who, now)).collect();
     if !alive.iter().any(|who| who.role == "evaluator") {
@@ -160,7 +169,7 @@ fn policy_findings(who: &Presence) -> Vec<String> {
 fn show(diagnosis: &Diagnosis) {
     text::line(&format!("nats-server {}", text::plain(&diagnosis.topology.server)));
     let mut streams = table(["stream", "messages", "bytes", "first", "last"]);
-    for stream in &diagnosis.topology.streams {
+    for stream in diagnosis.topology.streams.iter().filter(|stream| stream.exists) {
         streams.add_row([
             stream.name.clone(),
             stream.messages.to_string(),
@@ -171,7 +180,7 @@ fn show(diagnosis: &Diagnosis) {
     }
     text::line(&streams.to_string());
     let mut consumers = table(["consumer", "of", "waiting", "in flight", "judged up to"]);
-    for consumer in &diagnosis.topology.consumers {
+    for consumer in diagnosis.topology.consumers.iter().filter(|consumer| consumer.exists) {
         consumers.add_row([
             consumer.name.clone(),
             consumer.stream.clone(),

@@ -48,8 +48,13 @@ pub(super) fn rank(live: &str, name: &str) -> Option<(Rank, bool)> {
     let (stem, extension) = live.rfind('.').map_or((live, ""), |dot| live.split_at(dot));
     let dated = [behind(live), behind(stem).and_then(|rest| rest.strip_suffix(extension))];
     let dated = dated.into_iter().flatten().filter_map(|rest| rest.strip_prefix(['-', '.', '_']));
-    let begins_with_digit = |text: &&str| text.starts_with(|c: char| c.is_ascii_digit());
-    dated.into_iter().find(begins_with_digit).map(|text| (Rank::Dated(text.to_owned()), gzip))
+    // Nothing but a date: `log.1.xz` and `log.1.bak` are not text that can be read here.
+    let is_date = |text: &&str| {
+        text.starts_with(|c: char| c.is_ascii_digit())
+            && text.chars().all(|c| c.is_ascii_digit() || "-_.:+TZ".contains(c))
+            && !text.ends_with('.')
+    };
+    dated.into_iter().find(is_date).map(|text| (Rank::Dated(text.to_owned()), gzip))
 }
 
 /// The family of a path, oldest first. What is not a regular file is left out, and so is the compressed copy of a file
@@ -109,7 +114,19 @@ mod tests {
         ];
         assert_eq!(order("audit.log", server.to_vec()), [server[1], server[2], server[0]]);
         assert_eq!(
-            order("log", vec!["log", "log-20261128", "log-20261127.gz", "log2", "logs", "log.old"]),
+            order(
+                "log",
+                vec![
+                    "log",
+                    "log-20261128",
+                    "log-20261127.gz",
+                    "log2",
+                    "logs",
+                    "log.old",
+                    "log.1.xz",
+                    "log.1.bak"
+                ]
+            ),
             ["log-20261127.gz", "log-20261128", "log"]
         );
     }

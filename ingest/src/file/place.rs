@@ -56,7 +56,7 @@ impl<O: Outlet> Tail<O> {
             };
             let Some(found) = find(&members, &checkpoint) else {
                 let before = checkpoint.modified.map(SystemTime::from);
-                let newer = |member: &Member| before.is_some_and(|before| member.modified > Some(before));
+                let newer = |member: &Member| before.is_some_and(|before| member.modified >= Some(before));
                 watch.start(&path, members, |member| {
                     (member.rank == Rank::Live || newer(member)).then_some(0)
                 });

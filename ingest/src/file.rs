@@ -33,6 +33,7 @@ use crate::forward::Forward;
 use crate::lines::Line;
 use crate::outlet::Outlet;
 use crate::reading::Parsed;
+use contents::Contents;
 use identity::Identity;
 use place::{Reading, blocking, keep_watching};
 use watch::{Found, Watch};
@@ -43,7 +44,8 @@ const CHUNK: u64 = 256 * 1024;
 /// Chunks published and not acknowledged: 2 MiB of text, enough to keep a stream busy over a 10 ms round trip.
 const IN_FLIGHT: usize = 8;
 
-/// How often a followed file is polled. Audit batches are up to 30 s old anyway; a poll costs a `stat`.
+/// How often a followed file and its folder are polled. Audit batches are up to 30 s old anyway; a poll costs a listing
+/// of the folder.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// A file to read.
@@ -125,8 +127,8 @@ impl<O: Outlet> Tail<O> {
             Some(Err(source)) => Err(IngestError::Read { path: self.path.clone(), source }),
             _ => Ok(()),
         };
-        while read.is_ok() && !self.in_flight.is_empty() {
-            let settled = self.settle().await;
+        if read.is_ok() {
+            let settled = self.settle_all().await;
             settled.map_err(|source| IngestError::Read { path: self.path.clone(), source })?;
         }
         if self.unwritten {
@@ -149,8 +151,8 @@ impl<O: Outlet> Tail<O> {
         let mut next = watch.next();
         if next.is_none() && !self.source.follow {
             // The system says why.
-            let (path, gzip) = (self.path.clone(), false);
-            blocking(move || contents::Contents::open(&path, gzip).map(drop)).await?;
+            let path = self.path.clone();
+            blocking(move || Contents::open(&path, false).map(drop)).await?;
         }
         loop {
             let Some(found) = next.take().or_else(|| watch.next()) else {
@@ -199,9 +201,7 @@ impl<O: Outlet> Tail<O> {
                 continue;
             }
             if self.source.follow {
-                while !self.in_flight.is_empty() {
-                    self.settle().await?;
-                }
+                self.settle_all().await?;
                 if !watch.has_next() {
                     reading.last_look = false;
                     tokio::time::sleep(POLL_EVERY).await;
@@ -264,7 +264,7 @@ impl<O: Outlet> Tail<O> {
         }
         let mark = Mark {
             identity: reading.identity.clone(),
-            inode: reading.contents.inode().ok(),
+            inode: Some(reading.stat.inode),
             modified: reading.modified(),
             offset: reading.lines.consumed(),
             events: parsed.batch.events.len() as u64,
@@ -300,6 +300,13 @@ impl<O: Outlet> Tail<O> {
         Ok(())
     }
 
+    async fn settle_all(&mut self) -> io::Result<()> {
+        while !self.in_flight.is_empty() {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
     async fn checkpoint(&mut self) {
         match self.forward.outlet.put(Bucket::Presence, &self.key, &self.settled).await {
             Ok(_) => self.unwritten = false,
@@ -312,7 +319,7 @@ impl<O: Outlet> Tail<O> {
 /// A pipe cannot be resumed: whoever reads it takes what is in it.
 fn refuse_pipes(path: &Path) -> io::Result<()> {
     match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() && !found.is_dir() => contents::Contents::open(path, false).map(drop),
+        Ok(found) if !found.is_file() && !found.is_dir() => Contents::open(path, false).map(drop),
         // What is not there, or is something else for a moment, may become a file.
         _ => Ok(()),
     }

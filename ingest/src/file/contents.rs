@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
 
@@ -18,6 +19,17 @@ pub(super) struct Contents(Arc<Inner>);
 struct Inner {
     file: File,
     unpacked: Option<Mutex<Unpacked>>,
+}
+
+/// What the system says of an open file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// The number of bytes; `None` where that is only known by unpacking.
+    pub(super) bytes: Option<u64>,
+    /// When it was last written.
+    pub(super) modified: Option<SystemTime>,
+    /// Device and inode.
+    pub(super) inode: (u64, u64),
 }
 
 /// Tells whether a file is still open for a reader.
@@ -47,7 +59,7 @@ impl Contents {
     /// # Errors
     /// When it cannot be opened, or is something else, such as a folder or a FIFO.
     pub(super) fn open(path: &Path, gzip: bool) -> io::Result<Self> {
-        // Asked before: opening a FIFO waits for its writer.
+        // Checked first: opening a FIFO blocks until it has a writer.
         if !std::fs::metadata(path)?.is_file() {
             let message = "it is not a regular file; a FIFO or device cannot be resumed, so write to a file";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -80,24 +92,11 @@ impl Contents {
         Ok(bytes)
     }
 
-    /// At most so many of the first bytes.
-    pub(super) fn first(&self, most: u64) -> io::Result<Vec<u8>> {
-        self.read_at(0, most)
-    }
-
-    /// The number of bytes now; `None` where that is only known by unpacking.
-    pub(super) fn bytes(&self) -> io::Result<Option<u64>> {
-        Ok(if self.0.unpacked.is_some() { None } else { Some(self.0.file.metadata()?.len()) })
-    }
-
-    /// When it was last written.
-    pub(super) fn modified(&self) -> Option<std::time::SystemTime> {
-        self.0.file.metadata().ok()?.modified().ok()
-    }
-
-    /// Device and inode.
-    pub(super) fn inode(&self) -> io::Result<(u64, u64)> {
-        Ok(inode(&self.0.file.metadata()?))
+    /// How it is now.
+    pub(super) fn stat(&self) -> io::Result<Stat> {
+        let metadata = self.0.file.metadata()?;
+        let bytes = self.0.unpacked.is_none().then_some(metadata.len());
+        Ok(Stat { bytes, modified: metadata.modified().ok(), inode: inode(&metadata) })
     }
 }
 

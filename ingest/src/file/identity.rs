@@ -24,7 +24,7 @@ impl Identity {
     }
 
     fn of_first(contents: &Contents, bytes: u64) -> io::Result<Self> {
-        let first = contents.first(bytes.min(PREFIX))?;
+        let first = contents.read_at(0, bytes.min(PREFIX))?;
         Ok(Self { bytes: first.len() as u64, hash: Fingerprint::new("file").part(&first).finish() })
     }
 

@@ -1,7 +1,7 @@
 //! Where reading starts, and whether the file is still what was read.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use lictor_wire::SourceCheckpoint;
 use lictor_wire::topology::Bucket;
 
-use super::contents::Contents;
+use super::contents::{Contents, Stat};
 use super::family::{Member, Rank, list};
 use super::identity::Identity;
 use super::watch::{Found, Watch};
@@ -34,8 +34,10 @@ pub(super) struct Reading {
     pub(super) at_end: bool,
     /// Its end was reached after a newer file was found.
     pub(super) last_look: bool,
-    /// Its size and time of change when it was last compared.
-    compared: Option<(Option<u64>, Option<SystemTime>)>,
+    /// As it was at the last read.
+    pub(super) stat: Stat,
+    /// As it was when its identity was last compared.
+    compared: Option<Stat>,
 }
 
 impl<O: Outlet> Tail<O> {
@@ -91,14 +93,15 @@ impl<O: Outlet> Tail<O> {
 /// The file that a checkpoint is about: its inode if that begins alike, else any that does.
 fn find(members: &[Member], checkpoint: &SourceCheckpoint) -> Option<usize> {
     let identity = Identity::parse(&checkpoint.identity)?;
-    let matches = |member: &Member| {
-        let contents = Contents::open(&member.path, member.gzip).ok()?;
-        let long_enough = contents.bytes().ok()?.is_none_or(|bytes| bytes >= checkpoint.offset);
-        (long_enough && identity.is_of(&contents).ok()?).then_some(())
+    let is_it = |member: &&Member| {
+        Contents::open(&member.path, member.gzip).is_ok_and(|contents| {
+            let bytes = contents.stat().map(|stat| stat.bytes);
+            bytes.is_ok_and(|bytes| bytes.is_none_or(|bytes| bytes >= checkpoint.offset))
+                && identity.is_of(&contents).unwrap_or_default()
+        })
     };
-    let of_inode = |member: &&Member| checkpoint.inode == Some(member.inode);
-    let same = members.iter().filter(of_inode).find(|member| matches(member).is_some());
-    let found = same.or_else(|| members.iter().rev().find(|member| matches(member).is_some()))?;
+    let same_inode = members.iter().filter(|member| checkpoint.inode == Some(member.inode)).find(is_it);
+    let found = same_inode.or_else(|| members.iter().rev().find(is_it))?;
     members.iter().position(|member| member.inode == found.inode)
 }
 
@@ -107,7 +110,7 @@ impl Reading {
     pub(super) async fn open(found: Found) -> io::Result<Self> {
         blocking(move || {
             let Found { path, contents, offset, read_to } = found;
-            let identity = Identity::of(&contents)?;
+            let (identity, stat) = (Identity::of(&contents)?, contents.stat()?);
             let (mut number, mut position) = (0, 0);
             while position < offset {
                 let passed = contents.read_at(position, (offset - position).min(CHUNK))?;
@@ -119,7 +122,7 @@ impl Reading {
             }
             let lines = Lines::new(LONGEST_LINE, position, number);
             let (at_end, last_look, compared) = (false, false, None);
-            Ok(Self { path, contents, identity, lines, position, read_to, at_end, last_look, compared })
+            Ok(Self { path, contents, identity, lines, position, read_to, at_end, last_look, stat, compared })
         })
         .await
     }
@@ -127,7 +130,9 @@ impl Reading {
     /// The next bytes; none at the end.
     pub(super) async fn chunk(&mut self) -> io::Result<Vec<u8>> {
         let (contents, position) = (self.contents.clone(), self.position);
-        let chunk = blocking(move || contents.read_at(position, CHUNK)).await?;
+        let read = move || Ok((contents.read_at(position, CHUNK)?, contents.stat()?));
+        let (chunk, stat) = blocking(read).await?;
+        self.stat = stat;
         self.position += chunk.len() as u64;
         self.read_to.store(self.position, Ordering::Release);
         Ok(chunk)
@@ -136,24 +141,25 @@ impl Reading {
     /// Whether the file was cut, or rewritten from its beginning, since it was read. Takes what it has grown by into
     /// its identity.
     pub(super) async fn was_cut(&mut self) -> io::Result<bool> {
-        let compared = (self.contents.bytes()?, self.contents.modified());
-        if compared.0.is_some_and(|bytes| bytes < self.position) {
-            return Ok(true);
-        }
-        if self.compared.replace(compared) == Some(compared) {
-            return Ok(false);
-        }
         let (contents, identity) = (self.contents.clone(), self.identity.clone());
-        let grown = blocking(move || {
+        let (position, compared) = (self.position, self.compared);
+        // The file's identity, and when that was compared; `None` when the file was cut.
+        let compare = move || {
+            let stat = contents.stat()?;
+            if stat.bytes.is_some_and(|bytes| bytes < position) {
+                return Ok(None);
+            }
+            if compared == Some(stat) {
+                return Ok(Some((identity, stat)));
+            }
             if !identity.is_empty() && !identity.is_of(&contents)? {
                 return Ok(None);
             }
-            if identity.can_grow() { Identity::of(&contents).map(Some) } else { Ok(Some(identity)) }
-        });
-        match grown.await? {
-            Some(identity) => self.identity = identity,
-            None => return Ok(true),
-        }
+            let identity = if identity.can_grow() { Identity::of(&contents)? } else { identity };
+            Ok(Some((identity, stat)))
+        };
+        let Some((identity, stat)) = blocking(compare).await? else { return Ok(true) };
+        (self.identity, self.compared) = (identity, Some(stat));
         Ok(false)
     }
 
@@ -170,7 +176,7 @@ impl Reading {
 
     /// When the file was last written.
     pub(super) fn modified(&self) -> Option<Timestamp> {
-        self.contents.modified().and_then(|modified| Timestamp::try_from(modified).ok())
+        self.stat.modified.and_then(|modified| Timestamp::try_from(modified).ok())
     }
 }
 
@@ -185,7 +191,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 pub(super) async fn keep_watching(watch: Arc<Watch>, path: PathBuf, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        let (watch, path): (Arc<Watch>, PathBuf) = (Arc::clone(&watch), Path::to_owned(&path));
+        let (watch, path) = (Arc::clone(&watch), path.clone());
         let _ = tokio::task::spawn_blocking(move || watch.poll(&path)).await;
     }
 }

@@ -60,6 +60,12 @@ impl Files {
         AbortOnDropHandle::new(tokio::spawn(run(source, forward, stop.clone())))
     }
 
+    /// Reads until [`Running::end`].
+    fn running(&self, follow: bool) -> Running {
+        let stop = CancellationToken::new();
+        Running { task: self.start(follow, &stop), stop }
+    }
+
     async fn read(&self) {
         self.start(false, &CancellationToken::new()).await.unwrap().unwrap();
     }
@@ -107,6 +113,19 @@ impl Files {
             assert!(Instant::now() < deadline, "{:?} is not {wanted:?}", self.numbers());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+struct Running {
+    task: AbortOnDropHandle<Result<(), IngestError>>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// Stops it; it must not have failed.
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
     }
 }
 
@@ -169,8 +188,7 @@ async fn reading_again_goes_on_where_it_ended() {
 #[tokio::test]
 async fn followed_through_appending_renaming_and_cutting() {
     let files = Files::new();
-    let stop = CancellationToken::new();
-    let reading = files.start(true, &stop);
+    let reading = files.running(true);
     // It may come later, and grow in the middle of a line.
     let text = line(0);
     let (begin, rest) = text.split_at(20);
@@ -189,8 +207,7 @@ async fn followed_through_appending_renaming_and_cutting() {
     files.until(0..7).await;
     files.append("log", &line(7));
     files.until(0..8).await;
-    stop.cancel();
-    reading.await.unwrap().unwrap();
+    reading.end().await;
     assert!(files.fake.letters().is_empty());
     let [gap] = &files.gaps()[..] else { panic!("{:?}", files.gaps()) };
     assert!(gap.contains("truncated"), "{gap}");
@@ -201,8 +218,7 @@ async fn followed_through_appending_renaming_and_cutting() {
 async fn nothing_is_lost_by_rotations_between_two_looks() {
     let files = Files::new();
     files.append("log", &lines(0..10));
-    let stop = CancellationToken::new();
-    let reading = files.start(true, &stop);
+    let reading = files.running(true);
     files.until(0..10).await;
     for round in 1..5 {
         for rotation in 0..3 {
@@ -214,8 +230,7 @@ async fn nothing_is_lost_by_rotations_between_two_looks() {
         files.append("log", &lines(40 * round..40 * round + 10));
         files.until(0..40 * round + 10).await;
     }
-    stop.cancel();
-    reading.await.unwrap().unwrap();
+    reading.end().await;
     assert_eq!(files.gaps(), Vec::<String>::new());
 }
 
@@ -223,8 +238,7 @@ async fn nothing_is_lost_by_rotations_between_two_looks() {
 async fn nothing_is_lost_by_rotations_under_back_pressure() {
     let files = Files::new();
     files.append("log", &lines(0..10));
-    let stop = CancellationToken::new();
-    let reading = files.start(true, &stop);
+    let reading = files.running(true);
     files.until(0..10).await;
     files.fake.press(true);
     for round in 1..=5 {
@@ -239,8 +253,7 @@ async fn nothing_is_lost_by_rotations_under_back_pressure() {
     files.append("log", &lines(60..70));
     files.fake.press(false);
     files.until(0..70).await;
-    stop.cancel();
-    reading.await.unwrap().unwrap();
+    reading.end().await;
     assert_eq!(files.gaps(), Vec::<String>::new());
 }
 
@@ -260,11 +273,9 @@ async fn nothing_is_lost_by_rotations_while_nobody_reads() {
             files.compress("log.3");
             files.compress("log.2");
         }
-        let stop = CancellationToken::new();
-        let reading = files.start(follow, &stop);
+        let reading = files.running(follow);
         files.until(0..50).await;
-        stop.cancel();
-        reading.await.unwrap().unwrap();
+        reading.end().await;
         assert_eq!(files.gaps(), Vec::<String>::new());
     }
 
@@ -308,8 +319,7 @@ async fn what_was_deleted_unread_is_reported() {
 async fn what_is_written_to_a_rotated_file_is_read() {
     let files = Files::new();
     files.append("log", &lines(0..10));
-    let stop = CancellationToken::new();
-    let reading = files.start(true, &stop);
+    let reading = files.running(true);
     files.until(0..10).await;
     files.rotate();
     files.append("log", "");
@@ -323,8 +333,7 @@ async fn what_is_written_to_a_rotated_file_is_read() {
     files.until(0..35).await;
     files.append("log", &lines(35..40));
     files.until(0..40).await;
-    stop.cancel();
-    reading.await.unwrap().unwrap();
+    reading.end().await;
     assert_eq!(files.gaps(), Vec::<String>::new());
 }
 
@@ -333,16 +342,14 @@ async fn a_banner_does_not_make_two_files_one() {
     let banner = format!("{}\n", " ".repeat(600));
     let files = Files::new();
     files.append("log", &(banner.clone() + &lines(0..10)));
-    let stop = CancellationToken::new();
-    let reading = files.start(true, &stop);
+    let reading = files.running(true);
     files.until(0..10).await;
     fs::write(files.path("log"), banner.clone() + &lines(10..50)).unwrap();
     files.until(0..50).await;
     files.rotate();
     files.append("log", &(banner + &lines(50..60)));
     files.until(0..60).await;
-    stop.cancel();
-    reading.await.unwrap().unwrap();
+    reading.end().await;
 }
 
 /// It is waited for, and the role and its other sources go on.
@@ -350,8 +357,7 @@ async fn a_banner_does_not_make_two_files_one() {
 async fn a_path_may_be_something_else_for_a_while() {
     let files = Files::new();
     files.append("log", &lines(0..10));
-    let stop = CancellationToken::new();
-    let reading = files.start(true, &stop);
+    let reading = files.running(true);
     files.until(0..10).await;
     files.rotate();
     fs::create_dir(files.path("log")).unwrap();
@@ -362,8 +368,7 @@ async fn a_path_may_be_something_else_for_a_while() {
     fs::remove_file(files.path("log")).unwrap();
     files.append("log", &lines(10..20));
     files.until(0..20).await;
-    stop.cancel();
-    reading.await.unwrap().unwrap();
+    reading.end().await;
 }
 
 #[tokio::test]
@@ -401,15 +406,13 @@ async fn a_damaged_compressed_file_is_reported_and_the_others_are_read() {
     let packed = fs::read(files.path("log.1.gz")).unwrap();
     fs::write(files.path("log.1.gz"), &packed[..packed.len() - 12]).unwrap();
     files.append("log", &lines(20..30));
-    let stop = CancellationToken::new();
-    let reading = files.start(true, &stop);
+    let reading = files.running(true);
     let deadline = Instant::now() + Duration::from_secs(10);
     while files.numbers().last() != Some(&29) {
         assert!(Instant::now() < deadline, "{:?}", files.numbers());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    stop.cancel();
-    reading.await.unwrap().unwrap();
+    reading.end().await;
     let [gap] = &files.gaps()[..] else { panic!("{:?}", files.gaps()) };
     assert!(gap.contains("log.1.gz"), "{gap}");
 }
@@ -471,12 +474,10 @@ async fn pressure_stops_reading() {
     let files = Files::new();
     files.fake.press(true);
     files.append("log", &lines(0..3));
-    let stop = CancellationToken::new();
-    let reading = files.start(true, &stop);
+    let reading = files.running(true);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(files.numbers().is_empty());
     files.fake.press(false);
     files.until(0..3).await;
-    stop.cancel();
-    reading.await.unwrap().unwrap();
+    reading.end().await;
 }

@@ -91,7 +91,7 @@ impl Watch {
         let state = self.state();
         state.waiting.len() > 1
             || state.waiting.front().is_some_and(|found| {
-                found.contents.bytes().is_ok_and(|bytes| bytes.is_none_or(|bytes| bytes > found.offset))
+                found.contents.stat().is_ok_and(|stat| stat.bytes.is_none_or(|bytes| bytes > found.offset))
             })
     }
 
@@ -111,7 +111,7 @@ impl State {
         let changed = (&seen.member.path, seen.member.bytes, seen.member.modified)
             != (&member.path, member.bytes, member.modified);
         if let Some(contents) = seen.held.contents() {
-            // Its reader sees when it is cut. Who reads compares what has grown.
+            // Its reader notices when it grows or is cut.
             if changed && seen.identity.can_grow() {
                 seen.identity = Identity::of(&contents).unwrap_or_default();
             }

@@ -53,10 +53,9 @@ impl Bus {
     ) -> BoxFuture<'a, Result<Option<(u64, Bytes)>, BusError>> {
         Box::pin(async move {
             let what = || self.what(bucket, key);
-            let name = self.topology().bucket(bucket).name;
             let stream = self
                 .jetstream()
-                .get_stream_no_info(topology::bucket_stream(&name))
+                .get_stream_no_info(self.topology().bucket(bucket).stream_name())
                 .await
                 .map_err(|error| BusError::unanswered(what(), error))?;
             let subject = self.bucket_subject(bucket, key);
@@ -100,11 +99,7 @@ impl Bus {
     /// # Errors
     /// When the server does not answer.
     pub async fn last_revision(&self, bucket: Bucket) -> Result<u64, BusError> {
-        topology::last_sequence(
-            self.jetstream(),
-            &topology::bucket_stream(&self.topology().bucket(bucket).name),
-        )
-        .await
+        topology::last_sequence(self.jetstream(), &self.topology().bucket(bucket).stream_name()).await
     }
 
     fn what(&self, bucket: Bucket, key: &str) -> String {

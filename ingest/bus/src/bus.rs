@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::error::{BusError, ConnectError};
 use crate::servers::{NatsUrl, Servers};
-use crate::topology::{self, Difference, TopologyReport};
+use crate::topology::{self, Difference, Missing, TopologyReport};
 
 /// The oldest server that has atomic batches.
 const OLDEST_SERVER: &str = "2.12.0";
@@ -87,12 +87,9 @@ impl Bus {
         let bus = Self::open_until(options, deadline).await?;
         let mut waiting = false;
         loop {
-            let checked = bus.retrying(deadline, || topology::check(bus.jetstream(), bus.topology())).await;
+            let checked = bus.read_back(Missing::Report, deadline).await;
             match checked {
-                Ok(differences) => {
-                    accept(differences)?;
-                    return Ok(bus);
-                }
+                Ok(()) => return Ok(bus),
                 Err(ConnectError::Topology(BusError::Missing { what })) => {
                     if Instant::now() + CONNECT_AGAIN_AFTER >= deadline {
                         return Err(ConnectError::NotSetUp { what });
@@ -130,11 +127,10 @@ impl Bus {
         Ok(Self(Arc::new(Inner { client, jetstream, options, connections })))
     }
 
-    /// Creates the streams, buckets and consumers that are missing.
-    pub(crate) async fn create_missing(&self, deadline: Instant) -> Result<(), ConnectError> {
-        let differences =
-            self.retrying(deadline, || topology::ensure(self.jetstream(), self.topology())).await?;
-        accept(differences)
+    /// Compares everything on the server with the topology.
+    pub(crate) async fn read_back(&self, missing: Missing, deadline: Instant) -> Result<(), ConnectError> {
+        let read = || topology::read_back(self.jetstream(), self.topology(), missing);
+        accept(self.retrying(deadline, read).await?)
     }
 
     /// Repeats what JetStream does not answer yet: it is starting, or has no leader.

@@ -11,7 +11,6 @@ use crate::bus::Bus;
 use crate::cursor::{Cursor, Read, Reading, Start, Step};
 use crate::headers::Headers;
 use crate::pack::decode_payload;
-use crate::topology::bucket_stream;
 
 /// How often to query whether more of the first set is to come. Only matters when the last of the set vanished before
 /// it was sent (by its age, for example): then no message ends the set.
@@ -76,8 +75,8 @@ pub struct Feed {
 impl Bus {
     /// The values of a bucket: the last per key, then every change.
     pub fn watch_bucket(&self, bucket: Bucket) -> Feed {
-        let name = self.topology().bucket(bucket).name;
-        Feed::new(self.clone(), bucket_stream(&name), format!("$KV.{name}."))
+        let spec = self.topology().bucket(bucket);
+        Feed::new(self.clone(), spec.stream_name(), format!("$KV.{}.", spec.name))
     }
 
     /// The policy documents in force: the last per policy, then every change. The key is what follows in the subject

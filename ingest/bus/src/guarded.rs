@@ -360,7 +360,7 @@ impl Tail {
         last: &(String, HeaderMap, Bytes),
         after: u64,
     ) -> Result<Append, BusError> {
-        let id = format!("{:032x}", rand::random::<u128>());
+        let id = random_id();
         let within = |headers: &HeaderMap, number: usize| {
             let mut headers = headers.clone();
             headers.insert(BATCH_ID, id.as_str());
@@ -426,6 +426,11 @@ impl Tail {
             Err(error) => Err(BusError::unreadable("the answer to an atomic batch", error)),
         }
     }
+}
+
+/// An id that nobody else makes up.
+pub(crate) fn random_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }
 
 // === impl Known ===

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use crate::bus::{Bus, BusOptions};
 use crate::error::{BusError, ConnectError};
-use crate::guarded::{GuardedLog, LogState, Record, WriteError};
+use crate::guarded::{GuardedLog, LogState, Record, WriteError, random_id};
 use crate::log::LogEntry;
+use crate::topology::Missing;
 
 /// What a store brings to a server.
 #[derive(Debug, Clone, Default)]
@@ -123,11 +124,11 @@ impl Bus {
     /// See [`SetUpError`].
     pub async fn set_up(&self, of: &SetUp, by: &str) -> Result<InstallationDocument, SetUpError> {
         let deadline = Instant::now() + self.connect_timeout();
-        let found = self.retrying(deadline, || self.named()).await?;
-        plan(found.0.as_ref(), of)?;
-        self.create_missing(deadline).await?;
         let log = GuardedLog::new(self.clone(), Stream::Policies, Named::default(), 0);
-        let transaction = TransactionId::new(format!("{:032x}", rand::random::<u128>()));
+        let found = self.retrying(deadline, || named(&log)).await?;
+        plan(found.0.as_ref(), of)?;
+        self.read_back(Missing::Create, deadline).await?;
+        let transaction = TransactionId::new(random_id());
         loop {
             let (_, found) = log.state().await.map_err(SetUpError::Bus)?;
             let replaces = match plan(found.0.as_ref(), of)? {
@@ -138,7 +139,7 @@ impl Bus {
                 transaction: transaction.clone(),
                 by: by.to_owned(),
                 at: jiff::Timestamp::now(),
-                installation: InstallationId::new(format!("{:032x}", rand::random::<u128>())),
+                installation: InstallationId::new(random_id()),
                 replaces,
             };
             let subject = self.topology().policy_log(&PolicyLogKey::Installation);
@@ -168,15 +169,14 @@ impl Bus {
         bus.set_up(&SetUp::default(), &by).await?;
         Ok(bus)
     }
+}
 
-    /// What the policy log names now. A stream that does not exist names nothing.
-    async fn named(&self) -> Result<Named, BusError> {
-        let log = GuardedLog::new(self.clone(), Stream::Policies, Named::default(), 0);
-        match log.state().await {
-            Ok((_, named)) => Ok(named),
-            Err(BusError::Missing { .. }) => Ok(Named::default()),
-            Err(error) => Err(error),
-        }
+/// What a policy log names now. A stream that does not exist names nothing.
+async fn named(log: &GuardedLog<Named>) -> Result<Named, BusError> {
+    match log.state().await {
+        Ok((_, named)) => Ok(named),
+        Err(BusError::Missing { .. }) => Ok(Named::default()),
+        Err(error) => Err(error),
     }
 }
 

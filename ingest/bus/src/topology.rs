@@ -17,7 +17,6 @@ use lictor_wire::topology::{ConsumerSpec, Topology};
 use serde::Serialize;
 
 use crate::error::BusError;
-pub(crate) use config::bucket_stream;
 use config::{consumer_config, wanted_streams};
 pub use difference::Difference;
 use difference::{consumer_differences, stream_differences};
@@ -27,69 +26,54 @@ pub use report::{ConsumerReport, StreamReport, TopologyReport};
 /// How many things are made or read at once: enough to hide the round trips, few enough not to crowd a small server.
 const AT_ONCE: usize = 8;
 
-/// Makes what is missing and reads everything back: what is there and different, worst first.
-pub(crate) fn ensure<'a>(
+/// What is done about a stream, bucket or consumer that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It is created.
+    Create,
+    /// A stream or bucket is an error; a consumer is left to whoever pulls from it.
+    Report,
+}
+
+/// Reads everything back: what is there and different, worst first.
+pub(crate) fn read_back<'a>(
     jetstream: &'a Context,
     topology: &'a Topology,
+    missing: Missing,
 ) -> BoxFuture<'a, Result<Vec<Difference>, BusError>> {
     Box::pin(async move {
-        let mut differences = Vec::new();
         let streams: Vec<_> = wanted_streams(topology).into_iter().map(|(config, _)| config).collect();
         let found: Vec<_> = futures_util::stream::iter(streams)
             .map(|config| async move {
-                let found = ensure_stream(jetstream, &config).await?;
+                let found = match missing {
+                    Missing::Create => ensure_stream(jetstream, &config).await?,
+                    Missing::Report => read_stream(jetstream, &config.name)
+                        .await?
+                        .ok_or_else(|| BusError::missing(format!("stream `{}`", config.name)))?,
+                };
                 Ok::<_, BusError>(stream_differences(&config, &found))
             })
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        differences.extend(found.into_iter().flatten());
+        let mut differences: Vec<_> = found.into_iter().flatten().collect();
         // A consumer on a stream that means something else would only add noise.
         if !differences.iter().any(|difference| difference.changes_meaning) {
             let found: Vec<_> = futures_util::stream::iter(topology.consumers())
                 .map(|spec| async move {
-                    let found = ensure_consumer(jetstream, topology, &spec).await?;
-                    Ok::<_, BusError>(consumer_differences(topology, &spec, &found))
+                    let stream = topology.stream_name(spec.stream);
+                    let found = match missing {
+                        Missing::Create => Some(ensure_consumer(jetstream, topology, &spec).await?),
+                        Missing::Report => read_consumer(jetstream, &stream, &spec.name).await?,
+                    };
+                    Ok::<_, BusError>(found.map(|found| consumer_differences(topology, &spec, &found)))
                 })
                 .buffered(AT_ONCE)
                 .try_collect()
                 .await?;
-            differences.extend(found.into_iter().flatten());
+            differences.extend(found.into_iter().flatten().flatten());
         }
-        differences.sort_by_key(|difference| !difference.changes_meaning);
-        Ok(differences)
-    })
-}
-
-/// Reads everything back and creates nothing: what is different, worst first. A stream or bucket that is missing is an
-/// error; a consumer is created by whoever pulls from it.
-pub(crate) fn check<'a>(
-    jetstream: &'a Context,
-    topology: &'a Topology,
-) -> BoxFuture<'a, Result<Vec<Difference>, BusError>> {
-    Box::pin(async move {
-        let streams: Vec<_> = wanted_streams(topology).into_iter().map(|(config, _)| config).collect();
-        let found: Vec<_> = futures_util::stream::iter(streams)
-            .map(|config| async move {
-                let found = read_stream(jetstream, &config.name).await?;
-                let found = found.ok_or_else(|| BusError::missing(format!("stream `{}`", config.name)))?;
-                Ok::<_, BusError>(stream_differences(&config, &found))
-            })
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        let mut differences: Vec<Difference> = found.into_iter().flatten().collect();
-        let found: Vec<_> = futures_util::stream::iter(topology.consumers())
-            .map(|spec| async move {
-                let stream = topology.stream_name(spec.stream);
-                let found = read_consumer(jetstream, &stream, &spec.name).await?;
-                Ok::<_, BusError>(found.map(|found| consumer_differences(topology, &spec, &found)))
-            })
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        differences.extend(found.into_iter().flatten().flatten());
-        differences.sort_by_key(|difference| !difference.changes_meaning);
+        differences.sort_by_key(|difference: &Difference| !difference.changes_meaning);
         Ok(differences)
     })
 }

@@ -109,6 +109,13 @@ pub struct BucketSpec {
     pub purpose: &'static str,
 }
 
+impl BucketSpec {
+    /// The name of the stream behind it.
+    pub fn stream_name(&self) -> String {
+        format!("KV_{}", self.name)
+    }
+}
+
 /// Every durable consumer. All are pull consumers with explicit acknowledgement, shared by any number of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Consumer {

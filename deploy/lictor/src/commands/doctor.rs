@@ -51,10 +51,11 @@ async fn diagnose(bus: &Bus) -> Result<Diagnosis, Failure> {
         Err(BusError::Missing { .. }) => 0,
         Err(error) => return Err(Failure::unreachable(error)),
     };
-    let mut presence = match exists(&format!("KV_{}", bus.topology().bucket(Bucket::Presence).name)) {
-        true => presence(bus.watch_bucket(Bucket::Presence)).await,
-        // Following a bucket waits until a store creates it.
-        false => Vec::new(),
+    let mut presence = if exists(&bus.topology().bucket(Bucket::Presence).stream_name()) {
+        presence(bus.watch_bucket(Bucket::Presence)).await
+    } else {
+        // Following a bucket would wait until a store creates it.
+        Vec::new()
     };
     presence.sort_by(|a, b| (&a.role, &a.instance).cmp(&(&b.role, &b.instance)));
     let findings = findings(&topology, &presence, policies, Timestamp::now());

@@ -50,7 +50,7 @@ fn stream_config(spec: &StreamSpec, replicas: usize) -> stream::Config {
 fn bucket_config(spec: &BucketSpec, replicas: usize) -> stream::Config {
     let max_age = spec.max_age.unwrap_or_default();
     stream::Config {
-        name: bucket_stream(&spec.name),
+        name: spec.stream_name(),
         description: Some(spec.purpose.to_owned()),
         subjects: vec![format!("$KV.{}.>", spec.name)],
         // A value per key: these are facts in force, and their history is in the events.
@@ -102,11 +102,6 @@ pub(super) fn consumer_config(spec: &ConsumerSpec) -> pull::Config {
         max_ack_pending: i64::from(spec.max_ack_pending),
         ..pull::Config::default()
     }
-}
-
-/// The stream behind a bucket.
-pub(crate) fn bucket_stream(bucket: &str) -> String {
-    format!("KV_{bucket}")
 }
 
 fn limit(limit: Option<u64>) -> i64 {

@@ -134,12 +134,11 @@ async fn open(config: &Config) -> Result<Ledger, StoreError> {
             .map_err(|source| StoreError::Directory { path: data.clone(), source })?;
         let file = data.join(FILE);
         match Ledger::open(&file) {
-            Err(LedgerError::Damaged { source, .. }) => {
+            Err(damaged @ LedgerError::Damaged { .. }) => {
                 // An index of the logs: it is rebuilt from them, as far back as they reach.
                 let aside = file.with_extension(format!("damaged-{}", Timestamp::now().as_second()));
-                std::fs::rename(&file, &aside)
-                    .map_err(|source| StoreError::Directory { path: aside.clone(), source })?;
-                tracing::error!(error = %source, kept = %aside.display(), "the ledger is damaged; rebuilding it");
+                tracing::error!(error = %damaged, aside = %aside.display(), "rebuilding the ledger");
+                std::fs::rename(&file, &aside).map_err(|_| StoreError::Open(damaged))?;
                 Ledger::open(&file).map_err(StoreError::Open)
             }
             opened => opened.map_err(StoreError::Open),

@@ -4,6 +4,8 @@
 //! whose controller makes such objects, and only for what the owner's template says: whatever the object violates beyond
 //! that is its own. A sidecar that was injected passes when it violates nothing itself.
 
+use std::collections::BTreeMap;
+
 use lictor_engine::Findings;
 use lictor_normalize::manifest::is_controller;
 use lictor_wire::{Deployment, OwnerReference, Volume};
@@ -35,6 +37,13 @@ pub(crate) fn as_made_by(
     if !(makes && controls) {
         return None;
     }
+    let (annotations, replicas) = match &*owned.kind {
+        "Pod" => (owner.pod_annotations.clone(), owned.replicas),
+        // Its own metadata is in no model of its CronJob.
+        "Job" => (BTreeMap::new(), owner.replicas),
+        // A ReplicaSet has its Deployment's annotations.
+        _ => (owner.annotations.clone(), owner.replicas),
+    };
     let mut made = Deployment {
         id: owned.id.clone(),
         name: owned.name.clone(),
@@ -44,15 +53,10 @@ pub(crate) fn as_made_by(
         label_selector: owned.label_selector.clone(),
         owners: owned.owners.clone(),
         labels: owner.pod_labels.clone(),
-        annotations: owner.pod_annotations.clone(),
+        annotations,
+        replicas,
         ..owner.clone()
     };
-    if owned.kind == "Pod" {
-        made.replicas = owned.replicas;
-    } else {
-        // A Job's own metadata is in no model of its CronJob; a ReplicaSet has its Deployment's annotations.
-        made.annotations = if owned.kind == "Job" { Default::default() } else { owner.annotations.clone() };
-    }
     mount_account_token(&mut made, owned);
     Some(made)
 }
@@ -60,10 +64,10 @@ pub(crate) fn as_made_by(
 /// Leaves the findings that the owner's template does not explain: other policies, or other evidence.
 pub(crate) fn beyond(mut found: Findings, explained: &Findings) -> Findings {
     found.violations.retain(|violation| {
-        let same = |other: &&lictor_engine::Finding| {
-            other.policy.id == violation.policy.id && other.sections == violation.sections
-        };
-        explained.violations.iter().find(same).is_none()
+        !explained
+            .violations
+            .iter()
+            .any(|other| other.policy.id == violation.policy.id && other.sections == violation.sections)
     });
     found.undecided.retain(|undecided| !explained.undecided.contains(undecided));
     found

@@ -92,9 +92,10 @@ pub(crate) struct Reply {
 }
 
 /// The workload a request is about, and its namespace's labels.
+#[derive(Clone, Copy)]
 struct Context<'a> {
     workload: Option<&'a Deployment>,
-    namespace_labels: Option<BTreeMap<String, String>>,
+    namespace_labels: Option<&'a BTreeMap<String, String>>,
 }
 
 impl Reviewer {
@@ -215,7 +216,8 @@ impl Reviewer {
         let labels = self.lookup.namespace_labels(namespace, deadline).await;
         let namespace_labels =
             labels.inspect_err(|error| tracing::debug!(%error, "cannot read the labels of a namespace")).ok();
-        let context = Context { workload: request.deployment.as_deref(), namespace_labels };
+        let context =
+            Context { workload: request.deployment.as_deref(), namespace_labels: namespace_labels.as_ref() };
         let Some((mut judged, images_revision)) =
             self.find(&request, &context, policies, now, deadline).await
         else {
@@ -228,9 +230,8 @@ impl Reviewer {
             && let Some(workload) = context.workload
             && let Some(made) = self.made_by_owner(workload, deadline).await
         {
-            let context =
-                Context { workload: Some(&made), namespace_labels: context.namespace_labels.clone() };
-            match self.find(&request, &context, policies, now, deadline).await {
+            let made = Context { workload: Some(&made), ..context };
+            match self.find(&request, &made, policies, now, deadline).await {
                 Some((explained, _)) => judged = beyond(judged, &explained),
                 None => return self.not_judged("judging failed"),
             }
@@ -295,7 +296,7 @@ impl Reviewer {
             deployment: context.workload,
             images,
             cluster_labels: cluster_labels.as_deref(),
-            namespace_labels: context.namespace_labels.as_ref(),
+            namespace_labels: context.namespace_labels,
             deviates: None,
         };
         let judged = catch_unwind(AssertUnwindSafe(|| policies.set.evaluate(&subject, now)));

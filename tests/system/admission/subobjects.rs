@@ -57,7 +57,7 @@ fn jobs(world: &World) -> Result<(), String> {
         )
     };
     world.ask_with(&format!("{NS} create -f -"), &job("own")).denied(&["No privileged containers"])?;
-    // One that nobody was asked about, or that soft enforcement has suspended.
+    // One that admission did not review, or that soft enforcement has suspended.
     let as_controller = "--as system:serviceaccount:kube-system:cronjob-controller";
     world.ask_with(&format!("{NS} {as_controller} create -f -"), &job("made")).allowed()?;
     for change in [r#"{"suspend":false}"#, r#"{"parallelism":50}"#] {

@@ -51,7 +51,7 @@ fn deployment(options: &CheckDeployment) -> Result<Exit, Failure> {
         return Err(Failure::invalid_input(message));
     }
     if entities == 0 {
-        let failure = Failure::invalid_input("there is no workload in what was given");
+        let failure = Failure::invalid_input("the input contains no workload");
         return Err(failure.hint("render templates first, with `helm template` or `kubectl kustomize`"));
     }
     let fails = match options.fail_on {

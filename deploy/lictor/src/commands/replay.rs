@@ -59,7 +59,7 @@ pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
         return Err(Failure::invalid_input(message));
     }
     if report.summary.events.is_empty() {
-        let failure = Failure::invalid_input("there is no event in what was given");
+        let failure = Failure::invalid_input("the input contains no event");
         return Err(
             failure.hint("give an audit log, a Tetragon export or events of lictor; manifests are context")
         );

@@ -219,7 +219,7 @@ impl Evaluator {
         // cross, one has seen the other.
         let must_be_current = lines.iter().flatten().flatten().any(|line| match line {
             Line::Event(event) => matches!(event.kind(), Kind::Deployment | Kind::Image),
-            Line::Policy(_) | Line::Command(_) => true,
+            Line::Policy(_) | Line::Installation | Line::Command(_) => true,
             Line::Verdict(_) | Line::Document(_) => false,
         });
         if must_be_current {
@@ -232,7 +232,7 @@ impl Evaluator {
         for line in lines {
             outcomes.push(match line {
                 Ok(Some(Line::Event(event))) => self.judge(&event, &delivery, &policies),
-                Ok(Some(Line::Policy(_))) => {
+                Ok(Some(Line::Policy(_) | Line::Installation)) => {
                     let last = match last_policy_change {
                         Some(last) => last,
                         None => *last_policy_change.insert(self.bus.last_sequence(Stream::Policies).await?),
@@ -297,8 +297,14 @@ impl Evaluator {
         }
     }
 
-    /// A policy changed: every workload is judged again, by whoever got this message.
+    /// A policy changed, or another log takes the place of a lost one: every workload is judged again, by whoever got
+    /// this message.
     fn policy_changed(&self, last: u64, delivery: &Delivery, policies: &Policies) -> LineOutcome {
+        // What is in force is from another log, and its revisions say nothing about this one's. It waits for a person
+        // to say what is lost, or for an evaluator that follows.
+        if let Some(reason) = &self.knowledge.policy_status().problems.not_followed {
+            return LineOutcome::parked(vec![format!("following the policy log: {reason}")]);
+        }
         // A later change has every workload judged with this one too; only the last of several has work to do.
         if last > delivery.message.sequence {
             return LineOutcome::judged(Vec::new());

@@ -18,6 +18,12 @@ pub struct Config {
     #[arg(id = "store_listen", long = "listen", value_name = "ADDRESS", env = "LICTOR_STORE_LISTEN")]
     #[arg(default_value = "127.0.0.1:8181")]
     pub listen: SocketAddr,
+    /// After the server lost messages for good: read again what its streams hold; alerts stay
+    ///
+    /// A store stops reading a stream that ends before the last message it has read, or was made anew, and says so in
+    /// `/v1/health` and `lictor doctor`. With this it goes on with what is there.
+    #[arg(long)]
+    pub accept_loss: bool,
     /// After the server lost its data for good: the installation that is lost, as the error names it
     ///
     /// Creates the streams anew and says in the policy log that the new installation takes the place of the lost one;

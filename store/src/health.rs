@@ -13,6 +13,7 @@ use crate::Log;
 pub struct Health {
     logs: Mutex<BTreeMap<Log, LogHealth>>,
     continuity: Mutex<BTreeMap<String, StreamContinuity>>,
+    missing: Mutex<Vec<String>>,
     news: watch::Sender<News>,
 }
 
@@ -55,12 +56,15 @@ pub struct StreamContinuity {
 pub struct HealthReport {
     /// Every log was caught up with once.
     pub ready: bool,
-    /// No log is stopped, and no event stream lost its end.
+    /// No log is stopped, no event stream lost its end, and no stream is missing.
     pub healthy: bool,
     /// Log by log.
     pub logs: BTreeMap<Log, LogHealth>,
     /// Event stream by event stream.
     pub continuity: BTreeMap<String, StreamContinuity>,
+    /// Streams and buckets that do not exist on the server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// Wakes live readers.
@@ -76,6 +80,7 @@ impl Default for Health {
         Self {
             logs: Mutex::new(BTreeMap::from(logs)),
             continuity: Mutex::default(),
+            missing: Mutex::default(),
             news: watch::Sender::default(),
         }
     }
@@ -98,16 +103,24 @@ impl Health {
         change(streams.entry(stream.to_owned()).or_default());
     }
 
+    /// Sets which streams and buckets do not exist on the server.
+    pub fn missing(&self, missing: Vec<String>) {
+        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+    }
+
     /// Everything.
     pub fn report(&self) -> HealthReport {
         let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let continuity = self.continuity.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         HealthReport {
             ready: logs.values().all(|log| log.caught_up),
             healthy: logs.values().all(|log| log.stopped.is_none())
-                && continuity.values().all(|stream| stream.broken.is_none()),
+                && continuity.values().all(|stream| stream.broken.is_none())
+                && missing.is_empty(),
             logs,
             continuity,
+            missing,
         }
     }
 
@@ -123,5 +136,27 @@ impl Health {
 
     pub(crate) fn news(&self) -> watch::Receiver<News> {
         self.news.subscribe()
+    }
+}
+
+impl HealthReport {
+    /// What is wrong, and what to do about it, for a person.
+    pub fn problems(&self) -> Vec<String> {
+        let stopped = self.logs.values().filter_map(|log| {
+            let why = log.stopped.as_ref()?;
+            let stream = &log.stream;
+            Some(format!(
+                "stopped reading stream {stream}: {why} (if messages are lost for good, start the store once with \
+                 --accept-loss)"
+            ))
+        });
+        let broken = self.continuity.iter().filter_map(|(stream, of)| {
+            of.broken.as_ref().map(|why| format!("events of stream {stream} are lost: {why}"))
+        });
+        let missing = self
+            .missing
+            .iter()
+            .map(|stream| format!("stream {stream} does not exist; restart the store, which creates it"));
+        stopped.chain(broken).chain(missing).collect()
     }
 }

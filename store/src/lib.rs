@@ -65,6 +65,7 @@ mod follow;
 mod health;
 mod http;
 mod ledger;
+mod loss;
 mod policies;
 mod query;
 mod record;

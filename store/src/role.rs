@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::continuity::watch_streams;
 use crate::follow::Follower;
+use crate::loss::{watch_installation, watch_topology};
 use crate::{Config, Health, Ledger, LedgerError, Log, StoreError, router};
 
 /// The ledger's file in the data directory.
@@ -65,6 +66,8 @@ async fn run_until(
     }
     tasks.spawn(watch_file(config.data.join(FILE), stop.clone()));
     tasks.spawn(watch_streams(bus.clone(), ledger.clone(), Arc::clone(&health), stop.clone()));
+    tasks.spawn(watch_installation(bus.clone(), ledger.clone(), stop.clone()));
+    tasks.spawn(watch_topology(bus.clone(), Arc::clone(&health), stop.clone()));
     tasks.spawn(present(bus, Arc::clone(&health), stop.clone()));
     drop(handles);
     let routes = router(ledger, Arc::clone(&health), ready);
@@ -100,7 +103,12 @@ pub fn set_up<'a>(config: &'a Config, bus: &'a Bus) -> BoxFuture<'a, Result<(), 
         if known.as_ref() != Some(&installation) {
             tracing::info!(%installation, replaced = known.as_ref().map(InstallationId::as_str), "set up");
         }
-        tokio::task::spawn_blocking(move || ledger.adopt(&installation)).await?.map_err(StoreError::Open)
+        let accept_loss = config.accept_loss;
+        let adopt = move || {
+            ledger.adopt(&installation)?;
+            if accept_loss { ledger.read_again() } else { Ok(()) }
+        };
+        tokio::task::spawn_blocking(adopt).await?.map_err(StoreError::Open)
     })
 }
 
@@ -120,8 +128,9 @@ async fn watch_file(file: PathBuf, stop: CancellationToken) -> Result<(), StoreE
 /// Says that this store runs, and how far it has applied each log.
 async fn present(bus: Bus, health: Arc<Health>, stop: CancellationToken) -> Result<(), StoreError> {
     let refresh = |who: &mut Presence| {
-        let logs = health.report().logs.into_iter();
-        who.counts = logs.map(|(log, of)| (log.as_str().to_owned(), of.checkpoint)).collect();
+        let report = health.report();
+        who.problems = report.problems();
+        who.counts = report.logs.iter().map(|(log, of)| (log.as_str().to_owned(), of.checkpoint)).collect();
     };
     bus.heartbeat(new_presence("store"), refresh, stop.cancelled()).await;
     Ok(())

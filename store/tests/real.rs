@@ -36,7 +36,8 @@ async fn bus(server: &NatsServer) -> Bus {
 }
 
 fn config(data: &Path) -> Config {
-    Config { data: data.to_owned(), listen: "127.0.0.1:0".parse().unwrap(), replace_installation: None }
+    let listen = "127.0.0.1:0".parse().unwrap();
+    Config { data: data.to_owned(), listen, accept_loss: false, replace_installation: None }
 }
 
 async fn start(data: &Path, bus: &Bus) -> Store {

@@ -22,6 +22,7 @@ mod present;
 mod support;
 mod threats;
 mod twice;
+mod up;
 
 /// Tests that need the machine to themselves hold this: side by side they would measure each other.
 static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

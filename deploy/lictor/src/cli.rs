@@ -165,6 +165,9 @@ pub(crate) struct Up {
     /// Directory for all data. Without it the demo keeps nothing.
     #[arg(long, env = "LICTOR_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// After NATS lost messages for good: read again what its streams hold; alerts stay
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
     /// After NATS lost its data for good: the installation that is lost, as the error names it
     #[arg(long, value_name = "ID")]
     pub(crate) replace_installation: Option<String>,

@@ -58,6 +58,11 @@ impl Failure {
         Self { message: error.to_string(), hint: String::new(), exit: Exit::Usage }
     }
 
+    /// Says which part of the program failed.
+    pub fn of(self, part: &str) -> Self {
+        Self { message: format!("{part}: {}", self.message), ..self }
+    }
+
     /// Adds what to do about it.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: hint.into(), ..self }

@@ -2,8 +2,10 @@
 //!
 //! It listens on loopback, on a port the system chose, and keeps its data under `--data`. It is stopped when lictor
 //! stops. Should lictor be killed so hard that it cannot, the next start on the same data ends the one left behind:
-//! two servers on one folder would damage it.
+//! two servers on one folder would damage it. A lock, which the system takes back from whoever dies, tells one left
+//! behind from one in use.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -29,6 +31,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub struct PrivateServer {
     child: Child,
     url: String,
+    _lock: File,
 }
 
 /// Why the server could not be started.
@@ -48,6 +51,12 @@ pub enum PrivateServerError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// Another lictor uses its data.
+    #[error("another lictor runs on `{folder}`")]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
     },
     /// It could not be started.
     #[error("`{program}` could not be started: {source}")]
@@ -73,6 +82,19 @@ struct Ports {
     nats: Vec<String>,
 }
 
+impl PrivateServerError {
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => "stop it first, or choose another folder with --data",
+            Self::Data { .. } => "choose a folder that may be written with --data",
+            Self::NotFound { .. } | Self::Start { .. } | Self::NotUp { .. } => {
+                "install nats-server 2.12 or newer, or name one with LICTOR_NATS_SERVER; or give --nats-url"
+            }
+        }
+    }
+}
+
 impl PrivateServer {
     /// Starts a server with its data under `folder`.
     ///
@@ -81,6 +103,7 @@ impl PrivateServer {
     pub async fn start(folder: &Path) -> Result<Self, PrivateServerError> {
         let program = find()?;
         let folder = make_folder(folder)?;
+        let lock = lock(&folder)?;
         end_left_behind(&folder).await;
         let (config, log) = (folder.join("nats-server.conf"), folder.join("nats-server.log"));
         write(&config, &configuration(&folder))?;
@@ -106,7 +129,7 @@ impl PrivateServer {
             let listening = std::fs::read_to_string(&ports).ok();
             let url = listening.and_then(|text| serde_json::from_str::<Ports>(&text).ok()?.nats.pop());
             if let Some(url) = url {
-                return Ok(Self { child, url });
+                return Ok(Self { child, url, _lock: lock });
             }
             if matches!(child.try_wait(), Ok(Some(_))) || Instant::now() > deadline {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
@@ -177,6 +200,18 @@ fn make_folder(folder: &Path) -> Result<PathBuf, PrivateServerError> {
 
 fn write(path: &Path, text: &str) -> Result<(), PrivateServerError> {
     std::fs::write(path, text).map_err(|source| PrivateServerError::Data { path: path.to_owned(), source })
+}
+
+/// Takes the folder for this process. The file stays; what counts is who holds it.
+fn lock(folder: &Path) -> Result<File, PrivateServerError> {
+    let path = folder.join("lock");
+    let unusable = |source| PrivateServerError::Data { path: path.clone(), source };
+    let lock = File::create(&path).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(PrivateServerError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
 }
 
 /// Ends the server of an earlier lictor on this folder, if it still runs. Its command line names our configuration,

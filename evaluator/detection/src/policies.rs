@@ -14,6 +14,7 @@ use lictor_wire::{
     InstallationDocument, InstallationId, NotCompiled, Policy, PolicyChange, PolicyDocument, PolicyId,
     PolicyLogKey, PolicyLogReader, PolicyProblems, Presence, RefusedRevision,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The longest reason for a refusal that is passed on, in bytes: some ten problems.
@@ -64,8 +65,8 @@ pub struct PoliciesInForce {
 /// Where what was read comes from.
 #[derive(Debug)]
 enum Source {
-    /// The policy log, which belongs to the installation that its document names.
-    Log(Option<InstallationDocument>),
+    /// The policy log, which belongs to the installation that its document names, here with its revision.
+    Log(Option<(u64, InstallationDocument)>),
     /// A copy of what was in force.
     Copy(Option<InstallationId>),
 }
@@ -141,9 +142,11 @@ impl Policies {
 // === impl PolicyStatus ===
 
 impl PolicyStatus {
-    /// Whether the log was read to its end, whether or not its policies compiled.
+    /// Whether the log was read to its end, whether or not its policies compiled, and whether or not it is followed.
     pub fn is_read(&self) -> bool {
-        self.in_force.is_some() || self.problems.not_compiled.is_some()
+        self.in_force.is_some()
+            || self.problems.not_compiled.is_some()
+            || self.problems.not_followed.is_some()
     }
 
     /// Reports in a role's presence (heartbeat) which policies are in force, and what is not.
@@ -193,34 +196,35 @@ impl PoliciesInForce {
         validate: impl FnOnce(PolicyRevision) -> Result<ValidPolicy, Vec<Problem>>,
     ) -> Result<(), String> {
         self.read_up_to(revision);
-        let key = match PolicyLogKey::parse(key) {
-            Some(key @ PolicyLogKey::Policy(_)) => key,
-            Some(PolicyLogKey::Installation) => return self.take_installation(document),
-            Some(PolicyLogKey::Category(_)) | None => return Ok(()),
+        let Some(key) = PolicyLogKey::parse(key) else { return Ok(()) };
+        let taken = match &key {
+            PolicyLogKey::Policy(_) => read(document, revision, validate).map(|change| match change {
+                Change::Put(policy) => drop(self.good.insert(key.clone(), policy)),
+                Change::Deleted => drop(self.good.remove(&key)),
+            }),
+            PolicyLogKey::Installation => read_installation(document)
+                .map(|document| self.source = Source::Log(Some((revision, document)))),
+            PolicyLogKey::Category(_) => Ok(()),
         };
         self.history.remove(&key);
         self.refused.remove(&key);
-        match read(document, revision, validate) {
-            Ok(Change::Put(policy)) => drop(self.good.insert(key, policy)),
-            Ok(Change::Deleted) => drop(self.good.remove(&key)),
-            Err(refusal) => {
-                let reason = refusal.reason.clone();
-                if !self.good.contains_key(&key) {
-                    self.history.insert(key.clone(), revision);
-                }
-                self.refused.insert(key, Refused { revision, refusal });
-                return Err(reason);
-            }
+        let Err(refusal) = taken else { return Ok(()) };
+        let reason = refusal.reason.clone();
+        if self.good_revision(&key).is_none() {
+            self.history.insert(key.clone(), revision);
         }
-        Ok(())
+        self.refused.insert(key, Refused { revision, refusal });
+        Err(reason)
     }
 
-    /// One that cannot be read takes nothing back: the log goes on being the installation's it was.
-    fn take_installation(&mut self, document: Result<&[u8], &str>) -> Result<(), String> {
-        let document = document.map_err(ToOwned::to_owned)?;
-        let document = serde_json::from_slice(document).map_err(|error| error.to_string())?;
-        self.source = Source::Log(Some(document));
-        Ok(())
+    /// The revision of the last good document of a key.
+    fn good_revision(&self, key: &PolicyLogKey) -> Option<u64> {
+        match (key, &self.source) {
+            (PolicyLogKey::Installation, Source::Log(document)) => {
+                document.as_ref().map(|(revision, _)| *revision)
+            }
+            _ => self.good.get(key).map(|valid| valid.revision().revision),
+        }
     }
 
     /// The installation of what was read, if it may take the place of what is in force. An empty log after a loss,
@@ -229,13 +233,22 @@ impl PoliciesInForce {
     fn installation(&self) -> Result<Option<InstallationId>, String> {
         let document = match &self.source {
             Source::Copy(installation) => return Ok(installation.clone()),
-            Source::Log(document) => document.as_ref(),
+            Source::Log(document) => document.as_ref().map(|(_, document)| document),
         };
         let Some(document) = document else {
             return Err("the policy log does not name an installation: it is new or was lost; \
                         only `lictor store` sets an installation up"
                 .to_owned());
         };
+        let unnamed = self.in_force.as_ref().filter(|policies| policies.installation.is_none());
+        // Sequences never go back: a log that ends before them is not the one that they are from.
+        if let Some(policies) = unnamed.filter(|policies| policies.revision > self.read) {
+            return Err(format!(
+                "the policy log ends at {}, and the policies in force are those up to {} of a log that did not name an \
+                 installation; if that log is lost for good, delete the policy copy and start again",
+                self.read, policies.revision
+            ));
+        }
         let known = self.in_force.as_ref().and_then(|policies| policies.installation.as_ref());
         match known.filter(|known| !document.continues(known)) {
             None => Ok(Some(document.installation.clone())),
@@ -290,7 +303,7 @@ impl PoliciesInForce {
             name: refusal.name.clone(),
             revision: *revision,
             reason: shortened(refusal.reason.clone()),
-            in_force: self.good.get(key).map(|valid| valid.revision().revision),
+            in_force: self.good_revision(key),
         });
         let more_refused = self.refused.len().saturating_sub(PolicyProblems::AT_MOST);
         PolicyProblems {
@@ -319,11 +332,15 @@ impl PolicyLogReader for PoliciesInForce {
 
     fn take_history<B: AsRef<[u8]>>(&mut self, key: &PolicyLogKey, documents: &[(u64, B)]) {
         self.history.remove(key);
-        let usable = documents
-            .iter()
-            .rev()
-            .find_map(|(revision, document)| read(Ok(document.as_ref()), *revision, ValidPolicy::new).ok());
-        if let Some(Change::Put(policy)) = usable {
+        let mut newest =
+            documents.iter().rev().map(|(revision, document)| (*revision, Ok(document.as_ref())));
+        if *key == PolicyLogKey::Installation {
+            let usable =
+                newest.find_map(|(revision, document)| Some((revision, read_installation(document).ok()?)));
+            self.source = Source::Log(usable);
+        } else if let Some(Change::Put(policy)) =
+            newest.find_map(|(revision, document)| read(document, revision, ValidPolicy::new).ok())
+        {
             self.good.insert(key.clone(), policy);
         }
     }
@@ -344,16 +361,24 @@ fn read(
     revision: u64,
     validate: impl FnOnce(PolicyRevision) -> Result<ValidPolicy, Vec<Problem>>,
 ) -> Result<Change, Refusal> {
-    let unreadable = |reason: String| Refusal { name: None, reason };
-    let document = document.map_err(|reason| unreadable(reason.to_owned()))?;
-    let document: PolicyDocument =
-        serde_json::from_slice(document).map_err(|error| unreadable(error.to_string()))?;
+    let document: PolicyDocument = parsed(document)?;
     match document.change {
         PolicyChange::Delete { .. } => Ok(Change::Deleted),
         PolicyChange::Put { policy } => {
             compiled(PolicyRevision { policy: Arc::new(*policy), revision }, validate).map(Change::Put)
         }
     }
+}
+
+/// One that cannot be read takes nothing back: the log goes on being the installation's it was.
+fn read_installation(document: Result<&[u8], &str>) -> Result<InstallationDocument, Refusal> {
+    parsed(document)
+}
+
+fn parsed<T: DeserializeOwned>(document: Result<&[u8], &str>) -> Result<T, Refusal> {
+    let text = document.map_err(ToOwned::to_owned);
+    let parsed = text.and_then(|text| serde_json::from_slice(text).map_err(|error| error.to_string()));
+    parsed.map_err(|reason| Refusal { name: None, reason })
 }
 
 fn compiled(
@@ -540,6 +565,7 @@ mod tests {
             seen: jiff::Timestamp::UNIX_EPOCH,
             policies: 9,
             policy_problems: PolicyProblems::default(),
+            problems: Vec::new(),
             counts: BTreeMap::new(),
             settings: BTreeMap::new(),
         };
@@ -612,20 +638,48 @@ mod tests {
             let (kept, reason) = not_followed(&mut reader);
             assert_eq!(kept, Some((1, 7)));
             assert!(reason.contains("--replace-installation a"), "{reason}");
-            // A document that cannot be read names nothing.
+            // A document that cannot be read names nothing, where the log holds none before it that can.
             reader.start_over();
             reader.take("installation", 1, Ok(b"{")).unwrap_err();
-            assert_eq!(not_followed(&mut reader).0, Some((1, 7)));
+            assert_eq!(reader.history_needed(), Some((PolicyLogKey::Installation, 1)));
+            reader.take_history::<&[u8]>(&PolicyLogKey::Installation, &[]);
+            assert_eq!((reader.history_needed(), not_followed(&mut reader).0), (None, Some((1, 7))));
             // A person's word: another installation takes the lost one's place.
             reader.take("installation", 3, Ok(&installation("c", &["b", "a"]))).unwrap();
             assert_eq!(in_force(&mut reader), (0, 3));
             reader.start_over();
             assert_eq!(not_followed(&mut reader).0, Some((0, 3)));
         }
-        // Who has nothing is not ready.
+        // Who has nothing is not ready, and says so.
         let mut new = PoliciesInForce::default();
+        assert!(!PolicyStatus::default().is_read());
         assert_eq!(not_followed(&mut new).0, None);
-        assert!(!new.snapshot().0.is_read());
+        assert!(new.snapshot().0.is_read());
+    }
+
+    #[test]
+    fn an_unreadable_name_leaves_the_log_to_the_installation_it_was() {
+        let mut running = reader();
+        let mut started = PoliciesInForce::default();
+        started.take("installation", 9, Ok(b"{")).unwrap_err();
+        assert_eq!(started.history_needed(), Some((PolicyLogKey::Installation, 9)));
+        let before = [(1, installation("z", &[])), (2, installation("a", &[])), (3, b"{".to_vec())];
+        started.take_history(&PolicyLogKey::Installation, &before);
+        running.take("installation", 9, Ok(b"{")).unwrap_err();
+        for (mut reader, good) in [(running, 0), (started, 2)] {
+            assert_eq!(reader.history_needed(), None);
+            assert_eq!(in_force(&mut reader), (0, 9));
+            let status = status(&mut reader);
+            assert_eq!(status.in_force.as_ref().unwrap().installation, Some(InstallationId::new("a")));
+            let [RefusedRevision { key, revision: 9, in_force, .. }] = status.problems.refused.as_slice()
+            else {
+                panic!("{status:?}")
+            };
+            assert_eq!((key.as_str(), *in_force), ("installation", Some(good)));
+            // A store writes it again.
+            reader.take("installation", 10, Ok(&installation("a", &[]))).unwrap();
+            assert!(self::status(&mut reader).problems.is_empty());
+        }
     }
 
     #[test]
@@ -636,5 +690,13 @@ mod tests {
         let policies = status(&mut copied).in_force.unwrap();
         assert!(policies.text(&PolicyId::new("p-1")).is_some());
         assert_eq!(String::from_utf8(policies.to_copy().unwrap()).unwrap(), copy);
+        // The log it is from goes on, and gets its name then; a new one ends before.
+        for (last, followed) in [(3, None), (8, Some(InstallationId::new("a")))] {
+            copied.start_over();
+            copied.take("installation", last, Ok(&installation("a", &[]))).unwrap();
+            let (status, _) = copied.snapshot();
+            assert_eq!(status.problems.not_followed.is_none(), followed.is_some());
+            assert_eq!(status.in_force.unwrap().installation, followed);
+        }
     }
 }

@@ -58,7 +58,8 @@ pub struct Delivery {
 pub enum Fate {
     /// It was judged; whatever there is to say is in the verdicts.
     Judged,
-    /// It waits for facts. From an event stream it moves to the parked ones; a parked one waits a little longer.
+    /// It waits for facts. From an event stream it moves to the parked ones; one that is parked, and what is no event,
+    /// waits a little longer where it is.
     Parked {
         /// The facts, in words, as `deployment of pod shop/web-1`.
         missing: Vec<String>,
@@ -161,7 +162,7 @@ impl Delivery {
 
     async fn write(&self, outcomes: Vec<LineOutcome>) -> Result<Done, BusError> {
         let waits = |outcome: &LineOutcome| matches!(outcome.fate, Fate::Parked { .. });
-        if self.message.consumer == Consumer::Retry && outcomes.iter().any(waits) {
+        if !matches!(self.message.consumer, Consumer::Judge(_)) && outcomes.iter().any(waits) {
             let deliveries = u32::try_from(self.message.delivered.max(1)).unwrap_or(u32::MAX);
             return Ok(Done::Wait(JUDGE_AGAIN.after(deliveries)));
         }

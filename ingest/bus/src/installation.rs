@@ -4,6 +4,8 @@
 //! empty policy log would mean that every policy was deleted. So the log names the installation it belongs to, a
 //! store writes that name once, and only a person says that a loss is real.
 
+use std::time::Duration;
+
 use lictor_wire::topology::Stream;
 use lictor_wire::{InstallationDocument, InstallationId, PolicyLogKey, TransactionId};
 use tokio::time::Instant;
@@ -13,6 +15,12 @@ use crate::error::{BusError, ConnectError};
 use crate::guarded::{GuardedLog, LogState, Record, WriteError, random_id};
 use crate::log::LogEntry;
 use crate::topology::Missing;
+
+/// How often a running store looks whether its policy log is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often in a row it is not, before that is believed: a server of a cluster that starts may not know all streams.
+const LOST_AFTER: u32 = 3;
 
 /// What a store brings to a server.
 #[derive(Debug, Clone, Default)]
@@ -67,52 +75,65 @@ pub enum SetUpError {
 enum Plan {
     /// The log is the store's.
     Keep(InstallationDocument),
-    /// The log gets a document, which takes the place of these installations.
-    Write(Vec<InstallationId>),
+    /// The log gets a document.
+    Write {
+        /// The installation it names; `None` for a new one.
+        installation: Option<InstallationId>,
+        /// The installations it takes the place of, newest first.
+        replaces: Vec<InstallationId>,
+    },
 }
 
 /// The policy log, as far as the installation is concerned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Named(Option<InstallationDocument>);
+struct Named {
+    /// The last document that can be read.
+    document: Option<InstallationDocument>,
+    /// Whether a later one cannot be read.
+    unreadable_since: bool,
+}
 
 impl LogState for Named {
     fn apply(&mut self, entry: &LogEntry) {
         if PolicyLogKey::of_subject(&entry.subject) == Some(PolicyLogKey::Installation) {
             let body = entry.body().ok();
-            self.0 = body.and_then(|body| serde_json::from_slice(&body).ok()).or_else(|| self.0.take());
+            let document = body.and_then(|body| serde_json::from_slice(&body).ok());
+            self.unreadable_since = document.is_none();
+            self.document = document.or_else(|| self.document.take());
         }
     }
 }
 
-fn plan(found: Option<&InstallationDocument>, of: &SetUp) -> Result<Plan, SetUpError> {
+/// A document of the log keeps its installation: who followed it before goes on, and so does, after an order, who
+/// followed the lost one.
+fn plan(found: &Named, of: &SetUp) -> Result<Plan, SetUpError> {
     let SetUp { known, replace } = of;
-    match (replace, known) {
-        (Some(replace), Some(known)) if replace != known => {
-            // It was replaced already, and this store has followed.
-            if found.is_some_and(|found| found.installation == *known && found.replaces.contains(replace)) {
-                return plan(found, &SetUp { known: Some(known.clone()), replace: None });
-            }
-            Err(SetUpError::NotKnown { known: known.clone(), replace: replace.clone() })
-        }
-        (Some(replace), _) => match found {
-            Some(found) if found.installation == *replace => {
-                Err(SetUpError::NotLost { installation: replace.clone() })
-            }
-            Some(found) if found.replaces.contains(replace) => Ok(Plan::Keep(found.clone())),
-            Some(found) => {
-                let mut replaced = vec![replace.clone(), found.installation.clone()];
-                replaced.extend(found.replaces.iter().cloned());
-                Ok(Plan::Write(replaced))
-            }
-            None => Ok(Plan::Write(vec![replace.clone()])),
-        },
-        (None, Some(known)) => match found {
-            Some(found) if found.continues(known) => Ok(Plan::Keep(found.clone())),
-            Some(found) => Err(SetUpError::Other { known: known.clone(), found: found.installation.clone() }),
-            None => Err(SetUpError::Lost { known: known.clone() }),
-        },
-        (None, None) => Ok(found.map_or_else(|| Plan::Write(Vec::new()), |found| Plan::Keep(found.clone()))),
+    let document = found.document.as_ref();
+    if let Some(replace) =
+        replace.as_ref().filter(|replace| document.is_some_and(|of| of.installation == **replace))
+    {
+        return Err(SetUpError::NotLost { installation: replace.clone() });
     }
+    if let Some(known) = known.as_ref().filter(|known| replace.as_ref() != Some(known)) {
+        match (document, replace) {
+            (Some(document), _) if document.continues(known) => {}
+            (Some(document), _) => {
+                return Err(SetUpError::Other { known: known.clone(), found: document.installation.clone() });
+            }
+            (None, Some(replace)) => {
+                return Err(SetUpError::NotKnown { known: known.clone(), replace: replace.clone() });
+            }
+            (None, None) => return Err(SetUpError::Lost { known: known.clone() }),
+        }
+    }
+    let replaced = replace.iter().filter(|replace| document.is_none_or(|of| !of.replaces.contains(replace)));
+    let mut replaces: Vec<_> = replaced.cloned().collect();
+    let Some(document) = document else { return Ok(Plan::Write { installation: None, replaces }) };
+    if replaces.is_empty() && !found.unreadable_since {
+        return Ok(Plan::Keep(document.clone()));
+    }
+    replaces.extend(document.replaces.iter().cloned());
+    Ok(Plan::Write { installation: Some(document.installation.clone()), replaces })
 }
 
 impl Bus {
@@ -126,20 +147,20 @@ impl Bus {
         let deadline = Instant::now() + self.connect_timeout();
         let log = GuardedLog::new(self.clone(), Stream::Policies, Named::default(), 0);
         let found = self.retrying(deadline, || named(&log)).await?;
-        plan(found.0.as_ref(), of)?;
+        plan(&found, of)?;
         self.read_back(Missing::Create, deadline).await?;
         let transaction = TransactionId::new(random_id());
         loop {
             let (_, found) = log.state().await.map_err(SetUpError::Bus)?;
-            let replaces = match plan(found.0.as_ref(), of)? {
+            let (installation, replaces) = match plan(&found, of)? {
                 Plan::Keep(document) => return Ok(document),
-                Plan::Write(replaces) => replaces,
+                Plan::Write { installation, replaces } => (installation, replaces),
             };
             let document = InstallationDocument {
                 transaction: transaction.clone(),
                 by: by.to_owned(),
                 at: jiff::Timestamp::now(),
-                installation: InstallationId::new(random_id()),
+                installation: installation.unwrap_or_else(|| InstallationId::new(random_id())),
                 replaces,
             };
             let subject = self.topology().policy_log(&PolicyLogKey::Installation);
@@ -155,6 +176,23 @@ impl Bus {
                 Err(error) => {
                     return Err(SetUpError::Bus(BusError::refused("the installation's document", error)));
                 }
+            }
+        }
+    }
+
+    /// Waits until the policy log is no longer that of an installation: the server lost it, or is another one. What
+    /// is not answered is asked again.
+    pub async fn installation_lost(&self, known: &InstallationId) -> SetUpError {
+        let log = GuardedLog::new(self.clone(), Stream::Policies, Named::default(), 0);
+        let of = SetUp { known: Some(known.clone()), replace: None };
+        let mut seen = 0;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let Ok(found) = named(&log).await else { continue };
+            match plan(&found, &of) {
+                Ok(_) => seen = 0,
+                Err(error) if seen + 1 == LOST_AFTER => return error,
+                Err(_) => seen += 1,
             }
         }
     }
@@ -198,14 +236,15 @@ mod tests {
         }
     }
 
-    /// What is planned for a log, a ledger and an order: `keep`, `write <replaced>`, or why not.
-    fn planned(found: Option<&InstallationDocument>, known: &str, replace: &str) -> String {
+    /// What is planned for a log, a ledger and an order: `keep`, `write <installation> <replaced>`, or why not.
+    fn planned(found: &Named, known: &str, replace: &str) -> String {
         let given = |text: &str| (!text.is_empty()).then(|| id(text));
         match plan(found, &SetUp { known: given(known), replace: given(replace) }) {
             Ok(Plan::Keep(_)) => "keep".to_owned(),
-            Ok(Plan::Write(replaces)) => {
-                let ids: Vec<&str> = replaces.iter().map(InstallationId::as_str).collect();
-                format!("write {}", ids.join(" ")).trim_end().to_owned()
+            Ok(Plan::Write { installation, replaces }) => {
+                let ids = installation.iter().chain(&replaces).map(InstallationId::as_str);
+                let new = installation.is_none().then_some("new");
+                ["write"].into_iter().chain(new).chain(ids).collect::<Vec<_>>().join(" ")
             }
             Err(SetUpError::Lost { .. }) => "lost".to_owned(),
             Err(SetUpError::Other { .. }) => "other".to_owned(),
@@ -217,31 +256,42 @@ mod tests {
 
     #[test]
     fn only_what_nobody_knows_is_set_up_without_an_order() {
-        let a = document("a", &[]);
-        let b = document("b", &["a", "z"]);
-        let c = document("c", &[]);
+        let named = |document| Named { document: Some(document), unreadable_since: false };
+        let (a, b, c) =
+            (named(document("a", &[])), named(document("b", &["a", "z"])), named(document("c", &[])));
+        let damaged = Named { unreadable_since: true, ..b.clone() };
+        let none = Named::default();
         for (found, known, replace, wanted) in [
-            (None, "", "", "write"),
-            (Some(&a), "", "", "keep"),
-            (Some(&a), "a", "", "keep"),
-            (Some(&b), "a", "", "keep"),
-            (None, "a", "", "lost"),
-            (Some(&c), "a", "", "other"),
-            (None, "a", "a", "write a"),
-            (None, "", "a", "write a"),
-            (None, "a", "x", "not known"),
-            (Some(&a), "a", "a", "not lost"),
-            (Some(&a), "", "a", "not lost"),
-            (Some(&b), "a", "a", "keep"),
-            (Some(&b), "b", "a", "keep"),
-            (Some(&c), "a", "a", "write a c"),
-            (Some(&b), "y", "y", "write y b a z"),
+            (&none, "", "", "write new"),
+            (&a, "", "", "keep"),
+            (&a, "a", "", "keep"),
+            (&b, "a", "", "keep"),
+            (&none, "a", "", "lost"),
+            (&c, "a", "", "other"),
+            (&none, "a", "a", "write new a"),
+            (&none, "", "a", "write new a"),
+            (&none, "a", "x", "not known"),
+            (&a, "a", "a", "not lost"),
+            (&a, "", "a", "not lost"),
+            (&b, "a", "a", "keep"),
+            (&b, "b", "a", "keep"),
+            // The log and the ledger were lost, and a store has set up a new installation before anybody said so.
+            (&c, "c", "a", "write c a"),
+            (&b, "a", "x", "write b x a z"),
+            (&c, "", "a", "write c a"),
+            (&c, "a", "a", "write c a"),
+            (&b, "y", "y", "write b y a z"),
+            (&c, "a", "x", "other"),
+            // Whoever starts and reads the last document alone finds one that can be read.
+            (&damaged, "a", "", "write b a z"),
+            (&damaged, "", "", "write b a z"),
+            (&damaged, "y", "", "other"),
         ] {
-            let named = found.map(|found| found.installation.as_str());
+            let log = found.document.as_ref().map(|found| found.installation.as_str());
             assert_eq!(
                 planned(found, known, replace),
                 wanted,
-                "log {named:?}, ledger {known}, order {replace}"
+                "log {log:?}, ledger {known}, order {replace}"
             );
         }
     }

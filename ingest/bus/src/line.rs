@@ -22,6 +22,7 @@ pub(crate) enum Holds {
     Verdict,
     Policy,
     Command,
+    Installation,
     Document,
 }
 
@@ -36,6 +37,8 @@ pub enum Line {
     Policy(Box<PolicyDocument>),
     /// A command.
     Command(Box<Command>),
+    /// The policy log names the installation it belongs to.
+    Installation,
     /// A document of another sort, such as a policy category: its JSON.
     Document(String),
 }
@@ -58,7 +61,8 @@ impl Holds {
             Consumer::EvaluatorCommands => Self::Command,
             Consumer::PolicyChanges => match PolicyLogKey::of_subject(subject) {
                 Some(PolicyLogKey::Policy(_)) => Self::Policy,
-                Some(PolicyLogKey::Category(_) | PolicyLogKey::Installation) | None => Self::Document,
+                Some(PolicyLogKey::Installation) => Self::Installation,
+                Some(PolicyLogKey::Category(_)) | None => Self::Document,
             },
         }
     }
@@ -85,6 +89,7 @@ impl LineText {
             Holds::Verdict => self.understood(serde_json::from_str(text)).map(Line::Verdict),
             Holds::Policy => self.understood(serde_json::from_str(text)).map(Line::Policy),
             Holds::Command => self.understood(serde_json::from_str(text)).map(Line::Command),
+            Holds::Installation => Ok(Line::Installation),
             Holds::Document => Ok(Line::Document(text.to_owned())),
         }
     }

@@ -35,6 +35,7 @@ pub fn new_presence(role: &str) -> Presence {
         seen: started,
         policies: 0,
         policy_problems: PolicyProblems::default(),
+        problems: Vec::new(),
         counts: BTreeMap::new(),
         settings: BTreeMap::new(),
     }

@@ -27,6 +27,9 @@ pub struct Presence {
     /// What it read of the policy log and cannot put in force.
     #[serde(default, skip_serializing_if = "PolicyProblems::is_empty")]
     pub policy_problems: PolicyProblems,
+    /// What keeps it from its work, in words for a person; empty when all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub problems: Vec<String>,
     /// What it counts, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
     pub counts: BTreeMap<String, u64>,

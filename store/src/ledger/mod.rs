@@ -105,6 +105,18 @@ impl Ledger {
         Ok(())
     }
 
+    /// Has every log be read from its beginning, as far as its stream reaches. What is known stays, and what is read
+    /// again changes nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn read_again(&self) -> Result<()> {
+        let transaction = self.database.begin_write()?;
+        Tables::open(&transaction, Log::Verdicts)?.forget_revisions()?;
+        transaction.commit()?;
+        Ok(())
+    }
+
     /// Applies messages of one log, in the log's order, and moves its checkpoint: all in one transaction that is on
     /// the medium when this returns the checkpoint.
     ///

@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::{SignedDuration, Timestamp};
 use lictor_bus::{Bus, BusError, Feed, FeedItem, StreamReport, TopologyReport};
 use lictor_wire::topology::{Bucket, Stream};
-use lictor_wire::{NotCompiled, PolicyProblems, Presence, RefusedRevision};
+use lictor_wire::{NotCompiled, PolicyLogKey, PolicyProblems, Presence, RefusedRevision};
 use serde::Serialize;
 
 use crate::cli::{Nats, Output};
@@ -21,7 +21,10 @@ struct Diagnosis {
     topology: TopologyReport,
     presence: Vec<Presence>,
     policies: u64,
+    /// What is wrong.
     findings: Vec<String>,
+    /// What may be in order, and explains what people see.
+    notes: Vec<String>,
 }
 
 pub(super) async fn run(nats: Nats, output: Output) -> Result<Exit, Failure> {
@@ -33,10 +36,7 @@ pub(super) async fn run(nats: Nats, output: Output) -> Result<Exit, Failure> {
         }
         Output::Table => show(&diagnosis),
     }
-    let now = Timestamp::now();
-    let in_order = diagnosis.topology.streams.iter().all(|stream| stream.exists)
-        && diagnosis.presence.iter().all(|who| !is_alive(who, now) || who.policy_problems.is_empty());
-    Ok(if in_order { Exit::Fine } else { Exit::Violated })
+    Ok(if diagnosis.findings.is_empty() { Exit::Fine } else { Exit::Violated })
 }
 
 fn is_alive(who: &Presence, now: Timestamp) -> bool {
@@ -58,8 +58,10 @@ async fn diagnose(bus: &Bus) -> Result<Diagnosis, Failure> {
         Vec::new()
     };
     presence.sort_by(|a, b| (&a.role, &a.instance).cmp(&(&b.role, &b.instance)));
-    let findings = findings(&topology, &presence, policies, Timestamp::now());
-    Ok(Diagnosis { topology, presence, policies, findings })
+    let now = Timestamp::now();
+    let findings = findings(&topology, &presence, policies, now);
+    let notes = notes(&topology, &presence, now);
+    Ok(Diagnosis { topology, presence, policies, findings, notes })
 }
 
 async fn presence(mut feed: Feed) -> Vec<Presence> {
@@ -103,6 +105,8 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
         findings.push("no evaluator runs: events are kept and not judged".to_owned());
     }
     for who in &alive {
+        let Presence { role, instance, problems, .. } = who;
+        findings.extend(problems.iter().map(|problem| format!("{role} {instance}: {problem}")));
         findings.extend(policy_findings(who));
     }
     let behind = |who: &&&Presence| {
@@ -114,18 +118,20 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
             who.instance, who.policies
         ));
     }
-    for who in presence.iter().filter(|who| !is_alive(who, now)) {
-        findings.push(format!("no heartbeat from {} {} since {}", who.role, who.instance, who.seen));
-    }
-    for consumer in &topology.consumers {
-        if consumer.pending > 0 {
-            findings.push(format!(
-                "{} messages of stream {} are pending for consumer {}",
-                consumer.pending, consumer.stream, consumer.name
-            ));
-        }
-    }
     findings
+}
+
+/// What people may want to know.
+fn notes(topology: &TopologyReport, presence: &[Presence], now: Timestamp) -> Vec<String> {
+    let silent = presence.iter().filter(|who| !is_alive(who, now));
+    let silent =
+        silent.map(|who| format!("no heartbeat from {} {} since {}", who.role, who.instance, who.seen));
+    let waiting = topology.consumers.iter().filter(|consumer| consumer.pending > 0);
+    let waiting = waiting.map(|consumer| {
+        let lictor_bus::ConsumerReport { pending, stream, name, .. } = consumer;
+        format!("{pending} messages of stream {stream} wait for consumer {name}")
+    });
+    silent.chain(waiting).collect()
 }
 
 /// What a role read of the policy log and cannot put in force.
@@ -151,6 +157,13 @@ fn policy_findings(who: &Presence) -> Vec<String> {
         ));
     }
     for RefusedRevision { key, name, revision, reason, in_force } in refused {
+        if PolicyLogKey::parse(key) == Some(PolicyLogKey::Installation) {
+            findings.push(format!(
+                "{role} {instance}: revision {revision} of the installation's document cannot be read: {reason} \
+                 (restart the store, which writes it again)"
+            ));
+            continue;
+        }
         let policy = name.as_ref().map_or_else(|| key.clone(), |name| format!("`{name}` ({key})"));
         let in_force = match in_force {
             Some(good) => format!("its revision {good} stays in force"),
@@ -191,7 +204,7 @@ fn show(diagnosis: &Diagnosis) {
         ]);
     }
     text::line(&consumers.to_string());
-    let mut roles = table(["role", "instance", "version", "since", "policies"]);
+    let mut roles = table(["role", "instance", "version", "since", "policies up to"]);
     for who in &diagnosis.presence {
         roles.add_row([
             text::plain(&who.role),
@@ -217,6 +230,9 @@ fn show(diagnosis: &Diagnosis) {
         "excluded from enforcement by default: namespaces {} and lictor's own",
         lictor_cluster::PROTECTED_NAMESPACES.join(", ")
     ));
+    for note in &diagnosis.notes {
+        text::line(&text::plain(note));
+    }
     if diagnosis.findings.is_empty() {
         text::line("nothing to worry about");
     }

@@ -84,22 +84,25 @@ const fn connect_hint(error: &ConnectError) -> &'static str {
 
 /// Sets the installation up, as a store does.
 async fn set_up(config: &lictor_store::Config, bus: &Bus) -> Result<(), Failure> {
-    lictor_store::set_up(config, bus).await.map_err(|error| {
-        let hint = match &error {
-            StoreError::SetUp(SetUpError::Connect(error)) => connect_hint(error).to_owned(),
-            StoreError::SetUp(SetUpError::Lost { known }) => format!(
-                "check --nats-url, or restore the server's data; if it is lost for good, start the store once with \
-                 --replace-installation {known}"
-            ),
-            StoreError::SetUp(SetUpError::Other { known, .. }) => format!(
-                "check --nats-url and --data; if the log of {known} is lost for good, start the store once with \
-                 --replace-installation {known}"
-            ),
-            StoreError::SetUp(SetUpError::NotLost { .. } | SetUpError::NotKnown { .. }) => {
-                "start the store without --replace-installation".to_owned()
-            }
-            _ => return Failure::unreachable(error),
-        };
-        Failure::unreachable(error).hint(hint)
-    })
+    lictor_store::set_up(config, bus).await.map_err(store_failure)
+}
+
+/// Why a store could not start, or ended.
+fn store_failure(error: StoreError) -> Failure {
+    let hint = match &error {
+        StoreError::SetUp(SetUpError::Connect(error)) => connect_hint(error).to_owned(),
+        StoreError::SetUp(SetUpError::Lost { known }) => format!(
+            "check --nats-url, or restore the server's data; if it is lost for good, start the store once with \
+             --replace-installation {known}"
+        ),
+        StoreError::SetUp(SetUpError::Other { known, .. }) => format!(
+            "check --nats-url and --data; if the log of {known} is lost for good, start the store once with \
+             --replace-installation {known}"
+        ),
+        StoreError::SetUp(SetUpError::NotLost { .. } | SetUpError::NotKnown { .. }) => {
+            "start the store without --replace-installation".to_owned()
+        }
+        _ => String::new(),
+    };
+    Failure::unreachable(error).hint(hint)
 }

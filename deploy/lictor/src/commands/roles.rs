@@ -56,6 +56,6 @@ pub(super) async fn store(nats: Nats, config: lictor_store::Config) -> Result<Ex
     let listener = config.bind().await.map_err(Failure::unreachable)?;
     let ended = lictor_store::run(&config, bus.clone(), listener, Arc::default(), &stop).await;
     bus.drain().await;
-    ended.map_err(Failure::unreachable)?;
+    ended.map_err(super::store_failure)?;
     Ok(Exit::Fine)
 }

@@ -5,7 +5,6 @@
 //! order: the sources first, the store last, so that nothing acknowledged is left unseen.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,18 +38,14 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 pub(super) async fn run(options: Up) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
     let place = Place::choose(&options)?;
-    let demo =
-        options.demo.then(|| Demo::write_files(&place.folder.join("demo"), Timestamp::now())).transpose();
-    let demo = demo.map_err(Failure::unreachable)?;
     let server = match &options.nats_url {
         Some(_) => None,
         None => Some(PrivateServer::start(&place.folder.join("nats")).await.map_err(|error| {
-            Failure::unreachable(error).hint(
-                "install nats-server 2.12 or newer, or name one with LICTOR_NATS_SERVER; or give --nats-url",
-            )
+            let hint = error.hint();
+            Failure::unreachable(error).hint(hint)
         })?),
     };
-    let ended = everything(&options, &place, demo.as_ref(), server.as_ref(), &stop).await;
+    let ended = everything(&options, &place, server.as_ref(), &stop).await;
     if let Some(server) = server {
         server.stop().await;
     }
@@ -85,10 +80,13 @@ impl Place {
 async fn everything(
     options: &Up,
     place: &Place,
-    demo: Option<&Demo>,
     server: Option<&PrivateServer>,
     stop: &CancellationToken,
 ) -> Result<Exit, Failure> {
+    let demo =
+        options.demo.then(|| Demo::write_files(&place.folder.join("demo"), Timestamp::now())).transpose();
+    let demo = demo.map_err(Failure::unreachable)?;
+    let demo = demo.as_ref();
     let url = server.map(PrivateServer::url).or(options.nats_url.as_deref()).unwrap_or_default().to_owned();
     let connect = |name: &'static str| {
         let url = url.clone();
@@ -97,6 +95,7 @@ async fn everything(
     let store = lictor_store::Config {
         data: place.store(),
         listen: api_address(options),
+        accept_loss: options.accept_loss,
         replace_installation: options.replace_installation.clone(),
     };
     let bus = super::open(&url, &options.bus, "lictor-up").await?;
@@ -112,20 +111,21 @@ async fn everything(
     let health = Arc::new(lictor_store::Health::default());
     let (store_bus, store_health) = (bus.clone(), Arc::clone(&health));
     roles.start("store", |stop| async move {
-        lictor_store::run(&store, store_bus, listener, store_health, &stop).await
+        let ended = lictor_store::run(&store, store_bus, listener, store_health, &stop).await;
+        ended.map_err(super::store_failure)
     });
     for _ in 0..options.evaluators {
         let bus = connect("lictor-evaluator").await?;
         buses.push(bus.clone());
         let config = lictor_evaluator::Config::default();
-        roles.start("evaluator", |stop| lictor_evaluator::run(config, bus, stop));
+        roles.start("evaluator", |stop| async move {
+            lictor_evaluator::run(config, bus, stop).await.map_err(Failure::unreachable)
+        });
     }
     let enforcer = connect("lictor-enforcer").await?;
     buses.push(enforcer.clone());
     let config = options.enforcer.clone();
-    roles.start("enforcer", |stop| async move {
-        Ok::<_, Infallible>(lictor_enforcer::run(config, enforcer, stop).await)
-    });
+    roles.start("enforcer", |stop| async move { Ok(lictor_enforcer::run(config, enforcer, stop).await) });
     let live =
         (options.output == Output::Table || !options.once).then(|| show_live(bus.clone(), options.output));
     if !options.once {
@@ -136,8 +136,12 @@ async fn everything(
         ));
     }
 
+    let sources = sources(options, demo);
+    if sources.is_empty() && !options.once {
+        text::note("no source is named: events come from other programs, or from `lictor ingest`");
+    }
     let mut published = BTreeMap::new();
-    for config in sources(options, demo) {
+    for config in sources {
         let summary = lictor_ingest::run(config, bus.clone(), stop.clone()).await;
         for (kind, count) in summary.map_err(Failure::unreachable)?.published {
             *published.entry(kind.to_string()).or_insert(0) += count;
@@ -304,18 +308,17 @@ struct Roles(Vec<Role>);
 struct Role {
     name: &'static str,
     stop: CancellationToken,
-    task: JoinHandle<Result<(), String>>,
+    task: JoinHandle<Result<(), Failure>>,
 }
 
 impl Roles {
-    fn start<F, T, E>(&mut self, name: &'static str, run: impl FnOnce(CancellationToken) -> F)
+    fn start<F, T>(&mut self, name: &'static str, run: impl FnOnce(CancellationToken) -> F)
     where
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        E: std::fmt::Display,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
         let stop = CancellationToken::new();
         let running = run(stop.clone());
-        let task = tokio::spawn(async move { running.await.map(|_| ()).map_err(|error| error.to_string()) });
+        let task = tokio::spawn(async move { running.await.map(|_| ()) });
         self.0.push(Role { name, stop, task });
     }
 
@@ -341,7 +344,7 @@ impl Roles {
             role.stop.cancel();
             match tokio::time::timeout(STOP_WITHIN, role.task).await {
                 Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(error))) => failed = Some(Failure::unreachable(format!("{}: {error}", role.name))),
+                Ok(Ok(Err(failure))) => failed = Some(failure.of(role.name)),
                 Ok(Err(error)) => failed = Some(Failure::unreachable(format!("{}: {error}", role.name))),
                 Err(_) => tracing::warn!(role = role.name, "did not stop in time"),
             }
@@ -352,12 +355,12 @@ impl Roles {
 
 impl Role {
     async fn ended(self) -> Failure {
-        let why = match self.task.await {
-            Ok(Ok(())) => "ended by itself".to_owned(),
-            Ok(Err(error)) => error,
-            Err(error) => error.to_string(),
+        let failure = match self.task.await {
+            Ok(Ok(())) => Failure::unreachable("ended by itself"),
+            Ok(Err(failure)) => failure,
+            Err(error) => Failure::unreachable(error),
         };
-        Failure::unreachable(format!("{}: {why}", self.name))
+        failure.of(self.name)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::{SignedDuration, Timestamp};
-use lictor_bus::{Bus, BusError, Feed, FeedItem, StreamReport, TopologyReport};
+use lictor_bus::{Bus, BusError, ConsumerReport, Difference, Feed, FeedItem, StreamReport, TopologyReport};
 use lictor_wire::topology::{Bucket, Stream};
 use lictor_wire::{NotCompiled, PolicyLogKey, PolicyProblems, Presence, RefusedRevision};
 use serde::Serialize;
@@ -80,14 +80,7 @@ async fn presence(mut feed: Feed) -> Vec<Presence> {
 
 /// What a person should look at.
 fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now: Timestamp) -> Vec<String> {
-    let mut findings: Vec<String> = topology
-        .differences
-        .iter()
-        .map(|difference| {
-            let lictor_bus::Difference { what, field, wanted, found, .. } = difference;
-            format!("{what}: {field} is `{found}`, expected `{wanted}`")
-        })
-        .collect();
+    let mut findings = differences(topology, true);
     let missing = || topology.streams.iter().filter(|stream| !stream.exists);
     if !topology.streams.is_empty() && missing().count() == topology.streams.len() {
         findings.push(
@@ -121,6 +114,16 @@ fn findings(topology: &TopologyReport, presence: &[Presence], policies: u64, now
     findings
 }
 
+/// What on the server differs from the topology: what changes its meaning, or limits that somebody chose.
+fn differences(topology: &TopologyReport, changes_meaning: bool) -> Vec<String> {
+    let of = topology.differences.iter().filter(|difference| difference.changes_meaning == changes_meaning);
+    let text = |difference: &Difference| {
+        let Difference { what, field, wanted, found, .. } = difference;
+        format!("{what}: {field} is `{found}`, expected `{wanted}`")
+    };
+    of.map(text).collect()
+}
+
 /// What people may want to know.
 fn notes(topology: &TopologyReport, presence: &[Presence], now: Timestamp) -> Vec<String> {
     let silent = presence.iter().filter(|who| !is_alive(who, now));
@@ -128,10 +131,10 @@ fn notes(topology: &TopologyReport, presence: &[Presence], now: Timestamp) -> Ve
         silent.map(|who| format!("no heartbeat from {} {} since {}", who.role, who.instance, who.seen));
     let waiting = topology.consumers.iter().filter(|consumer| consumer.pending > 0);
     let waiting = waiting.map(|consumer| {
-        let lictor_bus::ConsumerReport { pending, stream, name, .. } = consumer;
+        let ConsumerReport { pending, stream, name, .. } = consumer;
         format!("{pending} messages of stream {stream} wait for consumer {name}")
     });
-    silent.chain(waiting).collect()
+    differences(topology, false).into_iter().chain(silent).chain(waiting).collect()
 }
 
 /// What a role read of the policy log and cannot put in force.

@@ -1,6 +1,6 @@
 //! A real nats-server per test.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -54,12 +54,24 @@ impl NatsServer {
     /// # Panics
     /// As [`NatsServer::start`].
     pub async fn start_with(options: NatsOptions) -> Self {
+        Self::start_from(|port, directory| configuration(directory, port, &options)).await
+    }
+
+    /// Starts a server with the configuration that a function writes for a port and a directory.
+    ///
+    /// # Panics
+    /// As [`NatsServer::start`].
+    pub async fn start_from(configuration: impl Fn(u16, &Path) -> String) -> Self {
         let program = program();
         for _ in 0..PORTS_TRIED {
             let directory = TempDir::with_prefix("lictor-nats-")
                 .unwrap_or_else(|error| stop(&format!("no temporary directory for nats-server: {error}")));
             let port = free_port();
-            write_configuration(directory.path(), port, &options);
+            let written =
+                std::fs::write(directory.path().join("server.conf"), configuration(port, directory.path()));
+            if let Err(error) = written {
+                stop(&format!("cannot write nats-server's configuration: {error}"));
+            }
             let mut server = Self { program: program.clone(), directory, port, child: None };
             if server.launch().await.is_ok() {
                 return server;
@@ -152,20 +164,15 @@ fn missing(program: &Path, problem: &str) -> String {
     )
 }
 
-fn write_configuration(directory: &Path, port: u16, options: &NatsOptions) {
+fn configuration(directory: &Path, port: u16, options: &NatsOptions) -> String {
     let sync = options.sync_interval.as_ref().map(|sync| format!("  sync_interval: {sync}\n"));
     let payload = options.max_payload.map(|bytes| format!("max_payload: {bytes}\n"));
-    let text = format!(
+    format!(
         "listen: \"127.0.0.1:{port}\"\n{}jetstream {{\n  store_dir: {:?}\n  max_mem: 64MB\n  max_file: 64GB\n{}}}\n",
         payload.unwrap_or_default(),
         directory.join("data").display().to_string(),
         sync.unwrap_or_default(),
-    );
-    let written = std::fs::File::create(directory.join("server.conf"))
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    if let Err(error) = written {
-        stop(&format!("cannot write nats-server's configuration: {error}"));
-    }
+    )
 }
 
 /// Whether a server says `INFO` and has JetStream.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use lictor_wire::topology::Role;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -16,10 +17,11 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/golden.json")
 }
 
+const DEMO: [&str; 5] = ["up", "--demo", "--once", "-o", "json"];
+
 /// Runs the demo; its summary without what depends on the clock.
-fn demo(more: &[&str]) -> Value {
-    let output =
-        Command::new(lictor()).args(["up", "--demo", "--once", "-o", "json"]).args(more).output().unwrap();
+fn demo(up: &mut Command) -> Value {
+    let output = up.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let mut summary: Value =
@@ -41,10 +43,10 @@ fn equals_golden(summary: &Value) {
 async fn three_runs_equal_the_golden_file() {
     let _machine = MACHINE.lock().await;
     if std::env::var_os("LICTOR_WRITE_GOLDEN").is_some() {
-        std::fs::write(golden(), format!("{:#}\n", demo(&[]))).unwrap();
+        std::fs::write(golden(), format!("{:#}\n", demo(Command::new(lictor()).args(DEMO)))).unwrap();
     }
     for _ in 0..3 {
-        equals_golden(&demo(&[]));
+        equals_golden(&demo(Command::new(lictor()).args(DEMO)));
     }
 }
 
@@ -55,7 +57,8 @@ async fn one_and_four_evaluator_processes_equal_the_golden_file() {
         let cluster = Cluster::start(Cluster::quick()).await;
         let mut evaluators: Vec<_> = (0..count).map(|_| cluster.evaluator()).collect();
         sleep(Duration::from_millis(500)).await;
-        equals_golden(&demo(&["--nats-url", &cluster.nats.url(), "--evaluators", "0"]));
+        let more = ["--nats-url", &cluster.nats.url(), "--evaluators", "0"];
+        equals_golden(&demo(cluster.nats.command(Role::Up, &DEMO).args(more)));
         assert!(evaluators.iter_mut().all(crate::support::Process::runs), "{}", cluster.logs());
     }
 }

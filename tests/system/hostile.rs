@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use futures_util::future::join_all;
 use lictor_bus::Stream;
 use lictor_tests::free_address;
+use lictor_wire::topology::Role;
 use tokio::time::{Instant, sleep};
 
 use crate::support::{Cluster, Process, every_process};
@@ -96,7 +97,7 @@ async fn an_evaluator_outlives_messages_that_burst() {
     cluster.apply(&every_process()).await;
     let mut evaluators = [cluster.evaluator(), cluster.evaluator()];
     let bus = cluster.bus().await;
-    let client = async_nats::connect(cluster.nats.url()).await.unwrap();
+    let client = cluster.nats.client(Role::Up, async_nats::ConnectOptions::new()).await;
     let jetstream = async_nats::jetstream::new(client);
     let lines = |bytes: usize| zstd::bulk::compress(&b"{}\n".repeat(bytes / 3), 1).unwrap();
     // As many lines as a message may have, each of them dead by itself, and more than it may have in two ways.

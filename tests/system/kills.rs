@@ -93,8 +93,8 @@ impl Run {
                 self.ingest = Self::ingest(&self.cluster);
             }
             Victim::Server => {
-                self.cluster.nats.kill();
-                self.cluster.nats.restart().await;
+                self.cluster.nats.server.kill();
+                self.cluster.nats.server.restart().await;
             }
         }
     }

@@ -1,16 +1,16 @@
 //! Who runs: every role says so while it does, and `lictor doctor` lists it.
 
-use std::process::Command;
 use std::time::Duration;
 
+use lictor_wire::topology::Role;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Cluster, lictor};
+use crate::support::Cluster;
 
 /// The roles that doctor lists, sorted. Without an evaluator it finds fault.
 fn listed(cluster: &Cluster) -> Vec<String> {
     let doctor = ["doctor", "--output", "json", "--nats-url", &cluster.nats.url()];
-    let output = Command::new(lictor()).args(doctor).output().unwrap();
+    let output = cluster.nats.command(Role::Viewer, &doctor).output().unwrap();
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let roles = said["presence"].as_array().unwrap().iter();
     let roles: Vec<_> = roles.map(|who| who["role"].as_str().unwrap().to_owned()).collect();

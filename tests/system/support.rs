@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use lictor_bus::{Bus, BusOptions};
 use lictor_store::{AlertFilter, Ledger};
 use lictor_tests::{NatsServer, end, free_address};
-use lictor_wire::topology::{Sizes, Topology};
+use lictor_wire::topology::{Role, Sizes, Topology};
 use lictor_wire::{
     ClusterId, Deployment, DeploymentId, Entity, Event, EventData, EventId, PodId, PodRef, PolicyId,
     ProcessEvent, ViolationId, WorkloadRef,
@@ -36,10 +36,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `lictor ARGS --nats-url URL`, its log in `folder`.
     pub(crate) fn start(folder: &Path, name: &str, url: &str, args: &[&str]) -> Self {
+        Self::run(Command::new(lictor()).args(args), folder, name, url)
+    }
+
+    fn run(command: &mut Command, folder: &Path, name: &str, url: &str) -> Self {
         let log = folder.join(format!("{name}-{}.log", Timestamp::now().as_nanosecond()));
         let file = std::fs::File::create(&log).unwrap();
-        let child = Command::new(lictor())
-            .args(args)
+        let child = command
             .args(["--nats-url", url, "--log-level", "warn", "--log-format", "text"])
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
@@ -96,9 +99,74 @@ impl Drop for Process {
     }
 }
 
+/// A server as `lictor nats config` sets it up: TLS, and a user for each role.
+pub(crate) struct SecureNats {
+    pub(crate) server: NatsServer,
+    folder: tempfile::TempDir,
+}
+
+impl SecureNats {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = |port: u16, directory: &Path| {
+            let written = Command::new(lictor())
+                .args(["nats", "config", "--listen", &format!("127.0.0.1:{port}"), "--out"])
+                .arg(folder.path())
+                .arg("--store-dir")
+                .arg(directory.join("data"))
+                .output()
+                .unwrap();
+            assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+            let text = std::fs::read_to_string(folder.path().join("nats-server.conf")).unwrap();
+            // What a power cut would take matters to no test, and each waits for the disk otherwise.
+            text.replace(r#""sync_interval": "always""#, r#""sync_interval": "2m""#)
+        };
+        Self { server: NatsServer::start_from(configuration).await, folder }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// The file with a role's private key.
+    pub(crate) fn credentials(&self, role: Role) -> PathBuf {
+        self.folder.path().join(format!("{}.nk", role.as_str()))
+    }
+
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// `lictor ARGS`, as the role's user.
+    pub(crate) fn command(&self, role: Role, args: &[&str]) -> Command {
+        let mut command = Command::new(lictor());
+        command
+            .args(args)
+            .env("LICTOR_NATS_CREDENTIALS", self.credentials(role))
+            .env("LICTOR_NATS_CA", self.ca());
+        command
+    }
+
+    pub(crate) fn options(&self, role: Role, topology: Topology) -> BusOptions {
+        BusOptions {
+            role,
+            credentials: Some(self.credentials(role)),
+            ca: Some(self.ca()),
+            ..BusOptions::new(&self.url(), topology, "test")
+        }
+    }
+
+    /// Any client, as the role's user.
+    pub(crate) async fn client(&self, role: Role, options: async_nats::ConnectOptions) -> async_nats::Client {
+        let seed = std::fs::read_to_string(self.credentials(role)).unwrap();
+        let options = options.custom_inbox_prefix(role.inbox()).add_root_certificates(self.ca());
+        options.nkey(seed.trim().to_owned()).connect(self.url()).await.unwrap()
+    }
+}
+
 /// A made-up cluster: a server, a folder, and the sizes its streams are made with.
 pub(crate) struct Cluster {
-    pub(crate) nats: NatsServer,
+    pub(crate) nats: SecureNats,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) sizes: Sizes,
     enforced: std::cell::Cell<bool>,
@@ -109,7 +177,7 @@ impl Cluster {
     /// Starts a server and makes the streams with these sizes.
     pub(crate) async fn start(sizes: Sizes) -> Self {
         let cluster = Self {
-            nats: NatsServer::start().await,
+            nats: SecureNats::start().await,
             folder: tempfile::tempdir().unwrap(),
             sizes,
             enforced: std::cell::Cell::new(false),
@@ -126,7 +194,7 @@ impl Cluster {
 
     pub(crate) async fn bus(&self) -> Bus {
         let topology = Topology::new("lictor", self.sizes.clone()).unwrap();
-        Bus::connect_new(BusOptions::new(&self.nats.url(), topology, "test")).await.unwrap()
+        Bus::connect_new(self.nats.options(Role::Up, topology)).await.unwrap()
     }
 
     /// Where the store answers.
@@ -140,7 +208,15 @@ impl Cluster {
 
     /// Starts a role; flags that say how streams are made go along, so that whoever is first makes them alike.
     pub(crate) fn role(&self, name: &str, args: &[&str]) -> Process {
-        Process::start(self.folder.path(), name, &self.nats.url(), args)
+        let role = match args[0] {
+            "ingest" => Role::Ingest,
+            "evaluator" => Role::Evaluator,
+            "enforcer" => Role::Enforcer,
+            "store" => Role::Store,
+            "policy" => Role::Author,
+            _ => Role::Viewer,
+        };
+        Process::run(&mut self.nats.command(role, args), self.folder.path(), name, &self.nats.url())
     }
 
     pub(crate) fn evaluator(&self) -> Process {

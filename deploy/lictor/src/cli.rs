@@ -91,11 +91,51 @@ pub(crate) enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Set up NATS servers.
+    #[command(subcommand)]
+    Nats(NatsCommand),
     /// Write the completion script of a shell to standard output.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// `lictor nats`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NatsCommand {
+    /// Write a nats-server configuration with a user for each role, least permissions and TLS.
+    ///
+    /// The folder then holds nats-server.conf, a private key for each role (ROLE.nk, for --nats-credentials), and the
+    /// server's certificate with the authority that signed it (ca.pem, for --nats-ca). Keys and certificates that exist
+    /// are kept.
+    Config(NatsConfig),
+}
+
+/// `lictor nats config`.
+#[derive(Debug, Args)]
+pub(crate) struct NatsConfig {
+    /// The folder to write.
+    #[arg(long, value_name = "DIR", default_value = "lictor-nats")]
+    pub(crate) out: PathBuf,
+    /// The address that the server listens on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4222")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// A DNS name or IP address by which clients reach the server; repeat for several.
+    #[arg(long = "host", value_name = "HOST", default_values = ["127.0.0.1", "localhost"])]
+    pub(crate) hosts: Vec<String>,
+    /// The folder in which the server keeps its data.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/lictor/nats")]
+    pub(crate) store_dir: PathBuf,
+    /// The server's certificate, in place of one that is made.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The prefix of every subject, stream and bucket.
+    #[arg(long, env = "LICTOR_PREFIX", default_value = "lictor")]
+    pub(crate) prefix: String,
 }
 
 /// What an enforcer can do apart from consuming verdicts.
@@ -129,9 +169,12 @@ pub(crate) struct Nats {
 /// How the bus is used.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BusArgs {
-    /// A NATS credentials file.
-    #[arg(long, env = "LICTOR_NATS_CREDENTIALS", help_heading = "Bus")]
+    /// A NATS credentials file, or a file with the private nkey of a user.
+    #[arg(long, env = "LICTOR_NATS_CREDENTIALS", value_name = "FILE", help_heading = "Bus")]
     pub(crate) nats_credentials: Option<PathBuf>,
+    /// The certificates that may have signed the server's (PEM); without it those of the system.
+    #[arg(long, env = "LICTOR_NATS_CA", value_name = "FILE", help_heading = "Bus")]
+    pub(crate) nats_ca: Option<PathBuf>,
     /// How long to wait for the server before giving up, in seconds.
     #[arg(long, default_value_t = 30, help_heading = "Bus")]
     pub(crate) nats_wait: u64,

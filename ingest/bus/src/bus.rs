@@ -8,7 +8,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectOptions, Event as ClientEvent};
 use futures_util::future::BoxFuture;
-use lictor_wire::topology::Topology;
+use lictor_wire::topology::{Role, Topology};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -41,22 +41,28 @@ pub struct BusOptions {
     pub url: NatsUrl,
     /// The streams, buckets and consumers to create where they are missing.
     pub topology: Topology,
-    /// The connection's name, as the server's own tools show it: the role.
+    /// Who connects: on a server with a user for each role, it must be this one's.
+    pub role: Role,
+    /// The connection's name, as the server's own tools show it.
     pub name: String,
     /// A credentials file, or a file with the seed of an nkey.
     pub credentials: Option<PathBuf>,
+    /// The certificates that the server's must be signed by; the system's where none are given.
+    pub ca: Option<PathBuf>,
     /// How long connecting is tried.
     pub connect_timeout: Duration,
 }
 
 impl BusOptions {
-    /// The usual options: no credentials, ten seconds to connect.
+    /// The usual options: any role, no credentials, ten seconds to connect.
     pub fn new(url: &str, topology: Topology, name: &str) -> Self {
         Self {
             url: NatsUrl::new(url),
             topology,
+            role: Role::Up,
             name: name.to_owned(),
             credentials: None,
+            ca: None,
             connect_timeout: Duration::from_secs(10),
         }
     }
@@ -224,6 +230,7 @@ fn open(
             let connect = authenticated(options, &servers)
                 .await?
                 .name(&options.name)
+                .custom_inbox_prefix(options.role.inbox())
                 .connection_timeout(left.min(ANSWER_WITHIN))
                 .reconnect_delay_callback(|attempts| {
                     RECONNECT.after(u32::try_from(attempts).unwrap_or(u32::MAX))
@@ -262,7 +269,10 @@ fn is_refusal(error: &async_nats::ConnectError) -> bool {
 }
 
 async fn authenticated(options: &BusOptions, servers: &Servers) -> Result<ConnectOptions, ConnectError> {
-    let connect = servers.authenticate(ConnectOptions::new());
+    let mut connect = servers.authenticate(ConnectOptions::new());
+    if let Some(ca) = &options.ca {
+        connect = connect.add_root_certificates(ca.clone());
+    }
     let Some(path) = &options.credentials else { return Ok(connect) };
     let text = tokio::fs::read_to_string(path).await.map_err(|error| unusable(path, &error))?;
     if text.contains("BEGIN NATS USER JWT") {

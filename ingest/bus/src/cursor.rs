@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::backoff::Backoff;
 use crate::bus::Bus;
 use crate::error::BusError;
+use crate::guarded::random_id;
 use crate::time::{date_time, timestamp};
 use crate::topology::read_stream;
 
@@ -251,6 +252,8 @@ impl Cursor {
                 (None, _) => String::new(),
             };
             let config = pull::Config {
+                // In the subject of the request, where permissions see it.
+                name: Some(random_id()),
                 deliver_policy,
                 ack_policy: AckPolicy::None,
                 replay_policy: ReplayPolicy::Instant,

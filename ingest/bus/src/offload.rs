@@ -34,8 +34,8 @@ enum Object {
 }
 
 impl Bus {
-    /// Writes bytes to the object store; returns the reference. The name must be the caller's alone: a second object
-    /// of the same name replaces the first.
+    /// Writes bytes to the object store; returns the reference. A name is for one content: what is there already is
+    /// not written again.
     pub(crate) fn offload<'a>(
         &'a self,
         name: &'a str,
@@ -43,12 +43,18 @@ impl Bus {
     ) -> BoxFuture<'a, Result<String, BusError>> {
         Box::pin(async move {
             let (bucket, store) = self.object_store(name).await?;
+            let reference = format!("{SCHEME}{bucket}/{name}");
+            // Its description is written last: where that is, the bytes are. Replacing it would have it purged, and
+            // nobody who connects may purge.
+            if store.info(name).await.is_ok_and(|found| found.size == bytes.len()) {
+                return Ok(reference);
+            }
             let mut bytes = bytes;
             // A chunk is a message: no larger than the server takes.
             let chunk_size = Some(CHUNK.min(self.payload_limit()));
             let object = ObjectMetadata { name: name.to_owned(), chunk_size, ..ObjectMetadata::default() };
             store.put(object, &mut bytes).await.map_err(|error| unanswered(&bucket, name, error))?;
-            Ok(format!("{SCHEME}{bucket}/{name}"))
+            Ok(reference)
         })
     }
 

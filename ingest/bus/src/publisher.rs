@@ -246,7 +246,7 @@ impl Publisher {
             }
             let envelope = Envelope::parse(&line.line).map_err(|_| too_large())?;
             let Some(body) = envelope.data else { return Err(too_large()) };
-            // A name of its own for each: an object that is replaced is unreadable for a moment.
+            // A name of its own for each.
             let serial = self.offloaded.fetch_add(1, Ordering::Relaxed);
             let name = format!("{}.{}.{serial}", token(line.id.as_str()), self.identity());
             let mut backoff = SEND_AGAIN;

@@ -7,11 +7,15 @@
 //! packing loses its benefit as the number of subjects grows. Verdicts carry stage, severity, cluster and namespace,
 //! for people who subscribe to just theirs.
 
+mod access;
+
 use std::time::Duration;
 
 use crate::policy::{EnforcementAction, LifecycleStage, Severity};
 use crate::token::token;
 use crate::{ClusterId, DeploymentId, Entity, Kind, PodId, PolicyId, PolicyLogKey, Verdict};
+
+pub use access::{Permissions, Role};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::{SignedDuration, Timestamp};
 use lictor_bus::{Bus, BusError, ConsumerReport, Difference, Feed, FeedItem, StreamReport, TopologyReport};
-use lictor_wire::topology::{Bucket, Stream};
+use lictor_wire::topology::{Bucket, Role, Stream};
 use lictor_wire::{NotCompiled, PolicyLogKey, PolicyProblems, Presence, RefusedRevision};
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ struct Diagnosis {
 }
 
 pub(super) async fn run(nats: Nats, output: Output) -> Result<Exit, Failure> {
-    let bus = super::open(&nats.nats_url, &nats.bus, "lictor-doctor").await?;
+    let bus = super::open(&nats.nats_url, &nats.bus, Role::Viewer, "lictor-doctor").await?;
     let diagnosis = diagnose(&bus).await?;
     match output {
         Output::Json => {

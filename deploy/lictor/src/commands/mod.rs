@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod doctor;
+mod nats;
 mod policy;
 mod replay;
 mod roles;
@@ -12,8 +13,9 @@ mod up;
 
 use lictor_bus::{Bus, BusError, BusOptions, ConnectError, NatsUrl, SetUpError};
 use lictor_store::StoreError;
+use lictor_wire::topology::Role;
 
-use crate::cli::{BusArgs, Command, EnforcerJob, Nats};
+use crate::cli::{BusArgs, Command, EnforcerJob, Nats, NatsCommand};
 use crate::exit::{Exit, Failure};
 
 pub(crate) async fn run(command: Command) -> Result<Exit, Failure> {
@@ -33,32 +35,35 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Verdicts(command) => tail::verdicts(command).await,
         Command::Receipts(command) => tail::receipts(command).await,
         Command::Doctor { nats, output } => doctor::run(nats, output).await,
+        Command::Nats(NatsCommand::Config(options)) => nats::config(&options),
         Command::Completions { shell } => completions::run(shell),
     }
 }
 
-/// Connects as `name`.
-async fn connect(nats: &Nats, name: &str) -> Result<Bus, Failure> {
-    connect_to(&nats.nats_url, &nats.bus, name).await
+/// Connects in a role, under a name that the server's own tools show.
+async fn connect(nats: &Nats, role: Role, name: &str) -> Result<Bus, Failure> {
+    connect_to(&nats.nats_url, &nats.bus, role, name).await
 }
 
-fn options(url: &str, args: &BusArgs, name: &str) -> Result<BusOptions, Failure> {
+fn options(url: &str, args: &BusArgs, role: Role, name: &str) -> Result<BusOptions, Failure> {
     Ok(BusOptions {
         url: NatsUrl::new(url),
         topology: args.topology()?,
+        role,
         name: name.to_owned(),
         credentials: args.nats_credentials.clone(),
+        ca: args.nats_ca.clone(),
         connect_timeout: std::time::Duration::from_secs(args.nats_wait),
     })
 }
 
-async fn connect_to(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failure> {
-    Bus::connect(options(url, args, name)?).await.map_err(unconnected)
+async fn connect_to(url: &str, args: &BusArgs, role: Role, name: &str) -> Result<Bus, Failure> {
+    Bus::connect(options(url, args, role, name)?).await.map_err(unconnected)
 }
 
 /// Connects to a server on which nothing may exist yet.
-async fn open(url: &str, args: &BusArgs, name: &str) -> Result<Bus, Failure> {
-    Bus::open(options(url, args, name)?).await.map_err(unconnected)
+async fn open(url: &str, args: &BusArgs, role: Role, name: &str) -> Result<Bus, Failure> {
+    Bus::open(options(url, args, role, name)?).await.map_err(unconnected)
 }
 
 fn unconnected(error: ConnectError) -> Failure {

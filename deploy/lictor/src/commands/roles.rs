@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use lictor_wire::topology::Role;
+
 use crate::cli::Nats;
 use crate::exit::{Exit, Failure};
 use crate::shutdown;
 
 pub(super) async fn ingest(nats: Nats, config: lictor_ingest::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
-    let bus = super::connect(&nats, "lictor-ingest").await?;
+    let bus = super::connect(&nats, Role::Ingest, "lictor-ingest").await?;
     let summary = lictor_ingest::run(config, bus.clone(), stop).await.map_err(Failure::unreachable)?;
     bus.drain().await;
     let published: Vec<String> =
@@ -21,7 +23,7 @@ pub(super) async fn ingest(nats: Nats, config: lictor_ingest::Config) -> Result<
 
 pub(super) async fn evaluator(nats: Nats, config: lictor_evaluator::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
-    let bus = super::connect(&nats, "lictor-evaluator").await?;
+    let bus = super::connect(&nats, Role::Evaluator, "lictor-evaluator").await?;
     let ended = lictor_evaluator::run(config, bus.clone(), stop).await;
     bus.drain().await;
     let summary = ended.map_err(Failure::unreachable)?;
@@ -31,7 +33,7 @@ pub(super) async fn evaluator(nats: Nats, config: lictor_evaluator::Config) -> R
 
 pub(super) async fn enforcer(nats: Nats, config: lictor_enforcer::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
-    let bus = super::connect(&nats, "lictor-enforcer").await?;
+    let bus = super::connect(&nats, Role::Enforcer, "lictor-enforcer").await?;
     let summary = lictor_enforcer::run(config, bus.clone(), stop).await;
     bus.drain().await;
     crate::text::note(&summary.to_string());
@@ -40,7 +42,7 @@ pub(super) async fn enforcer(nats: Nats, config: lictor_enforcer::Config) -> Res
 
 pub(super) async fn admission(nats: Nats, config: lictor_admission::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
-    let bus = super::options(&nats.nats_url, &nats.bus, "lictor-admission")?;
+    let bus = super::options(&nats.nats_url, &nats.bus, Role::Admission, "lictor-admission")?;
     let summary = lictor_admission::run(config, bus, stop).await.map_err(|error| {
         let hint = error.hint();
         Failure::unreachable(error).hint(hint)
@@ -51,7 +53,7 @@ pub(super) async fn admission(nats: Nats, config: lictor_admission::Config) -> R
 
 pub(super) async fn store(nats: Nats, config: lictor_store::Config) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
-    let bus = super::open(&nats.nats_url, &nats.bus, "lictor-store").await?;
+    let bus = super::open(&nats.nats_url, &nats.bus, Role::Store, "lictor-store").await?;
     super::set_up(&config, &bus).await?;
     let listener = config.bind().await.map_err(Failure::unreachable)?;
     let ended = lictor_store::run(&config, bus.clone(), listener, Arc::default(), &stop).await;

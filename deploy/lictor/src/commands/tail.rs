@@ -1,7 +1,7 @@
 //! `lictor events tail`, `verdicts tail`, `receipts tail`: what passes, as it passes.
 
 use lictor_bus::{LogEntry, ReadFrom};
-use lictor_wire::topology::Stream;
+use lictor_wire::topology::{Role, Stream};
 use lictor_wire::{Event, EventData, Kind, Receipt, Verdict};
 use tokio::sync::mpsc;
 
@@ -12,7 +12,7 @@ use crate::{shutdown, text};
 pub(super) async fn events(command: Events) -> Result<Exit, Failure> {
     let Events::Tail { nats, tail, kind: kinds } = command;
     let stop = shutdown::on_signal();
-    let bus = super::connect(&nats, "lictor-tail").await?;
+    let bus = super::connect(&nats, Role::Auditor, "lictor-tail").await?;
     let kinds = if kinds.is_empty() { Kind::ALL.to_vec() } else { kinds };
     // One reader per stream; what they read comes together here. As many wait as are shown in an instant.
     let (sender, mut entries) = mpsc::channel(64);
@@ -168,7 +168,7 @@ async fn follow(
     show: impl Fn(&[u8]) -> Result<bool, String>,
 ) -> Result<Exit, Failure> {
     let stop = shutdown::on_signal();
-    let bus = super::connect(nats, "lictor-tail").await?;
+    let bus = super::connect(nats, Role::Viewer, "lictor-tail").await?;
     if tail.output == Output::Table {
         text::table_head();
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lictor_bus::{Bus, NatsUrl, ReadFrom};
-use lictor_wire::topology::Stream;
+use lictor_wire::topology::{Role, Stream};
 use lictor_wire::{ClusterId, Receipt, Verdict};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -90,7 +90,7 @@ async fn everything(
     let url = server.map(PrivateServer::url).or(options.nats_url.as_deref()).unwrap_or_default().to_owned();
     let connect = |name: &'static str| {
         let url = url.clone();
-        async move { super::connect_to(&url, &options.bus, name).await }
+        async move { super::connect_to(&url, &options.bus, Role::Up, name).await }
     };
     let store = lictor_store::Config {
         data: place.store(),
@@ -98,7 +98,7 @@ async fn everything(
         accept_loss: options.accept_loss,
         replace_installation: options.replace_installation.clone(),
     };
-    let bus = super::open(&url, &options.bus, "lictor-up").await?;
+    let bus = super::open(&url, &options.bus, Role::Up, "lictor-up").await?;
     super::set_up(&store, &bus).await?;
     put_policies(&bus, options, demo).await?;
 
@@ -303,9 +303,9 @@ fn show_live(bus: Bus, output: Output) -> JoinHandle<()> {
 
 /// Roles that run, in the order they were started; they are stopped the other way round.
 #[derive(Default)]
-struct Roles(Vec<Role>);
+struct Roles(Vec<RunningRole>);
 
-struct Role {
+struct RunningRole {
     name: &'static str,
     stop: CancellationToken,
     task: JoinHandle<Result<(), Failure>>,
@@ -319,7 +319,7 @@ impl Roles {
         let stop = CancellationToken::new();
         let running = run(stop.clone());
         let task = tokio::spawn(async move { running.await.map(|_| ()) });
-        self.0.push(Role { name, stop, task });
+        self.0.push(RunningRole { name, stop, task });
     }
 
     /// The first role that has ended with a failure.
@@ -353,7 +353,7 @@ impl Roles {
     }
 }
 
-impl Role {
+impl RunningRole {
     async fn ended(self) -> Failure {
         let failure = match self.task.await {
             Ok(Ok(())) => Failure::unreachable("ended by itself"),

@@ -11,6 +11,7 @@ mod test;
 use jiff::Timestamp;
 use lictor_bus::{Bus, WriteError};
 use lictor_policies::{BadChange, ChangeSet, Level};
+use lictor_wire::topology::Role;
 use lictor_wire::{Fingerprint, Policy, PolicyChange, PolicyId};
 
 use crate::cli::{self, Output};
@@ -21,7 +22,7 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
     match command {
         cli::Policy::Apply { policies, nats } => {
             let changes = put(read(&policies)?)?;
-            let bus = super::connect(&nats, "lictor-policy").await?;
+            let bus = super::connect(&nats, Role::Author, "lictor-policy").await?;
             let count = changes.changes().len();
             let sequence = write(&bus, &changes).await?;
             text::line(&format!("{count} policies are in force, at sequence {sequence} of the policy log"));
@@ -29,7 +30,7 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
             Ok(Exit::Fine)
         }
         cli::Policy::List { nats, output } => {
-            let bus = super::connect(&nats, "lictor-policy").await?;
+            let bus = super::connect(&nats, Role::Viewer, "lictor-policy").await?;
             list(&bus, output).await
         }
         cli::Policy::Convert(options) => convert::run(&options),
@@ -41,7 +42,7 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
         cli::Policy::Delete { ids, nats } => {
             let deletions = ids.iter().map(|id| PolicyChange::Delete { id: PolicyId::new(id.as_str()) });
             let changes = change_set(ChangeSet::new(deletions))?;
-            let bus = super::connect(&nats, "lictor-policy").await?;
+            let bus = super::connect(&nats, Role::Author, "lictor-policy").await?;
             write(&bus, &changes).await?;
             text::line(&format!("{} policies were deleted", changes.changes().len()));
             bus.drain().await;

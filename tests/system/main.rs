@@ -18,6 +18,7 @@ mod kills;
 mod loss;
 mod offline;
 mod pack;
+mod policies;
 mod present;
 mod support;
 mod threats;

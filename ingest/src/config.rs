@@ -23,7 +23,7 @@ pub struct Config {
     #[arg(long, value_name = "ADDR")]
     pub audit_webhook: Option<SocketAddr>,
 
-    /// Read audit events from a log file of the API server
+    /// Read audit events from log files of the API server
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub audit_log: Vec<PathBuf>,
 
@@ -54,13 +54,16 @@ pub struct Config {
 
 impl Config {
     /// Refuses what cannot work, before anything is touched.
-    pub(crate) fn check(&self) -> Result<(), IngestError> {
+    ///
+    /// # Errors
+    /// When other machines could reach an address, no source is named, or a file that is to be read does not exist.
+    pub fn check(&self) -> Result<(), IngestError> {
+        for address in [self.audit_webhook, self.listen].into_iter().flatten() {
+            lictor_serve::loopback_only(address, self.allow_remote)?;
+        }
         let files = [&self.audit_log, &self.tetragon, &self.events, &self.manifests];
         if self.audit_webhook.is_none() && files.into_iter().all(Vec::is_empty) {
             return Err(IngestError::NoSource);
-        }
-        for address in [self.audit_webhook, self.listen].into_iter().flatten() {
-            lictor_serve::loopback_only(address, self.allow_remote)?;
         }
         let lines = self.audit_log.iter().chain(&self.tetragon).chain(&self.events);
         // A followed file may come later; one to be read must be there.

@@ -398,6 +398,7 @@ fn exit_codes_tell_wrong_usage_from_what_is_not_there() {
         (2, servers(&["store", "--data", "/dev/null"])),
         (2, servers(&["store", "--replace-installation", "x"])),
         (2, vec!["doctor", "--nats-url", "foo://127.0.0.1"]),
+        (2, vec!["policy", "export", "--all", "policies.json"]),
         (4, vec!["replay", "missing.log"]),
         (4, vec!["replay", &there, "--policies", "/dev/null"]),
         (4, vec!["check", "deployment", "-f", "web.yaml", "--policies", "/dev/null"]),

@@ -22,7 +22,17 @@ async fn doctor_lists_every_role_while_it_runs() {
     let cluster = Cluster::start(Cluster::quick()).await;
     let events = cluster.path("events.ndjson");
     std::fs::write(&events, "").unwrap();
-    let follow = ["ingest", "--cluster", "test", "--follow", "--events", events.to_str().unwrap()];
+    // One of the files is not there yet.
+    let follow = [
+        "ingest",
+        "--cluster",
+        "test",
+        "--follow",
+        "--events",
+        events.to_str().unwrap(),
+        "--tetragon",
+        "later.log",
+    ];
     let mut roles =
         [cluster.store(), cluster.evaluator(), cluster.enforcer(), cluster.role("ingest", &follow)];
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -35,4 +45,7 @@ async fn doctor_lists_every_role_while_it_runs() {
         assert_eq!(role.ended(Duration::from_secs(20)).await, Some(0), "{}", cluster.logs());
     }
     assert_eq!(listed(&cluster), Vec::<String>::new());
+    let said = std::fs::read_to_string(&roles[3].log).unwrap();
+    let waits: Vec<&str> = said.lines().filter(|line| line.contains("waiting for it to appear")).collect();
+    assert!(matches!(waits[..], [line] if line.contains("later.log")), "{said}");
 }

@@ -302,7 +302,7 @@ pub(crate) enum Policy {
         #[command(flatten)]
         nats: Nats,
     },
-    /// List the policies in force.
+    /// List the policies in force; with `-o json` as a StackRox export.
     List {
         #[command(flatten)]
         nats: Nats,
@@ -327,6 +327,12 @@ pub(crate) enum Policy {
         /// Output format.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
+    },
+    /// What other tools call what `list -o json` and `convert` do.
+    #[command(hide = true)]
+    Export {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
     },
     /// Delete policies that are in force: all that are named, or none.
     Delete {

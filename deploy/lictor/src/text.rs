@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use anstream::{stderr, stdout};
 use lictor_policies::{Finding, Level};
-use lictor_wire::policy::Severity;
+use lictor_wire::policy::{EnforcementAction, Severity};
 use lictor_wire::{Decision, Outcome, Receipt, ReceiptStep, Verdict, Violation};
 
 use crate::exit::Failure;
@@ -122,6 +122,11 @@ pub(crate) fn table_head() {
     print(format_args!("{BOLD}{:<8} {:<9} {:<48} {:<42} WHAT{OFF}", "TIME", "SEVERITY", "POLICY", "ENTITY"));
 }
 
+/// The head of a table of events.
+pub(crate) fn event_head() {
+    print(format_args!("{BOLD}{:<12} {:<10} {:<20} WHAT{OFF}", "TIME", "KIND", "NAMESPACE"));
+}
+
 /// A violation as a row of the live table.
 pub(crate) fn violation_row(verdict: &Verdict, violation: &Violation) {
     let severity = severity(violation.policy.severity);
@@ -138,24 +143,41 @@ pub(crate) fn violation_row(verdict: &Verdict, violation: &Violation) {
 
 /// A receipt as a row of the live table.
 pub(crate) fn receipt_row(receipt: &Receipt) {
-    let what = match &receipt.step {
-        ReceiptStep::Decision(Decision::Act) => "will be done".to_owned(),
-        ReceiptStep::Decision(Decision::DryRun) => "would be done (dry run)".to_owned(),
-        ReceiptStep::Decision(Decision::Refuse { reason, .. }) => format!("refused: {reason}"),
-        ReceiptStep::Outcome(Outcome::Succeeded { change }) => format!("done: {change}"),
-        ReceiptStep::Outcome(Outcome::AlreadyDone) => "nothing left to do".to_owned(),
-        ReceiptStep::Outcome(Outcome::Failed { message }) => format!("failed: {message}"),
-        ReceiptStep::Outcome(Outcome::NotExecuted) => "not executed (dry run)".to_owned(),
-    };
     print(format_args!(
-        "{} {BOLD}{:<9}{OFF} {:<48} {:<42} {} {}",
+        "{} {BOLD}{:<9}{OFF} {:<48} {:<42} {}",
         receipt.at.strftime("%H:%M:%S"),
         "receipt",
         clip(&plain(&receipt.policy.name), 48),
         clip(&plain(&receipt.entity.display_name()), 42),
-        receipt.action,
-        plain(&what),
+        plain(&step(receipt)),
     ));
+}
+
+/// What a receipt says, in words.
+pub(crate) fn step(receipt: &Receipt) -> String {
+    let action = action(receipt.action);
+    match &receipt.step {
+        ReceiptStep::Decision(Decision::Act) => format!("will {action}"),
+        ReceiptStep::Decision(Decision::DryRun) => format!("would {action} (dry run)"),
+        ReceiptStep::Decision(Decision::Refuse { reason, .. }) => format!("will not {action}: {reason}"),
+        ReceiptStep::Outcome(Outcome::Succeeded { change }) => format!("done: {change}"),
+        ReceiptStep::Outcome(Outcome::AlreadyDone) => format!("already done: {action}"),
+        ReceiptStep::Outcome(Outcome::Failed { message }) => format!("could not {action}: {message}"),
+        ReceiptStep::Outcome(Outcome::NotExecuted) => format!("did not {action} (dry run)"),
+    }
+}
+
+const fn action(action: EnforcementAction) -> &'static str {
+    match action {
+        EnforcementAction::Unset => "act",
+        EnforcementAction::ScaleToZero => "scale to zero",
+        EnforcementAction::UnsatisfiableNodeConstraint => "add a node constraint that no node meets",
+        EnforcementAction::KillPod => "kill the pod",
+        EnforcementAction::FailBuild => "fail the build",
+        EnforcementAction::FailKubeRequest => "deny the request",
+        EnforcementAction::FailDeploymentCreate => "deny the create",
+        EnforcementAction::FailDeploymentUpdate => "deny the update",
+    }
 }
 
 /// A severity in one short word.
@@ -196,6 +218,25 @@ mod tests {
     #[test]
     fn input_cannot_steer_the_terminal() {
         assert_eq!(plain("a\x1b[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+    }
+
+    /// Nothing reads as done in a dry run.
+    #[test]
+    fn a_dry_run_says_what_it_would_do() {
+        let said = |step: ReceiptStep| {
+            let receipt = serde_json::json!({
+                "id": "r", "actionKey": "k", "violation": "v", "verdict": "t", "enforcer": "e",
+                "at": "2026-01-01T00:00:00Z", "action": "SCALE_TO_ZERO_ENFORCEMENT",
+                "policy": {"id": "p", "name": "P", "severity": "LOW_SEVERITY", "revision": 1},
+                "entity": {"type": "NODE", "id": "n", "name": "n", "cluster": "c"},
+                "decision": {"verdict": "act"},
+            });
+            let receipt: Receipt = serde_json::from_value(receipt).unwrap();
+            super::step(&Receipt { step, ..receipt })
+        };
+        assert_eq!(said(ReceiptStep::Decision(Decision::DryRun)), "would scale to zero (dry run)");
+        assert_eq!(said(ReceiptStep::Outcome(Outcome::NotExecuted)), "did not scale to zero (dry run)");
+        assert_eq!(said(ReceiptStep::Decision(Decision::Act)), "will scale to zero");
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub(super) async fn events(command: Events) -> Result<Exit, Failure> {
         });
     }
     drop(sender);
+    if tail.output == Output::Table {
+        text::event_head();
+    }
     let mut left = tail.limit.unwrap_or(u64::MAX);
     while left > 0 {
         let entry = tokio::select! {

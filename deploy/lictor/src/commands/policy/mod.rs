@@ -35,6 +35,12 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
         cli::Policy::Explain(options) => explain::run(&options),
         cli::Policy::Diff(options) => diff::run(&options),
         cli::Policy::Criteria { name, output } => criteria::run(name.as_deref(), output),
+        cli::Policy::Export { .. } => {
+            let failure = Failure::usage("there is no `lictor policy export`");
+            Err(failure.hint(
+                "`lictor policy list -o json` exports the policies in force, `lictor policy convert` those of files",
+            ))
+        }
         cli::Policy::Delete { ids, nats } => {
             let bus = super::connect(&nats, "lictor-policy").await?;
             delete::run(&bus, &ids).await

@@ -11,15 +11,19 @@ use crate::IngestError;
 /// Where events come from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Config {
-    /// The cluster that the sources report on: the UID of its namespace `kube-system`, or a name of your own
+    /// The cluster that the sources report on
+    ///
+    /// The UID of its namespace `kube-system`, or a name of your own.
     #[arg(long, value_name = "ID", env = "LICTOR_CLUSTER", default_value = "local", value_parser = cluster_id)]
     pub cluster: ClusterId,
 
-    /// The node whose files are read, where several nodes have files of the same names
+    /// The node whose files are read
+    ///
+    /// It tells the files of several nodes apart that have the same names.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     pub node: Option<String>,
 
-    /// Take audit events from the API server's webhook backend on this address
+    /// Take audit events from the API server's webhook backend, over plain HTTP, on this address
     #[arg(long, value_name = "ADDR")]
     pub audit_webhook: Option<SocketAddr>,
 
@@ -39,7 +43,7 @@ pub struct Config {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub manifests: Vec<PathBuf>,
 
-    /// Follow files as they grow and are rotated
+    /// Follow files as they grow and are rotated; one that does not exist is waited for
     #[arg(long)]
     pub follow: bool,
 
@@ -47,7 +51,9 @@ pub struct Config {
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
 
-    /// Let other machines connect; whoever reaches the webhook can forge audit events, so guard it
+    /// Let other machines connect
+    ///
+    /// Whoever reaches the webhook can forge audit events, so guard it with a network policy.
     #[arg(long)]
     pub allow_remote: bool,
 }

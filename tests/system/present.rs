@@ -49,3 +49,17 @@ async fn doctor_lists_every_role_while_it_runs() {
     let waits: Vec<&str> = said.lines().filter(|line| line.contains("waiting for it to appear")).collect();
     assert!(matches!(waits[..], [line] if line.contains("later.log")), "{said}");
 }
+
+/// Whoever follows a stream hears of a disk that is full at once, not with the next message.
+#[tokio::test(flavor = "multi_thread")]
+async fn following_ends_when_the_output_cannot_be_written() {
+    let cluster = Cluster::start(Cluster::quick()).await;
+    for stream in ["events", "verdicts", "receipts"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let tail = [stream, "tail", "--nats-url", &cluster.nats.url()];
+        let output = Command::new(lictor()).args(tail).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{stream}: {said}");
+        assert!(said.contains("cannot write to standard output"), "{stream}: {said}");
+    }
+}

@@ -174,15 +174,16 @@ pub(crate) struct Up {
     /// Exit with a summary when everything that was read is judged.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Directory for all data; `lictor-data` in the current directory by default. A demo without it keeps nothing.
+    /// Directory for all data, `./lictor-data` by default; a demo keeps nothing without it.
     #[arg(long, env = "LICTOR_DATA", value_name = "DIR", value_parser = folder())]
     pub(crate) data: Option<PathBuf>,
     /// After NATS lost its data for good: the ID of the lost installation, as the error names it.
     #[arg(long, value_name = "ID", value_parser = installation)]
     pub(crate) replace_installation: Option<String>,
-    /// The NATS server to use; without it, a private nats-server is started on a free loopback port.
+    /// The NATS server to use instead of a private one.
     ///
-    /// The note at the start names the private server's URL, for the `--nats-url` of other commands.
+    /// A private nats-server is started on a free loopback port. Its URL, for the `--nats-url` of other commands, is
+    /// printed at the start.
     #[arg(long, env = "LICTOR_NATS_URL", hide_env_values = true, help_heading = "Bus")]
     pub(crate) nats_url: Option<String>,
     /// Policies to put in force at the start: a file, a folder, or a built-in set (default, pod-security-baseline,
@@ -270,9 +271,10 @@ pub(crate) enum ReportFormat {
 /// `lictor replay`.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Audit logs, Tetragon exports, lictor events (`lictor events tail -o json`), each optionally compressed with
-    /// gzip; and manifests as context. The format is detected from the content; `-` is standard input. Of a folder
-    /// the files that end in `.json`, `.yaml` or `.yml` are read.
+    /// Audit logs, Tetragon exports, lictor events, and manifests as context; `-` is standard input.
+    ///
+    /// Lictor events are what `lictor events tail -o json` prints. The format is detected from the content, and what is
+    /// compressed with gzip is unpacked. Of a folder the files that end in `.json`, `.yaml` or `.yml` are read.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -559,7 +561,12 @@ mod tests {
         let parse = |args: &[&str]| Cli::try_parse_from([&["lictor"], args].concat()).map(drop);
         for (store, up, good, bad) in [
             ("--listen", "--api", "127.0.0.1:8181", &["0.0.0.0:8181", "8181", ""][..]),
-            ("--replace-installation", "--replace-installation", id, &["x", "", &id[1..]]),
+            (
+                "--replace-installation",
+                "--replace-installation",
+                id,
+                &["x", "", "0123456789ABCDEF0123456789ABCDEF"],
+            ),
             ("--data", "--data", "/nowhere/yet", &["/dev/null"]),
         ] {
             for (role, option) in [("store", store), ("up", up)] {

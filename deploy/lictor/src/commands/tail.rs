@@ -32,7 +32,7 @@ pub(super) async fn events(command: Events) -> Result<Exit, Failure> {
         text::event_head();
     }
     let mut left = tail.limit.unwrap_or(u64::MAX);
-    while left > 0 {
+    while left > 0 && text::flush() {
         let entry = tokio::select! {
             () = stop.cancelled() => break,
             entry = entries.recv() => entry,
@@ -42,9 +42,6 @@ pub(super) async fn events(command: Events) -> Result<Exit, Failure> {
             if left > 0 && show_event(&line, &tail) {
                 left -= 1;
             }
-        }
-        if !text::flush() {
-            break;
         }
     }
     Ok(Exit::Fine)
@@ -177,7 +174,7 @@ async fn follow(
     }
     let mut reader = bus.read(stream, from(tail), false);
     let mut left = tail.limit.unwrap_or(u64::MAX);
-    while left > 0 {
+    while left > 0 && text::flush() {
         let entry = tokio::select! {
             () = stop.cancelled() => break,
             entry = reader.next() => entry,
@@ -197,9 +194,6 @@ async fn follow(
             }
             Ok(false) => {}
             Err(error) => text::note(&format!("message {} is not understood: {error}", entry.sequence)),
-        }
-        if !text::flush() {
-            break;
         }
     }
     Ok(Exit::Fine)

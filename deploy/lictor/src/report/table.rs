@@ -63,12 +63,14 @@ fn summary(report: &Report) {
     let summary = &report.summary;
     let Policies { given, enabled, stage } = report.policies;
     if given > summary.policies {
-        let disabled = given - enabled;
-        let other = enabled.saturating_sub(summary.policies);
+        let others = [(given - enabled, "disabled"), (enabled - summary.policies, "for other stages")];
+        let others = others.iter().filter(|(policies, _)| *policies > 0);
+        let others: Vec<String> = others.map(|(policies, why)| format!("{policies} {why}")).collect();
         text::line(&format!(
-            "{} of {} apply at {stage}: {disabled} disabled, {other} for other stages",
+            "{} of {} apply at {stage}: {}",
             summary.policies,
             count(given, "policy", "policies"),
+            others.join(", "),
         ));
     }
     if !summary.events.is_empty() {

@@ -11,19 +11,23 @@ use crate::IngestError;
 /// Where events come from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Config {
-    /// The cluster that the sources report on: the UID of its namespace `kube-system`, or a name of your own
+    /// The cluster that the sources report on
+    ///
+    /// The UID of its namespace `kube-system`, or a name of your own.
     #[arg(long, value_name = "ID", env = "LICTOR_CLUSTER", default_value = "local", value_parser = cluster_id)]
     pub cluster: ClusterId,
 
-    /// The node whose files are read, where several nodes have files of the same names
+    /// The node whose files are read
+    ///
+    /// It tells the files of several nodes apart that have the same names.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     pub node: Option<String>,
 
-    /// Take audit events from the API server's webhook backend on this address
+    /// Take audit events from the API server's webhook backend, over plain HTTP, on this address
     #[arg(long, value_name = "ADDR")]
     pub audit_webhook: Option<SocketAddr>,
 
-    /// Read audit events from a log file of the API server
+    /// Read audit events from log files of the API server
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub audit_log: Vec<PathBuf>,
 
@@ -39,7 +43,7 @@ pub struct Config {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub manifests: Vec<PathBuf>,
 
-    /// Follow files as they grow and are rotated
+    /// Follow files as they grow and are rotated; one that does not exist is waited for
     #[arg(long)]
     pub follow: bool,
 
@@ -47,20 +51,25 @@ pub struct Config {
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
 
-    /// Let other machines connect; whoever reaches the webhook can forge audit events, so guard it
+    /// Let other machines connect
+    ///
+    /// Whoever reaches the webhook can forge audit events, so guard it with a network policy.
     #[arg(long)]
     pub allow_remote: bool,
 }
 
 impl Config {
     /// Refuses what cannot work, before anything is touched.
-    pub(crate) fn check(&self) -> Result<(), IngestError> {
+    ///
+    /// # Errors
+    /// When other machines could reach an address, no source is named, or a file that is to be read does not exist.
+    pub fn check(&self) -> Result<(), IngestError> {
+        for address in [self.audit_webhook, self.listen].into_iter().flatten() {
+            lictor_serve::loopback_only(address, self.allow_remote)?;
+        }
         let files = [&self.audit_log, &self.tetragon, &self.events, &self.manifests];
         if self.audit_webhook.is_none() && files.into_iter().all(Vec::is_empty) {
             return Err(IngestError::NoSource);
-        }
-        for address in [self.audit_webhook, self.listen].into_iter().flatten() {
-            lictor_serve::loopback_only(address, self.allow_remote)?;
         }
         let lines = self.audit_log.iter().chain(&self.tetragon).chain(&self.events);
         // A followed file may come later; one to be read must be there.

@@ -48,7 +48,10 @@ impl IngestError {
             Self::NoSource => {
                 "name a source: --audit-webhook, --audit-log, --tetragon, --events or --manifests"
             }
-            Self::NotLoopback(error) => error.hint(),
+            Self::NotLoopback(_) => {
+                "listen on 127.0.0.1, or let others connect with --allow-remote and protect the port with a network \
+                 policy"
+            }
             Self::Bind(error) => error.hint(),
             Self::Read { .. } => "check the path and that this user may read it",
             Self::Refused { .. } => "`lictor doctor` shows what is on the server",

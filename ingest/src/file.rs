@@ -160,7 +160,7 @@ impl<O: Outlet> Tail<O> {
                     return Ok(());
                 }
                 if !std::mem::replace(&mut logged, true) {
-                    tracing::info!(path = self.path_text, "waiting for the file to appear");
+                    tracing::warn!(path = self.path_text, "the file is not there; waiting for it to appear");
                 }
                 tokio::time::sleep(POLL_EVERY).await;
                 continue;

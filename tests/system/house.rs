@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+use lictor_wire::topology::{Sizes, Topology};
 use syn::visit::{self, Visit};
 
 /// What a crate is, and so what it may touch.
@@ -514,6 +515,37 @@ fn drawing(workspace: &Workspace) -> String {
         drawing.push('\n');
     }
     drawing
+}
+
+/// What the docs say that the streams reserve is what the table adds up to, and the configuration leaves room for it.
+#[test]
+fn the_docs_say_what_the_streams_reserve() {
+    const GIB: u64 = 1 << 30;
+    let root = Workspace::read().metadata.workspace_root;
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let docs = read("deploy/docs/running.md");
+    let reserved = |event_bytes: u64| -> u64 {
+        let topology = Topology::new("lictor", Sizes { event_bytes, ..Sizes::default() }).unwrap();
+        topology.streams().iter().filter_map(|stream| stream.max_bytes).sum()
+    };
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / GIB as f64);
+    let all = reserved(Sizes::default().event_bytes);
+    let others = reserved(0);
+    assert_eq!(all - others, 9 * Sizes::default().event_bytes, "the docs count nine streams");
+    for said in [
+        format!("streams reserve {}: nine of", gib(all)),
+        format!("{} for all others", gib(others)),
+        format!("`lictor store --event-mib 512` reserves {}", gib(reserved(GIB / 2))),
+    ] {
+        assert!(docs.contains(&said), "running.md does not say: {said}");
+    }
+    for path in ["deploy/docs/running.md", "deploy/nats/nats-server.conf"] {
+        let text = read(path);
+        let (_, room) = text.split_once("max_file_store: ").unwrap();
+        let room: u64 = room.split_once("GB").unwrap().0.parse().unwrap();
+        assert!(room * GIB > all, "{path}: {room} GB do not hold {}", gib(all));
+    }
 }
 
 // === The rules bite ===

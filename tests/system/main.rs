@@ -19,6 +19,7 @@ mod loss;
 mod offline;
 mod pack;
 mod permissions;
+mod policies;
 mod present;
 mod support;
 mod threats;

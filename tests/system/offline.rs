@@ -314,6 +314,180 @@ fn exit_codes_tell_violations_from_invalid_input() {
     assert!(told.contains("Host PID requires true: does not hold  <- the first that fails"), "{told}");
 }
 
+/// The commands that need no server, each with the lines it prints.
+const OFFLINE: [&[&str]; 17] = [
+    &["check", "deployment", "-f", "web.yaml"],
+    &["check", "deployment", "-f", "web.yaml", "-o", "json"],
+    &["check", "deployment", "-f", "web.yaml", "-o", "junit"],
+    &["check", "deployment", "-f", "web.yaml", "-o", "sarif"],
+    &["replay", "shell.json"],
+    &["replay", "shell.json", "-o", "json"],
+    &["policy", "lint", "default"],
+    &["policy", "lint", "wrong.yaml", "-o", "json"],
+    &["policy", "diff", "default", "wrong.json"],
+    &["policy", "diff", "default", "wrong.json", "-o", "json"],
+    &["policy", "criteria"],
+    &["policy", "criteria", "-o", "json"],
+    &["policy", "convert", "default"],
+    &["policy", "convert", "default", "--to", "resource"],
+    &["policy", "test", "cases.yaml"],
+    &["policy", "explain", "--policy", "Latest tag", "--event", "web.yaml"],
+    &["completions", "bash"],
+];
+
+fn offline() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("web.yaml", WEB);
+    write("shell.json", SHELL_RUN);
+    write("wrong.yaml", "name: Not a policy yet\n");
+    write("wrong.json", r#"{"policies": []}"#);
+    write("cases.yaml", "cases: []\n");
+    folder
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let folder = offline();
+    for args in OFFLINE {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output =
+            Command::new(lictor()).current_dir(folder.path()).args(args).stdout(full).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {errors}");
+        assert!(
+            errors.contains("error: cannot write to standard output: No space left"),
+            "{args:?}: {errors}"
+        );
+        assert!(!errors.contains("panicked"), "{args:?}: {errors}");
+
+        // A reader that has seen enough is no error, and the exit code says what was found.
+        let found = run(folder.path(), args).status.code();
+        assert!(matches!(found, Some(0 | 1)), "{args:?}: {found:?}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output =
+            Command::new(lictor()).current_dir(folder.path()).args(args).stdout(writer).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), found, "{args:?}: {errors}");
+        assert!(!errors.contains("standard output"), "{args:?}: {errors}");
+    }
+}
+
+/// What cannot work is refused before a server is looked for, with the code that says whose mistake it is.
+#[test]
+fn exit_codes_tell_wrong_usage_from_what_is_not_there() {
+    let folder = offline();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("blank.yaml"), "# nothing yet\n").unwrap();
+    let there = path("shell.json");
+    // Nobody listens there, and nobody waits.
+    let nats = ["--nats-url", "nats://127.0.0.1:1", "--nats-wait", "0"];
+    let servers = |args: &[&'static str]| [args, &nats].concat();
+    for (code, args) in [
+        (2, servers(&["ingest"])),
+        (2, servers(&["ingest", "--audit-webhook", "0.0.0.0:0"])),
+        (4, servers(&["ingest", "--audit-log", "missing.log"])),
+        (4, servers(&["ingest", "--manifests", "missing"])),
+        (3, servers(&["ingest", "--audit-log", "web.yaml"])),
+        (2, servers(&["up", "--listen", "0.0.0.0:0"])),
+        (2, servers(&["up", "--api", "0.0.0.0:0"])),
+        (2, servers(&["up", "--data", "/dev/null"])),
+        (4, servers(&["up", "--tetragon", "missing.json"])),
+        (2, servers(&["store", "--listen", "0.0.0.0:0"])),
+        (2, servers(&["store", "--data", "/dev/null"])),
+        (2, servers(&["store", "--replace-installation", "x"])),
+        (2, vec!["doctor", "--nats-url", "foo://127.0.0.1"]),
+        (2, vec!["policy", "export", "--all", "policies.json"]),
+        (4, vec!["replay", "missing.log"]),
+        (4, vec!["replay", &there, "--policies", "/dev/null"]),
+        (4, vec!["check", "deployment", "-f", "web.yaml", "--policies", "/dev/null"]),
+        (4, vec!["check", "deployment", "-f", "web.yaml", "--policies", "blank.yaml"]),
+        (0, vec!["check", "deployment", "-f", "web.yaml", "--policies", "wrong.json"]),
+        (4, vec!["check", "deployment", "-f", "web.yaml", "--policies", "wrong.yaml"]),
+        (4, vec!["policy", "convert", "blank.yaml"]),
+        (4, vec!["policy", "diff", "default", "blank.yaml"]),
+        (4, vec!["policy", "test", "cases.yaml", "--policies", "blank.yaml"]),
+        (4, servers(&["policy", "apply", "blank.yaml"])),
+    ] {
+        let output = run(folder.path(), &args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {errors}");
+        let said = errors.replace("os error", "").replace("IO error", "");
+        assert_eq!(said.matches("error").count(), usize::from(code != 0), "{args:?}: {errors}");
+    }
+}
+
+#[test]
+fn what_is_not_judged_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let object =
+        |kind: &str, name: &str| format!("---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}}}\n");
+    write("web.yaml", &format!("{WEB}{}{}", object("ConfigMap", "a"), object("ConfigMap", "b")));
+    // Of three policies one is off and one is for another stage; the third cannot be decided without the image.
+    let policy = |name: &str, more: &str, criterion: &str, value: &str| {
+        format!(
+            "---\nname: {name}\nseverity: LOW_SEVERITY\ncategories: [Docker CIS]\n{more}\npolicySections: \
+             [{{policyGroups: [{{fieldName: {criterion}, values: [{{value: '{value}'}}]}}]}}]\n"
+        )
+    };
+    let deploy = "lifecycleStages: [DEPLOY]";
+    let runtime = "lifecycleStages: [RUNTIME]\neventSource: DEPLOYMENT_EVENT";
+    let policies = [
+        policy("Switched off", &format!("{deploy}\ndisabled: true"), "Host PID", "true"),
+        policy("A shell", runtime, "Process Name", "sh"),
+        policy("Old image", deploy, "Image Age", "30"),
+    ];
+    write("policies.yaml", &policies.concat());
+    let output =
+        run(folder.path(), &["check", "deployment", "-f", "web.yaml", "--policies", "policies.yaml"]);
+    let (told, notes) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{told}{notes}");
+    assert_eq!(notes.trim(), "skipped, because they hold no workload: 2 ConfigMap");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "undecided, because facts are missing",
+            "  Old image (1 entity): facts of image docker.io/library/nginx:latest",
+            "1 of 3 policies apply at the deploy stage: 1 disabled, 1 for other stages",
+            "1 policy, 1 entity: 0 violations in 0 entities; 1 undecided",
+        ]
+    );
+}
+
+#[test]
+fn a_folder_is_replayed_and_its_events_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    for (name, text) in [("audit.json", SECRET_READ), ("tetragon.json", SHELL_RUN), ("web.yaml", WEB)] {
+        std::fs::write(logs.join(name), text).unwrap();
+    }
+    std::fs::write(folder.path().join("policies.json"), RUNTIME_POLICIES).unwrap();
+    let output = run(folder.path(), &["replay", "logs", "--policies", "policies.json"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("\nevents read: 1 audit, 1 process\n"), "{told}");
+    assert!(told.ends_with("2 policies, 2 entities: 2 violations in 2 entities\n"), "{told}");
+}
+
+/// In the words of the file.
+#[test]
+fn a_case_that_fails_says_what_was_expected_as_it_is_written() {
+    let folder = offline();
+    let cases = "cases:\n- {name: a case, policy: Latest tag, expect: clean, when: {deployment: {kind: Deployment, \
+                 name: web, namespace: shop, containers: [{name: web, image: {name: {registry: docker.io, remote: \
+                 library/nginx, tag: latest, fullName: 'docker.io/library/nginx:latest'}}}]}}}\n";
+    std::fs::write(folder.path().join("cases.yaml"), cases).unwrap();
+    let output = run(folder.path(), &["policy", "test", "cases.yaml", "--policies", "default"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("expected clean, but it is violated: "), "{told}");
+    assert!(told.contains("1 case, 1 failed, 0 notes covered"), "{told}");
+}
+
 /// The README's first screen shows what the program prints.
 #[test]
 fn the_readme_shows_a_real_check() {
@@ -359,6 +533,26 @@ fn policies_are_converted_without_a_change() {
         let diff = run(folder.path(), &["policy", "diff", "default", "once.yaml"]);
         assert_eq!(diff.status.code(), Some(0), "{}", String::from_utf8_lossy(&diff.stdout));
     }
+}
+
+/// A server takes neither an export without its version nor a resource with fields that are `null`.
+#[test]
+fn what_is_converted_is_complete_and_has_nothing_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = "name: Only in shops\nseverity: LOW_SEVERITY\ncategories: [Docker CIS]\nlifecycleStages: [DEPLOY]\n\
+        scope: [{namespace: shop}]\nexclusions: [{name: old, deployment: {name: legacy}}]\n\
+        policySections: [{policyGroups: [{fieldName: Host PID, values: [{value: 'true'}]}]}]\n";
+    std::fs::write(folder.path().join("policy.yaml"), policy).unwrap();
+    let export = json(&run(folder.path(), &["policy", "convert", "policy.yaml"]));
+    assert_eq!(export["policies"][0]["policyVersion"], "1.1");
+    let resource = run(folder.path(), &["policy", "convert", "policy.yaml", "--to", "resource"]).stdout;
+    let resource = String::from_utf8(resource).unwrap();
+    for empty in ["null", "''", "\"\"", "[]", "false"] {
+        assert!(!resource.contains(empty), "{resource}");
+    }
+    std::fs::write(folder.path().join("resource.yaml"), resource).unwrap();
+    let diff = run(folder.path(), &["policy", "diff", "policy.yaml", "resource.yaml"]);
+    assert_eq!(diff.status.code(), Some(0), "{}", String::from_utf8_lossy(&diff.stdout));
 }
 
 /// The folder of a criterion: its name in lower case, what is not a letter or digit a dash.

@@ -42,8 +42,13 @@ async fn trouble_in_one_line_is_that_lines_alone() {
     // Somebody keeps starting the evaluator again, as Kubernetes does, until the line that ends it is found out.
     let mut crashes = 0;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(90);
-    while bus.last_sequence(Stream::DeadLetters).await.unwrap() < 2 {
-        assert!(tokio::time::Instant::now() < deadline, "the line is not a dead letter; {}", cluster.logs());
+    let has = async |stream, messages| bus.last_sequence(stream).await.unwrap() >= messages;
+    while !has(Stream::DeadLetters, 2).await || !has(Stream::Parked, 1).await {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "no line is a dead letter, or none waits; {}",
+            cluster.logs()
+        );
         if !evaluator.runs() {
             crashes += 1;
             evaluator = cluster.role("evaluator", &args);

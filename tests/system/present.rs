@@ -24,7 +24,17 @@ async fn doctor_lists_every_role_while_it_runs() {
     let cluster = Cluster::start(Cluster::quick()).await;
     let events = cluster.path("events.ndjson");
     std::fs::write(&events, "").unwrap();
-    let follow = ["ingest", "--cluster", "test", "--follow", "--events", events.to_str().unwrap()];
+    // One of the files is not there yet.
+    let follow = [
+        "ingest",
+        "--cluster",
+        "test",
+        "--follow",
+        "--events",
+        events.to_str().unwrap(),
+        "--tetragon",
+        "later.log",
+    ];
     let mut roles =
         [cluster.store(), cluster.evaluator(), cluster.enforcer(), cluster.role("ingest", &follow)];
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -37,4 +47,21 @@ async fn doctor_lists_every_role_while_it_runs() {
         assert_eq!(role.ended(Duration::from_secs(20)).await, Some(0), "{}", cluster.logs());
     }
     assert_eq!(listed(&cluster), Vec::<String>::new());
+    let said = std::fs::read_to_string(&roles[3].log).unwrap();
+    let waits: Vec<&str> = said.lines().filter(|line| line.contains("waiting for it to appear")).collect();
+    assert!(matches!(waits[..], [line] if line.contains("later.log")), "{said}");
+}
+
+/// Whoever follows a stream hears of a disk that is full at once, not with the next message.
+#[tokio::test(flavor = "multi_thread")]
+async fn following_ends_when_the_output_cannot_be_written() {
+    let cluster = Cluster::start(Cluster::quick()).await;
+    for stream in ["events", "verdicts", "receipts"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let tail = [stream, "tail", "--nats-url", &cluster.nats.url()];
+        let output = cluster.nats.command(Role::Auditor, &tail).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{stream}: {said}");
+        assert!(said.contains("cannot write to standard output"), "{stream}: {said}");
+    }
 }

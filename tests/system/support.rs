@@ -208,12 +208,13 @@ impl Cluster {
 
     /// Starts a role; flags that say how streams are made go along, so that whoever is first makes them alike.
     pub(crate) fn role(&self, name: &str, args: &[&str]) -> Process {
-        let role = match args[0] {
-            "ingest" => Role::Ingest,
-            "evaluator" => Role::Evaluator,
-            "enforcer" => Role::Enforcer,
-            "store" => Role::Store,
-            "policy" => Role::Author,
+        let role = match args {
+            ["ingest", ..] => Role::Ingest,
+            ["evaluator", ..] => Role::Evaluator,
+            ["enforcer", "admission", ..] => Role::Admission,
+            ["enforcer", ..] => Role::Enforcer,
+            ["store", ..] => Role::Store,
+            ["policy", ..] => Role::Author,
             _ => Role::Viewer,
         };
         Process::run(&mut self.nats.command(role, args), self.folder.path(), name, &self.nats.url())

@@ -1,8 +1,10 @@
 //! What can be typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lictor_wire::Kind;
 use lictor_wire::topology::{Sizes, Topology};
@@ -34,6 +36,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run every role in one process, with a private nats-server unless one is given.
+    ///
+    /// It judges what its sources (--audit-webhook, --audit-log, --tetragon, --events, --manifests) give it, and what
+    /// others publish. Without a source it waits for those.
     Up(Box<Up>),
     /// Convert data from external systems into events.
     Ingest {
@@ -60,6 +65,11 @@ pub(crate) enum Command {
         job: Option<EnforcerJob>,
     },
     /// Keep alerts and receipts, and serve them through the API.
+    #[command(
+        mut_arg("store_data", |arg| arg.value_parser(folder())),
+        mut_arg("store_listen", |arg| arg.value_parser(loopback)),
+        mut_arg("replace_installation", |arg| arg.value_parser(installation)),
+    )]
     Store {
         #[command(flatten)]
         nats: Nats,
@@ -153,7 +163,9 @@ pub(crate) enum EnforcerJob {
 /// Where the bus is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Nats {
-    /// The NATS server, 2.12 or newer; a user and password may precede the host (`nats://user:password@host`).
+    /// The NATS server, 2.12 or newer.
+    ///
+    /// A user and password may precede the host: `nats://user:password@host`.
     #[arg(
         long,
         env = "LICTOR_NATS_URL",
@@ -175,7 +187,7 @@ pub(crate) struct BusArgs {
     /// The certificates that may have signed the server's (PEM); without it those of the system.
     #[arg(long, env = "LICTOR_NATS_CA", value_name = "FILE", help_heading = "Bus")]
     pub(crate) nats_ca: Option<PathBuf>,
-    /// How long to wait for the server before giving up, in seconds.
+    /// Seconds to wait for the server before giving up.
     #[arg(long, default_value_t = 30, help_heading = "Bus")]
     pub(crate) nats_wait: u64,
     /// The prefix of every subject, stream and bucket.
@@ -205,28 +217,31 @@ pub(crate) struct Up {
     /// Exit with a summary when everything that was read is judged.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Directory for all data. Without it the demo keeps nothing.
-    #[arg(long, env = "LICTOR_DATA", value_name = "DIR")]
+    /// Directory for all data, `./lictor-data` by default; a demo keeps nothing without it.
+    #[arg(long, env = "LICTOR_DATA", value_name = "DIR", value_parser = folder())]
     pub(crate) data: Option<PathBuf>,
-    /// After NATS lost messages for good: read again what its streams hold; alerts stay
+    /// After NATS lost messages for good: read again what its streams hold; alerts stay.
     #[arg(long)]
     pub(crate) accept_loss: bool,
-    /// After NATS lost its data for good: the installation that is lost, as the error names it
-    #[arg(long, value_name = "ID")]
+    /// After NATS lost its data for good: the ID of the lost installation, as the error names it.
+    #[arg(long, value_name = "ID", value_parser = installation)]
     pub(crate) replace_installation: Option<String>,
-    /// The NATS server to use; without it, a private nats-server is started on a free loopback port.
+    /// The NATS server to use instead of a private one.
+    ///
+    /// A private nats-server is started on a free loopback port. Its URL, for the `--nats-url` of other commands, is
+    /// printed at the start.
     #[arg(long, env = "LICTOR_NATS_URL", hide_env_values = true, help_heading = "Bus")]
     pub(crate) nats_url: Option<String>,
-    /// Policies to put in force at the start: files, folders, or built-in sets (default, pod-security-baseline,
-    /// pod-security-restricted).
+    /// Policies to put in force at the start: a file, a folder, or a built-in set (default, pod-security-baseline,
+    /// pod-security-restricted). Repeat the option for several.
     #[arg(long, value_name = "POLICIES")]
     pub(crate) policies: Vec<String>,
     /// How many evaluators run in this process.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=64), value_name = "N")]
     pub(crate) evaluators: u16,
-    /// Listen address of the store's API.
-    #[arg(long, default_value = "127.0.0.1:8181", value_name = "ADDR")]
-    pub(crate) api: std::net::SocketAddr,
+    /// Listen address of the store's API; loopback only.
+    #[arg(long, default_value = "127.0.0.1:8181", value_name = "ADDR", value_parser = loopback)]
+    pub(crate) api: SocketAddr,
     /// Output format of violations and the summary.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
@@ -247,7 +262,7 @@ pub(crate) enum Check {
 /// `lictor check deployment`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckDeployment {
-    /// Manifests: files, folders, or `-` for standard input.
+    /// Manifests: a file, a folder, or `-` for standard input; repeat the option for several.
     #[arg(short = 'f', long = "file", required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -263,7 +278,8 @@ pub(crate) struct CheckDeployment {
 /// Which policies judge files, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Judging {
-    /// Files and folders with policies, or built-in sets: default, pod-security-baseline, pod-security-restricted.
+    /// A file or folder with policies, or a built-in set: default, pod-security-baseline, pod-security-restricted.
+    /// Repeat the option for several.
     #[arg(long, value_name = "POLICIES", default_value = "default")]
     pub(crate) policies: Vec<String>,
     /// The cluster ID to use where the files do not contain one.
@@ -301,8 +317,10 @@ pub(crate) enum ReportFormat {
 /// `lictor replay`.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Audit logs, Tetragon exports, lictor events (`lictor events tail -o json`), each optionally compressed with
-    /// gzip; and manifests as context. The format is detected from the content; `-` is standard input.
+    /// Audit logs, Tetragon exports, lictor events, and manifests as context; `-` is standard input.
+    ///
+    /// Lictor events are what `lictor events tail -o json` prints. The format is detected from the content, and what is
+    /// compressed with gzip is unpacked. Of a folder the files that end in `.json`, `.yaml` or `.yml` are read.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -332,7 +350,7 @@ pub(crate) enum Policy {
         #[command(flatten)]
         nats: Nats,
     },
-    /// List the policies in force.
+    /// List the policies in force; with `-o json` as a StackRox export.
     List {
         #[command(flatten)]
         nats: Nats,
@@ -340,7 +358,7 @@ pub(crate) enum Policy {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Convert policies: to a StackRox export, or to SecurityPolicy resources.
+    /// Convert policies to a StackRox export or to SecurityPolicy resources, on standard output.
     Convert(PolicyConvert),
     /// Report everything that is wrong with policy files; exits with 1 when there are findings.
     Lint(PolicyLint),
@@ -358,9 +376,15 @@ pub(crate) enum Policy {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Delete policies.
+    /// What other tools call what `list -o json` and `convert` do.
+    #[command(hide = true)]
+    Export {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
+    /// Delete policies that are in force: all that are named, or none.
     Delete {
-        /// The policies' ids.
+        /// The policies' IDs, as `lictor policy list` shows them.
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
         #[command(flatten)]
@@ -406,7 +430,7 @@ pub(crate) struct PolicyTest {
     /// Files of cases, or folders with them.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// The policies that the test cases refer to by name or id.
+    /// The policies that the test cases refer to by name or ID; repeat the option for several files.
     #[arg(long, value_name = "POLICIES")]
     pub(crate) policies: Vec<String>,
     /// Judge exactly as StackRox does, without lictor's fixes.
@@ -432,7 +456,7 @@ pub(crate) struct PolicyExplain {
     /// Further facts: manifests, facts about images, labels of namespaces.
     #[arg(long, value_name = "FILE")]
     pub(crate) given: Vec<PathBuf>,
-    /// Files, folders or built-in sets in which to look up the policy.
+    /// A file, folder or built-in set in which to look up the policy; repeat the option for several.
     #[arg(long, value_name = "POLICIES", default_value = "default")]
     pub(crate) policies: Vec<String>,
     /// Judge exactly as StackRox does, without lictor's fixes.
@@ -460,6 +484,8 @@ pub(crate) struct PolicyDiff {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Events {
     /// Follow events until Ctrl-C.
+    ///
+    /// Each kind has a stream of its own; events are shown in the order of their streams, so times may jump back.
     Tail {
         #[command(flatten)]
         nats: Nats,
@@ -535,6 +561,34 @@ impl BusArgs {
     }
 }
 
+/// A folder that is there or may be made.
+fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match std::fs::metadata(&path) {
+        Ok(found) if !found.is_dir() => Err("it is not a directory"),
+        _ => Ok(path),
+    })
+}
+
+/// An address that only this machine reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|error: std::net::AddrParseError| error.to_string())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("other machines could reach the API, which has no authentication; use 127.0.0.1".to_owned())
+    }
+}
+
+/// The ID of an installation, as stores make them.
+fn installation(text: &str) -> Result<String, String> {
+    let is_id = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_id {
+        Ok(text.to_owned())
+    } else {
+        Err("an installation's ID is 32 digits and letters from a to f; a store that refuses to start names it".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -544,5 +598,34 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// What cannot work is a wrong command line, of a store as of `up`.
+    #[test]
+    fn values_that_cannot_work_are_refused() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let parse = |args: &[&str]| Cli::try_parse_from([&["lictor"], args].concat()).map(drop);
+        for (store, up, good, bad) in [
+            ("--listen", "--api", "127.0.0.1:8181", &["0.0.0.0:8181", "8181", ""][..]),
+            (
+                "--replace-installation",
+                "--replace-installation",
+                id,
+                &["x", "", "0123456789ABCDEF0123456789ABCDEF"],
+            ),
+            ("--data", "--data", "/nowhere/yet", &["/dev/null"]),
+        ] {
+            for (role, option) in [("store", store), ("up", up)] {
+                assert!(parse(&[role, option, good]).is_ok(), "{role} {option} {good}");
+                for bad in bad {
+                    let error = parse(&[role, option, bad]).unwrap_err();
+                    assert_eq!(
+                        error.exit_code(),
+                        i32::from(crate::Exit::Usage.code()),
+                        "{role} {option} {bad}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ pub enum Exit {
     Violated = 1,
     /// The command line was wrong: 2.
     Usage = 2,
-    /// A server could not be reached, refused the request, or failed on the way: 3.
+    /// A server could not be reached, refused the request, or failed on the way; or the output could not be written: 3.
     Unreachable = 3,
     /// An input could not be read or parsed, or lacks what the command needs: 4. A partial result is never reported as
     /// success.

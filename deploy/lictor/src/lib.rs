@@ -31,10 +31,12 @@ pub fn run(cli: Cli) -> Exit {
             return tell(&Failure::unreachable(format!("the asynchronous runtime did not start: {error}")));
         }
     };
-    match runtime.block_on(commands::run(cli.command)) {
+    let exit = match runtime.block_on(commands::run(cli.command)) {
         Ok(exit) => exit,
         Err(failure) => tell(&failure),
-    }
+    };
+    // Whatever the command found, its reader has not seen all of it.
+    text::unwritten().map_or(exit, |failure| tell(&failure))
 }
 
 /// Says what went wrong where people look for it, apart from what the command printed.

@@ -28,6 +28,8 @@ pub(crate) fn start(format: LogFormat, level: &str) {
         LogFormat::Json => true,
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written is told to nobody: telling it on standard error, too, would panic.
+    let builder = builder.log_internal_errors(false);
     // Started twice in one process (tests) the first one stays.
     let _ = if json {
         builder.json().flatten_event(true).try_init()

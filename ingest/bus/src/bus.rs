@@ -297,6 +297,9 @@ fn note(event: &ClientEvent, count: &watch::Sender<u64>) {
         }
         // Only the client's own bookkeeping runs over plain subscriptions that could overflow; everything that
         // counts is pulled.
+        ClientEvent::ServerError(error) if error.to_string().contains("Permissions Violation") => {
+            tracing::error!(%error, "the NATS user may not do this; each role needs the key of its own user");
+        }
         ClientEvent::SlowConsumer(_) | ClientEvent::ServerError(_) | ClientEvent::ClientError(_) => {
             tracing::warn!(%event, "NATS client event");
         }

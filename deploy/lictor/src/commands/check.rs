@@ -1,10 +1,11 @@
 //! `lictor check`: judges what is about to be deployed, without a cluster.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use lictor_engine::PolicySet;
-use lictor_normalize::manifest::{self, Text};
+use lictor_normalize::manifest::{self, Ignored, Text};
 use lictor_wire::Deployment;
 use lictor_wire::policy::{LifecycleStage, Policy};
 
@@ -13,7 +14,7 @@ use crate::cli::{Check, CheckDeployment, FailOn};
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::offline::{OfflineCluster, compile, seen};
-use crate::report::{EntityResult, Open, Place, Report, Violated};
+use crate::report::{EntityResult, Open, Place, Policies, Report, Violated};
 use crate::text;
 
 pub(super) fn run(command: Check) -> Result<Exit, Failure> {
@@ -23,7 +24,7 @@ pub(super) fn run(command: Check) -> Result<Exit, Failure> {
 }
 
 fn deployment(options: &CheckDeployment) -> Result<Exit, Failure> {
-    let rules = rules(&options.judging.policies)?;
+    let Rules { enabled: rules, given } = rules(&options.judging.policies)?;
     let texts = read(&options.files)?;
     let mut known = OfflineCluster::new(&options.judging.cluster);
     let named = texts.iter().map(|(name, text)| Text { name, text });
@@ -41,14 +42,18 @@ fn deployment(options: &CheckDeployment) -> Result<Exit, Failure> {
             judge(&known, &set, &rules, model, &place, now)
         })
         .collect();
+    let rules_on = rules.len();
     let evaluated =
         rules.into_iter().filter(|policy| policy.lifecycle_stages.contains(&LifecycleStage::Deploy));
     let entities = results.len();
-    let report = Report::new(results, evaluated.collect(), entities);
+    let mut report = Report::new(results, evaluated.collect(), entities);
+    report.policies = Policies { given, enabled: rules_on, stage: "the deploy stage" };
     report.write(options.output)?;
+    skipped("hold no workload", &found.ignored);
+    skipped("have ended", &found.ended);
     if !found.errors.is_empty() {
-        let message = format!("{} documents could not be read and were not judged", found.errors.len());
-        return Err(Failure::invalid_input(message));
+        let documents = text::count(found.errors.len(), "document", "documents");
+        return Err(Failure::invalid_input(format!("{documents} not readable, and so not judged")));
     }
     if entities == 0 {
         let failure = Failure::invalid_input("the input contains no workload");
@@ -61,10 +66,29 @@ fn deployment(options: &CheckDeployment) -> Result<Exit, Failure> {
     Ok(if fails { Exit::Violated } else { Exit::Fine })
 }
 
-/// The policies that are on.
-pub(super) fn rules(names: &[String]) -> Result<Vec<Policy>, Failure> {
-    let policies = load(names)?.policies.into_iter().map(|file| file.policy);
-    Ok(policies.filter(|policy| !policy.disabled).collect())
+/// Says which objects were not judged, by kind.
+fn skipped(why: &str, objects: &[Ignored]) {
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    objects.iter().for_each(|object| *kinds.entry(&object.kind).or_default() += 1);
+    if !kinds.is_empty() {
+        let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        text::note(&format!("skipped, because they {why}: {}", kinds.join(", ")));
+    }
+}
+
+/// What `--policies` names.
+pub(super) struct Rules {
+    /// The policies that are on.
+    pub(super) enabled: Vec<Policy>,
+    /// How many there are with those that are off.
+    pub(super) given: usize,
+}
+
+pub(super) fn rules(names: &[String]) -> Result<Rules, Failure> {
+    let policies = load(names)?.policies;
+    let given = policies.len();
+    let policies = policies.into_iter().map(|file| file.policy);
+    Ok(Rules { enabled: policies.filter(|policy| !policy.disabled).collect(), given })
 }
 
 fn judge(

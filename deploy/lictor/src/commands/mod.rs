@@ -12,15 +12,22 @@ mod tail;
 mod up;
 
 use lictor_bus::{Bus, BusError, BusOptions, ConnectError, NatsUrl, SetUpError};
+use lictor_ingest::IngestError;
 use lictor_store::StoreError;
 use lictor_wire::topology::Role;
 
-use crate::cli::{BusArgs, Command, EnforcerJob, Nats, NatsCommand};
+use crate::cli::{BusArgs, Command, EnforcerJob, Nats, NatsCommand, Up};
 use crate::exit::{Exit, Failure};
+
+/// What the URL of a NATS server begins with.
+const SCHEMES: [&str; 4] = ["nats", "tls", "ws", "wss"];
 
 pub(crate) async fn run(command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Up(options) => up::run(*options).await,
+        Command::Up(options) => {
+            check_sources(&options)?;
+            up::run(*options).await
+        }
         Command::Ingest { nats, config } => roles::ingest(nats, config).await,
         Command::Evaluator { nats, config } => roles::evaluator(nats, config).await,
         Command::Enforcer { job: Some(EnforcerJob::Admission { nats, config }), .. } => {
@@ -46,6 +53,11 @@ async fn connect(nats: &Nats, role: Role, name: &str) -> Result<Bus, Failure> {
 }
 
 fn options(url: &str, args: &BusArgs, role: Role, name: &str) -> Result<BusOptions, Failure> {
+    let schemes = url.split(',').filter_map(|server| Some(server.trim().split_once("://")?.0));
+    if let Some(other) = schemes.into_iter().find(|scheme| !SCHEMES.contains(scheme)) {
+        let failure = Failure::usage(format!("a NATS server has no URL that begins with `{other}://`"));
+        return Err(failure.hint("write nats://HOST:PORT, or tls://HOST:PORT"));
+    }
     Ok(BusOptions {
         url: NatsUrl::new(url),
         topology: args.topology()?,
@@ -80,11 +92,36 @@ const fn connect_hint(error: &ConnectError) -> &'static str {
             "check the user and password in --nats-url, or the file of --nats-credentials"
         }
         ConnectError::SeveralUsers { .. } => "name the same user for every server, or only once",
+        ConnectError::Different { .. } => {
+            "if another installation uses these streams, choose another --prefix; their names have it in upper \
+             case, and `-` as `_`"
+        }
         ConnectError::NotSetUp { .. } => {
             "start `lictor store`, which creates the streams, or use `lictor up`"
         }
         _ => "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`",
     }
+}
+
+/// What `up` reads is checked before anything is started. It may have no source, and the demo has its own.
+fn check_sources(options: &Up) -> Result<(), Failure> {
+    match options.ingest.check() {
+        Err(IngestError::NoSource) => Ok(()),
+        Err(IngestError::Read { .. }) if options.demo => Ok(()),
+        checked => checked.map_err(not_ingested),
+    }
+}
+
+fn not_ingested(error: IngestError) -> Failure {
+    let hint = error.hint();
+    let failure = match &error {
+        IngestError::NoSource | IngestError::NotLoopback(_) => Failure::usage(error),
+        IngestError::Read { .. } => Failure::invalid_input(error),
+        IngestError::Bind(_) | IngestError::Refused { .. } | IngestError::Part(_) => {
+            Failure::unreachable(error)
+        }
+    };
+    failure.hint(hint)
 }
 
 /// Sets the installation up, as a store does.

@@ -12,11 +12,12 @@ use lictor_normalize::manifest::{self, Text};
 use lictor_normalize::{Batch, FormatError, Origin};
 use lictor_wire::policy::{LifecycleStage, Policy};
 
-use super::check::rules;
+use super::check::{Rules, rules};
 use crate::cli::Replay;
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::offline::{Contents, OfflineCluster, Recording, compile};
-use crate::report::{EntityResult, Open, Report, Times, Violated};
+use crate::report::{EntityResult, Open, Policies, Report, Times, Violated};
 use crate::text;
 
 /// How many unreadable lines are reported one by one; the rest is counted.
@@ -28,11 +29,12 @@ const KEPT_OPEN: usize = 256;
 
 pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     let rules = rules(&options.judging.policies)?;
-    let policies = compile(rules.clone(), options.judging.parity);
+    let policies = compile(rules.enabled.clone(), options.judging.parity);
     let mut known = OfflineCluster::new(&options.judging.cluster);
-    let bar = progress(&options.files);
+    let files = files(&options.files)?;
+    let bar = progress(&files);
     let (mut recordings, mut manifests) = (Vec::new(), Vec::new());
-    for path in &options.files {
+    for path in &files {
         match Contents::open(path, |raw| Box::new(bar.wrap_read(raw))).map_err(Failure::invalid_input)? {
             Contents::Empty { name } => bar.suspend(|| text::note(&format!("{name}: empty"))),
             Contents::Manifest { name, text } => manifests.push((name, text)),
@@ -54,9 +56,8 @@ pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
     let report = replayed.report(rules);
     report.write(options.output.into())?;
     if report.summary.unreadable > 0 {
-        let message =
-            format!("{} lines or objects could not be read and were not judged", report.summary.unreadable);
-        return Err(Failure::invalid_input(message));
+        let lines = text::count(report.summary.unreadable, "line or object", "lines or objects");
+        return Err(Failure::invalid_input(format!("{lines} not readable, and so not judged")));
     }
     if report.summary.events.is_empty() {
         let failure = Failure::invalid_input("the input contains no event");
@@ -65,6 +66,19 @@ pub(super) fn run(options: &Replay) -> Result<Exit, Failure> {
         );
     }
     Ok(if report.summary.violations > 0 { Exit::Violated } else { Exit::Fine })
+}
+
+/// Files by name; of folders what is in them, and standard input as it is.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut all = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            all.extend(files::below(path)?);
+        } else {
+            all.push(path.clone());
+        }
+    }
+    Ok(all)
 }
 
 fn know_manifests(known: &mut OfflineCluster, texts: &[(String, String)], bar: &ProgressBar) -> u64 {
@@ -133,7 +147,9 @@ struct Replayed {
 }
 
 impl Replayed {
-    fn report(self, rules: Vec<Policy>) -> Report {
+    fn report(self, rules: Rules) -> Report {
+        let Rules { enabled: rules, given } = rules;
+        let enabled = rules.len();
         let Tally { entities, events } = self.tally;
         let results: Vec<EntityResult> = entities
             .into_values()
@@ -151,6 +167,7 @@ impl Replayed {
         });
         let entities = results.len();
         let mut report = Report::new(results, evaluated.collect(), entities);
+        report.policies = Policies { given, enabled, stage: "the deploy and runtime stages" };
         report.summary.events = events;
         report.summary.unreadable = self.unreadable;
         report

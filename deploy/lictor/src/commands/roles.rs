@@ -9,14 +9,16 @@ use crate::exit::{Exit, Failure};
 use crate::shutdown;
 
 pub(super) async fn ingest(nats: Nats, config: lictor_ingest::Config) -> Result<Exit, Failure> {
+    config.check().map_err(super::not_ingested)?;
     let stop = shutdown::on_signal();
     let bus = super::connect(&nats, Role::Ingest, "lictor-ingest").await?;
-    let summary = lictor_ingest::run(config, bus.clone(), stop).await.map_err(Failure::unreachable)?;
+    let summary = lictor_ingest::run(config, bus.clone(), stop).await.map_err(super::not_ingested)?;
     bus.drain().await;
     let published: Vec<String> =
         summary.published.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let published = if published.is_empty() { "nothing".to_owned() } else { published.join(", ") };
-    crate::text::note(&format!("published {published}; {} dead letters", summary.dead_letters));
+    let dead = crate::text::count(summary.dead_letters, "dead letter", "dead letters");
+    crate::text::note(&format!("published {published}; {dead}"));
     // What could not be read is in the dead letters, and does not pass as fine.
     Ok(if summary.dead_letters == 0 { Exit::Fine } else { Exit::InvalidInput })
 }

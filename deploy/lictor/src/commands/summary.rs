@@ -50,6 +50,9 @@ struct ReceiptRow {
     what: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
+    /// All of it in words.
+    #[serde(skip)]
+    told: String,
     count: u64,
 }
 
@@ -105,13 +108,7 @@ impl Summary {
         }
         text::line(&table.to_string());
         for row in &self.receipts {
-            text::line(&format!(
-                "{} {} {} {}",
-                text::plain(&row.entity),
-                row.action,
-                row.what,
-                text::plain(&row.reason)
-            ));
+            text::line(&format!("{}: {}", text::plain(&row.entity), text::plain(&row.told)));
         }
         text::line(&format!("{:.1} s, {:.0} events/s", self.rates.seconds, self.rates.events_per_second));
     }
@@ -153,6 +150,7 @@ fn receipts(ledger: &Ledger) -> Result<Vec<ReceiptRow>, Failure> {
     let mut rows = BTreeMap::new();
     for stored in all(|after| ledger.receipts(&ReceiptFilter::default(), after, PAGE))? {
         let receipt = stored.receipt;
+        let told = text::step(&receipt);
         let (what, reason) = match receipt.step {
             ReceiptStep::Decision(Decision::Act) => ("decided: act", String::new()),
             ReceiptStep::Decision(Decision::DryRun) => ("decided: dry run", String::new()),
@@ -168,6 +166,7 @@ fn receipts(ledger: &Ledger) -> Result<Vec<ReceiptRow>, Failure> {
             action: receipt.action.to_string(),
             what: what.to_owned(),
             reason,
+            told,
             count: 0,
         };
         *rows.entry(row).or_insert(0) += 1;

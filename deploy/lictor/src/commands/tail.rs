@@ -28,8 +28,11 @@ pub(super) async fn events(command: Events) -> Result<Exit, Failure> {
         });
     }
     drop(sender);
+    if tail.output == Output::Table {
+        text::event_head();
+    }
     let mut left = tail.limit.unwrap_or(u64::MAX);
-    while left > 0 {
+    while left > 0 && text::flush() {
         let entry = tokio::select! {
             () = stop.cancelled() => break,
             entry = entries.recv() => entry,
@@ -39,9 +42,6 @@ pub(super) async fn events(command: Events) -> Result<Exit, Failure> {
             if left > 0 && show_event(&line, &tail) {
                 left -= 1;
             }
-        }
-        if !text::flush() {
-            break;
         }
     }
     Ok(Exit::Fine)
@@ -174,7 +174,7 @@ async fn follow(
     }
     let mut reader = bus.read(stream, from(tail), false);
     let mut left = tail.limit.unwrap_or(u64::MAX);
-    while left > 0 {
+    while left > 0 && text::flush() {
         let entry = tokio::select! {
             () = stop.cancelled() => break,
             entry = reader.next() => entry,
@@ -194,9 +194,6 @@ async fn follow(
             }
             Ok(false) => {}
             Err(error) => text::note(&format!("message {} is not understood: {error}", entry.sequence)),
-        }
-        if !text::flush() {
-            break;
         }
     }
     Ok(Exit::Fine)

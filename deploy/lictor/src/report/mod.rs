@@ -25,6 +25,20 @@ pub(crate) struct Report {
     /// The policies that were evaluated, for formats that list them.
     #[serde(skip)]
     pub(crate) rules: Vec<Policy>,
+    /// Of how many policies these are the ones.
+    #[serde(skip)]
+    pub(crate) policies: Policies,
+}
+
+/// The policies that were given, of which those of other stages are not evaluated.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    /// All.
+    pub(crate) given: usize,
+    /// Those that are on.
+    pub(crate) enabled: usize,
+    /// The stages that are evaluated, in words.
+    pub(crate) stage: &'static str,
 }
 
 /// The result for one entity.
@@ -204,7 +218,7 @@ impl Report {
                 *summary.severities.entry(violated.severity.to_string()).or_default() += count;
             }
         }
-        Self { results, summary, rules }
+        Self { results, summary, rules, policies: Policies::default() }
     }
 
     /// Writes it to standard output.

@@ -72,9 +72,21 @@ impl Role {
         }
     }
 
-    /// What the subjects begin with on which the role receives answers; nobody else may subscribe to them.
+    /// What the subjects begin with on which the role receives answers. Nobody may subscribe to them whose user could
+    /// not read the same by itself.
     pub fn inbox(self) -> String {
         format!("_INBOX.{}", self.as_str())
+    }
+
+    /// The inboxes of all commands that a role's user may give.
+    fn inboxes(self) -> Vec<String> {
+        let of: &[Self] = match self {
+            Self::Author => &[Self::Author, Self::Viewer],
+            Self::Auditor => &[Self::Auditor, Self::Viewer],
+            Self::Up => &Self::ALL,
+            role => &[role],
+        };
+        of.iter().map(|role| role.inbox()).collect()
     }
 }
 
@@ -87,7 +99,7 @@ impl Topology {
         grants.role(role);
         grants.deny_other_shares();
         let mut permissions = grants.permissions;
-        permissions.subscribe.push(format!("{}.>", role.inbox()));
+        permissions.subscribe = role.inboxes().iter().map(|inbox| format!("{inbox}.>")).collect();
         for subjects in [&mut permissions.publish, &mut permissions.deny_publish] {
             subjects.sort();
             subjects.dedup();

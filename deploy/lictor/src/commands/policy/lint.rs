@@ -18,7 +18,10 @@ pub(super) fn run(options: &PolicyLint) -> Result<Exit, Failure> {
     if options.output == Output::Table {
         let errors = read.findings.iter().filter(|finding| finding.level == Level::Error).count();
         let warnings = read.findings.len() - errors;
-        text::line(&format!("{} policies: {errors} errors, {warnings} warnings", read.seen));
+        let policies = text::count(read.seen, "policy", "policies");
+        let errors = text::count(errors, "error", "errors");
+        let warnings = text::count(warnings, "warning", "warnings");
+        text::line(&format!("{policies}: {errors}, {warnings}"));
     }
     Ok(if read.findings.is_empty() { Exit::Fine } else { Exit::Violated })
 }

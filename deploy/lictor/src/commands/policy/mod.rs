@@ -2,6 +2,7 @@
 
 mod convert;
 mod criteria;
+mod delete;
 mod diff;
 mod explain;
 mod lint;
@@ -10,9 +11,9 @@ mod test;
 
 use jiff::Timestamp;
 use lictor_bus::{Bus, WriteError};
-use lictor_policies::{BadChange, ChangeSet, Level};
+use lictor_policies::{BadChange, ChangeSet, Finding, Level};
 use lictor_wire::topology::Role;
-use lictor_wire::{Fingerprint, Policy, PolicyChange, PolicyId};
+use lictor_wire::{Fingerprint, Policy, TransactionId};
 
 use crate::cli::{self, Output};
 use crate::exit::{Exit, Failure};
@@ -23,11 +24,7 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
         cli::Policy::Apply { policies, nats } => {
             let changes = put(read(&policies)?)?;
             let bus = super::connect(&nats, Role::Author, "lictor-policy").await?;
-            let count = changes.changes().len();
-            let sequence = write(&bus, &changes).await?;
-            text::line(&format!("{count} policies are in force, at sequence {sequence} of the policy log"));
-            bus.drain().await;
-            Ok(Exit::Fine)
+            apply(&bus, changes).await
         }
         cli::Policy::List { nats, output } => {
             let bus = super::connect(&nats, Role::Viewer, "lictor-policy").await?;
@@ -39,31 +36,39 @@ pub(super) async fn run(command: cli::Policy) -> Result<Exit, Failure> {
         cli::Policy::Explain(options) => explain::run(&options),
         cli::Policy::Diff(options) => diff::run(&options),
         cli::Policy::Criteria { name, output } => criteria::run(name.as_deref(), output),
+        cli::Policy::Export { .. } => {
+            let failure = Failure::usage("there is no `lictor policy export`");
+            Err(failure.hint(
+                "`lictor policy list -o json` exports the policies in force, `lictor policy convert` those of files",
+            ))
+        }
         cli::Policy::Delete { ids, nats } => {
-            let deletions = ids.iter().map(|id| PolicyChange::Delete { id: PolicyId::new(id.as_str()) });
-            let changes = change_set(ChangeSet::new(deletions))?;
             let bus = super::connect(&nats, Role::Author, "lictor-policy").await?;
-            write(&bus, &changes).await?;
-            text::line(&format!("{} policies were deleted", changes.changes().len()));
-            bus.drain().await;
-            Ok(Exit::Fine)
+            delete::run(&bus, &ids).await
         }
     }
 }
 
 /// Reads what `--policies` names. Every finding is shown; an error in a policy ends the command.
 pub(crate) fn load(names: &[String]) -> Result<lictor_policies::Read, Failure> {
-    let read = select::read(names)?;
+    let read = select::read_some(names)?;
     let (errors, warnings): (Vec<_>, Vec<_>) =
         read.findings.iter().partition(|finding| finding.level == Level::Error);
     for warning in warnings {
         text::note(&warning.to_string());
     }
     if !errors.is_empty() {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let errors: Vec<String> = errors.iter().map(|finding| said(finding)).collect();
         return Err(Failure::invalid_input(errors.join("\n")).hint("`lictor policy lint` shows the same"));
     }
     Ok(read)
+}
+
+/// An error, where something else says that it is one.
+fn said(finding: &Finding) -> String {
+    let place = finding.position.map_or_else(String::new, |position| format!(":{position}"));
+    let hint = if finding.hint.is_empty() { String::new() } else { format!(" ({})", finding.hint) };
+    format!("{}{place}: {}: {}{hint}", finding.file, finding.code, finding.message)
 }
 
 /// The policies that `--policies` names.
@@ -83,25 +88,50 @@ fn change_set(made: Result<ChangeSet, Vec<BadChange>>) -> Result<ChangeSet, Fail
     })
 }
 
+/// What stays as it is, is not written again.
+async fn apply(bus: &Bus, changes: ChangeSet) -> Result<Exit, Failure> {
+    let given = changes.changes().len();
+    let (_, state) = bus.policy_log().state().await.map_err(Failure::unreachable)?;
+    let changes = changes.without_unchanged(state.policies().map(|(_, policy)| policy));
+    let applied = changes.changes().len();
+    let sequence = write(bus, &changes).await?;
+    let policies = text::count(applied, "policy", "policies");
+    let unchanged = given - applied;
+    text::line(&format!("{policies} applied, {unchanged} unchanged; the policy log is at {sequence}"));
+    bus.drain().await;
+    Ok(Exit::Fine)
+}
+
 /// Writes a set to the policy log; the sequence at which it is in force.
 pub(super) async fn write(bus: &Bus, changes: &ChangeSet) -> Result<u64, Failure> {
+    let (by, transaction) = signature();
+    let written = lictor_store::write_policies(&bus.policy_log(), changes, &by, &transaction).await;
+    written.map_err(|error| match error {
+        WriteError::Invalid(taken) => Failure::unreachable(taken)
+            .hint("rename one of the two, or delete the other with `lictor policy delete`"),
+        error => not_written(error),
+    })
+}
+
+/// Who writes, and the id of what is written.
+fn signature() -> (String, TransactionId) {
     let by = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
     let transaction = Fingerprint::new("transaction")
         .part(&by)
         .number(u64::from(std::process::id()))
-        .part(Timestamp::now().as_nanosecond().to_le_bytes())
-        .into();
-    let written = lictor_store::write_policies(&bus.policy_log(), changes, &by, &transaction).await;
-    written.map_err(|error| {
-        let hint = match &error {
-            WriteError::Invalid(_) => {
-                "rename one of the two, or delete the other with `lictor policy delete`"
-            }
-            WriteError::Conflict { .. } | WriteError::Unsettled(_) => "run the command again",
-            WriteError::TooMany { .. } | WriteError::NotRecords | WriteError::Bus(_) => "",
-        };
-        Failure::unreachable(error).hint(hint)
-    })
+        .part(Timestamp::now().as_nanosecond().to_le_bytes());
+    (by, transaction.into())
+}
+
+/// Why a write did not happen, apart from what it says.
+fn not_written<E: std::fmt::Display>(error: WriteError<E>) -> Failure {
+    let hint = match &error {
+        WriteError::Conflict { .. } | WriteError::Unsettled(_) => "run the command again",
+        WriteError::Invalid(_) | WriteError::TooMany { .. } | WriteError::NotRecords | WriteError::Bus(_) => {
+            ""
+        }
+    };
+    Failure::unreachable(error).hint(hint)
 }
 
 async fn list(bus: &Bus, output: Output) -> Result<Exit, Failure> {
@@ -116,7 +146,7 @@ async fn list(bus: &Bus, output: Output) -> Result<Exit, Failure> {
         }
         Output::Table => {
             let mut table = comfy_table::Table::new();
-            table.load_style(comfy_table::presets::NOTHING).set_header(["severity", "name", "stages", "id"]);
+            table.load_style(comfy_table::presets::NOTHING).set_header(["severity", "name", "stages", "ID"]);
             for policy in policies {
                 let stages: Vec<&str> = policy.lifecycle_stages.iter().map(|stage| stage.as_str()).collect();
                 let disabled = if policy.disabled { " (disabled)" } else { "" };

@@ -1,6 +1,7 @@
 //! `lictor policy test`: cases in YAML, each a policy, what is known, what is judged, and what should come of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -78,6 +79,21 @@ enum Expected {
     Violations(BTreeSet<String>),
 }
 
+/// As it is written in a file.
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let joined = |texts: &BTreeSet<String>| texts.iter().cloned().collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Violated => f.write_str("violated"),
+            Self::Clean => f.write_str("clean"),
+            Self::Undecided => f.write_str("undecided"),
+            Self::Failed => f.write_str("failed"),
+            Self::Refused(codes) => write!(f, "refused: [{}]", joined(codes)),
+            Self::Violations(names) => write!(f, "violations: [{}]", joined(names)),
+        }
+    }
+}
+
 /// How a case went.
 #[derive(Debug, Serialize)]
 struct Ran<'a> {
@@ -126,7 +142,9 @@ pub(super) fn run(options: &PolicyTest) -> Result<Exit, Failure> {
             }
         }
         let mode = if options.parity { "as StackRox judges" } else { "as lictor judges" };
-        text::line(&format!("{total} cases, {failed} failed, {} notes covered ({mode})", covered.len()));
+        let cases = text::count(total, "case", "cases");
+        let covered = text::count(covered.len(), "note", "notes");
+        text::line(&format!("{cases}, {failed} failed, {covered} covered ({mode})"));
     }
     Ok(if failed == 0 { Exit::Fine } else { Exit::Violated })
 }
@@ -166,10 +184,8 @@ fn run_case(case: &Case, file: &CaseFile, named: &[Policy], parity: bool) -> Res
         return if *wanted == codes {
             Ok(())
         } else {
-            Err(format!(
-                "expected the policy to be refused with {wanted:?}, got {codes:?}: {}",
-                list(&problems)
-            ))
+            let got = Expected::Refused(codes);
+            Err(format!("expected {expected}, but it is {got}: {}", list(&problems)))
         };
     }
     if !problems.is_empty() {
@@ -234,7 +250,7 @@ fn compare(case: &Case, expected: &Expected, all: &[Findings]) -> Result<(), Str
         other => *other == outcome,
     };
     if !met {
-        return Err(format!("expected {expected:?}, but it is {outcome:?}: {}", described(all)));
+        return Err(format!("expected {expected}, but it is {outcome}: {}", described(all)));
     }
     let evidence: Vec<String> = violations().flat_map(|violation| lines(&violation.sections)).collect();
     for wanted in &case.why {

@@ -20,8 +20,8 @@ impl PolicyWrite for Rules<'_> {
 }
 
 /// Writes a change set to the policy log, all of it or nothing, and returns the sequence of the log at which it is in
-/// force. `by` is the user or token that makes the changes. The only writer of policies: everything that accepts
-/// policies from users (the API, the command line, `lictor up`) calls it.
+/// force. `by` is the user or token that makes the changes. Everything that accepts policies from users (the API, the
+/// command line, `lictor up`) calls it.
 ///
 /// The same `transaction` is written once, however often it is tried.
 ///

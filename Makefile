@@ -21,7 +21,7 @@ DENY         := $(CURDIR)/.tools/bin/cargo-deny
 CARGO := cargo
 
 .DEFAULT_GOAL := build
-.PHONY: help build run quick test lint deny size docs bench-pipeline bench-admission fuzz golden clean cargo
+.PHONY: help build run quick test chaos lint deny size docs bench-pipeline bench-admission fuzz golden clean cargo
 
 # The executable, and beside it a file with what backtraces and debuggers need to name functions and lines.
 PROGRAM := target/release/lictor
@@ -45,6 +45,13 @@ quick: cargo ## tests of the pure crates, without servers: under a minute once t
 
 test: cargo $(LICTOR_NATS_SERVER) $(KUBEBUILDER_ASSETS) ## every test, real servers included
 	$(CARGO) test --workspace --locked
+
+CHAOS_SECONDS ?= 900
+
+chaos: cargo $(LICTOR_NATS_SERVER) ## kills, pauses, rotations, poison and forgery for a while, from another seed each time
+	seed=$${CHAOS_SEED:-$$(date +%s)}; echo "CHAOS_SEED=$$seed"; \
+	LICTOR_CHAOS_SECONDS=$(CHAOS_SECONDS) LICTOR_CHAOS_SEED=$$seed \
+	  $(CARGO) test --locked -p lictor --test system -- chaos --nocapture
 
 lint: cargo ## formatting and clippy
 	$(CARGO) fmt --all --check

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lictor_bus::{BadLine, Bus, LogEntry, LogReader, ReadFrom};
 use lictor_serve::Handle;
 use lictor_wire::Event;
+use lictor_wire::topology::Stream;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use crate::{Entry, Health, Ledger, Log, Record, StoreError};
@@ -169,6 +170,10 @@ impl Follower {
         };
         if gap > 0 {
             tracing::error!(%log, gap, "messages were discarded from the stream before they were read");
+        }
+        for (kind, messages) in entries.iter().flat_map(|entry| &entry.records).filter_map(Record::unjudged) {
+            let stream = self.bus.topology().stream_name(Stream::Events(kind));
+            self.health.continuity(&stream, |of| of.unjudged += messages);
         }
         let ledger = self.ledger.clone();
         let checkpoint = tokio::task::spawn_blocking(move || ledger.apply(log, &entries))

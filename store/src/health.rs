@@ -45,6 +45,9 @@ pub struct LogHealth {
 pub struct StreamContinuity {
     /// How many messages were acknowledged and are not there, found since the start.
     pub missing: u64,
+    /// How many messages left the stream before they were judged, as reported since the start.
+    #[serde(default)]
+    pub unjudged: u64,
     /// How the stream was found to end before where it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
@@ -56,7 +59,7 @@ pub struct StreamContinuity {
 pub struct HealthReport {
     /// Every log was caught up with once.
     pub ready: bool,
-    /// No log is stopped, no event stream lost its end, and no stream is missing.
+    /// No log is stopped, no event stream lost its end or unjudged messages, and no stream is missing.
     pub healthy: bool,
     /// Log by log.
     pub logs: BTreeMap<Log, LogHealth>,
@@ -116,7 +119,7 @@ impl Health {
         HealthReport {
             ready: logs.values().all(|log| log.caught_up),
             healthy: logs.values().all(|log| log.stopped.is_none())
-                && continuity.values().all(|stream| stream.broken.is_none())
+                && continuity.values().all(|stream| stream.broken.is_none() && stream.unjudged == 0)
                 && missing.is_empty(),
             logs,
             continuity,
@@ -153,10 +156,16 @@ impl HealthReport {
         let broken = self.continuity.iter().filter_map(|(stream, of)| {
             of.broken.as_ref().map(|why| format!("events of stream {stream} are lost: {why}"))
         });
+        let unjudged = self.continuity.iter().filter(|(_, of)| of.unjudged > 0).map(|(stream, of)| {
+            let unjudged = of.unjudged;
+            format!(
+                "{unjudged} messages left stream {stream} before they were judged; `/v1/coverage` says which"
+            )
+        });
         let missing = self
             .missing
             .iter()
             .map(|stream| format!("stream {stream} does not exist; restart the store, which creates it"));
-        stopped.chain(broken).chain(missing).collect()
+        stopped.chain(broken).chain(unjudged).chain(missing).collect()
     }
 }

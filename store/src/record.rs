@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use lictor_wire::topology::Stream;
-use lictor_wire::{DeadLetter, Event, EventData, Kind, Receipt, Verdict};
+use lictor_wire::{CoverageNotice, DeadLetter, Event, EventData, Kind, Receipt, Verdict};
 use serde::{Deserialize, Serialize};
 
 lictor_wire::named_enum! {
@@ -88,6 +88,18 @@ impl Entry {
 }
 
 impl Record {
+    /// Messages of a kind's events that left their stream before they were judged, if this says so.
+    pub(crate) fn unjudged(&self) -> Option<(Kind, u64)> {
+        let Self::Coverage(event) = self else { return None };
+        let EventData::Coverage(coverage) = &event.data else { return None };
+        match coverage.notice {
+            CoverageNotice::FellOut { kind, from, to, .. } => {
+                Some((kind, to.saturating_sub(from).saturating_add(1)))
+            }
+            _ => None,
+        }
+    }
+
     /// A coverage event; a text where it is of another kind.
     pub(crate) fn coverage(event: Event) -> Result<Self, String> {
         match &event.data {

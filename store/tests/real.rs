@@ -10,7 +10,9 @@ use lictor_store::{Config, Health, HealthReport, Ledger, LedgerError, Log, Recor
 use lictor_tests::NatsServer;
 use lictor_wire::policy::EnforcementAction;
 use lictor_wire::topology::Topology;
-use lictor_wire::{DeadLetter, Decision, Kind, ReceiptStep};
+use lictor_wire::{
+    CoverageEvent, CoverageNotice, DeadLetter, Decision, Event, EventData, EventId, Kind, ReceiptStep,
+};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -126,6 +128,15 @@ async fn follows_answers_stops_and_goes_on() {
     bus.publish_event(&gap.to_event(minute(3))).await.unwrap();
     store.until("/v1/deadletters", "/total", 1).await;
     store.until("/v1/coverage", "/total", 1).await;
+    // What nobody judged is no small thing.
+    assert_eq!(store.json("/v1/health").await["healthy"], true);
+    let notice = CoverageNotice::FellOut { kind: Kind::File, from: 3, to: 7, at: minute(3) };
+    let fell_out = CoverageEvent { notice, lost: 0, node: String::new(), detail: String::new() };
+    let body = EventData::Coverage(Box::new(fell_out));
+    let fell_out = Event { id: EventId::new("fell-out"), data: body, ..gap.to_event(minute(4)) };
+    bus.publish_event(&fell_out).await.unwrap();
+    store.until("/v1/health", "/continuity/LICTOR_EVENTS_FILE/unjudged", 5).await;
+    assert_eq!(store.json("/v1/health").await["healthy"], false);
     let logs = store.stop().await.logs;
     assert_eq!((logs[&Log::Verdicts].checkpoint, logs[&Log::Receipts].checkpoint), (2, 1));
     assert!(logs.values().all(|log| log.stopped.is_none()));

@@ -9,6 +9,7 @@
 )]
 
 mod admission;
+mod chaos;
 mod crossing;
 mod demo;
 mod full;

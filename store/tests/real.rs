@@ -118,7 +118,7 @@ async fn follows_answers_stops_and_goes_on() {
             origin: "LICTOR_EVENTS_PROCESS".to_owned(),
             position: 1,
             line: 0,
-            original: "x".to_owned(),
+            original: "mysqldump --password=hunter2".to_owned(),
             lossy: false,
             at: minute(1),
         },
@@ -127,6 +127,9 @@ async fn follows_answers_stops_and_goes_on() {
     bus.publish_dead_letter(&letter).await.unwrap();
     bus.publish_event(&gap.to_event(minute(3))).await.unwrap();
     store.until("/v1/deadletters", "/total", 1).await;
+    // The stream keeps it as it came.
+    let served = store.json("/v1/deadletters").await;
+    assert_eq!(served["deadLetters"][0]["original"], "mysqldump --password=***");
     store.until("/v1/coverage", "/total", 1).await;
     // What nobody judged is no small thing.
     assert_eq!(store.json("/v1/health").await["healthy"], true);

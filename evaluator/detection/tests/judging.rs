@@ -40,6 +40,7 @@ fn policies() -> PolicySet {
         policy("shell", "RUNTIME", "DEPLOYMENT_EVENT", &[("Process Name", "sh")]),
         policy("privileged shell", "RUNTIME", "DEPLOYMENT_EVENT",
             &[("Process Name", "sh"), ("Privileged Container", "true")]),
+        policy("password", "RUNTIME", "DEPLOYMENT_EVENT", &[("Process Arguments", ".*hunter2.*")]),
         policy("node file", "RUNTIME", "NODE_EVENT", &[("File Path", "/etc/shadow")]),
         policy("secrets", "RUNTIME", "AUDIT_LOG_EVENT",
             &[("Kubernetes Resource", "SECRETS"), ("Kubernetes API Verb", "GET")]),
@@ -208,6 +209,21 @@ fn what_happened_in_a_pod_waits_for_its_workload() {
 
     // Nothing that a policy is about waits for nothing.
     assert_eq!(judge(&process("nginx"), &unknown, true), Judgement::default());
+}
+
+#[test]
+fn secrets_are_judged_and_not_shown() {
+    let mut event = process("mysql");
+    let EventData::Process(body) = &mut event.data else { panic!() };
+    body.args = "--user=shop --password=hunter2".to_owned();
+    let judgement = judge(&event, &knows_web(), false);
+    assert_eq!(told(&judgement), [(web(), vec!["password"])]);
+    let shown = serde_json::to_string(&judgement.verdicts).unwrap();
+    assert!(shown.contains("--password=***"), "{shown}");
+    // What the policy says stays: it is where the value is looked up.
+    let evidence = &judgement.verdicts[0].violations[0].sections[0].evidence[0];
+    assert_eq!(evidence.wanted, ".*hunter2.*");
+    assert!(!shown.replace(".*hunter2.*", "").contains("hunter2"), "{shown}");
 }
 
 #[test]

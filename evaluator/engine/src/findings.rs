@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use lictor_wire::policy::{EnforcementAction, LifecycleStage};
 use lictor_wire::{
-    Cause, Entity, EventRef, PolicyFailure, PolicyRef, Revisions, SectionMatch, Undecided, Verdict,
-    Violation, ViolationId,
+    Cause, Entity, EventRef, Evidence, PolicyFailure, PolicyRef, Revisions, SectionMatch, Undecided, Verdict,
+    Violation, ViolationId, mask,
 };
 
 /// The evaluation results of one stage's policies for one input. Each list is sorted by policy id.
@@ -32,7 +32,8 @@ pub struct Finding {
 }
 
 impl Findings {
-    /// Builds the verdict on an entity from these findings, judged at `now` because of an event.
+    /// Builds the verdict on an entity from these findings, judged at `now` because of an event. Everything up to here
+    /// is judged by clear values; what was found is shown with its secrets masked.
     pub fn into_verdict(
         self,
         event: EventRef,
@@ -45,7 +46,7 @@ impl Findings {
         let violations = self.violations.into_iter().map(|finding| Violation {
             id: ViolationId::of(&event.id, &key, &finding.policy.id),
             policy: finding.policy,
-            sections: finding.sections,
+            sections: finding.sections.into_iter().map(masked).collect(),
             enforcement: finding.enforcement,
         });
         Verdict {
@@ -58,10 +59,24 @@ impl Findings {
             revisions,
             judged_at: now,
             undecided: self.undecided,
-            failures: self.failures,
+            failures: self.failures.into_iter().map(masked_failure).collect(),
             gone: false,
             admission: None,
             traceparent: None,
         }
     }
+}
+
+/// What a policy says is its own, and no secret.
+fn masked(mut section: SectionMatch) -> SectionMatch {
+    for Evidence { found, .. } in &mut section.evidence {
+        mask(found);
+    }
+    section.messages.iter_mut().for_each(mask);
+    section
+}
+
+fn masked_failure(mut failure: PolicyFailure) -> PolicyFailure {
+    mask(&mut failure.message);
+    failure
 }

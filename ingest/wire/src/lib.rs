@@ -34,6 +34,7 @@ mod file;
 mod id;
 mod image;
 mod json;
+mod masking;
 mod named;
 mod network;
 mod pod;
@@ -71,6 +72,7 @@ pub use image::{
     ImageScan, VerificationStatus, Vulnerability, VulnerabilitySeverity, VulnerabilityState,
 };
 pub use json::RawJson;
+pub use masking::{mask, masked};
 pub use network::{Direction, NetworkEntity, NetworkEvent, NetworkProtocol};
 pub use pod::{ContainerRef, PodContainer, PodRecord, PodRef, WorkloadRef};
 pub use policy::{Policy, PolicyChange, PolicyDocument};

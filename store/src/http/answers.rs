@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use lictor_wire::AlertId;
+use lictor_wire::{AlertId, mask};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Api;
@@ -59,7 +59,12 @@ pub(super) async fn dead_letters(
     Params(params): Params<PageParams>,
 ) -> Answer<Listing<StoredDeadLetter>> {
     let window = params.window()?;
-    let page = api.read(move |ledger| ledger.dead_letters(window.after.as_ref(), window.limit)).await?;
+    let mut page = api.read(move |ledger| ledger.dead_letters(window.after.as_ref(), window.limit)).await?;
+    // The stream keeps them as they came; people see them without the secrets.
+    for StoredDeadLetter { letter, .. } in &mut page.items {
+        mask(&mut letter.original);
+        mask(&mut letter.reason);
+    }
     Ok(Json(Listing("deadLetters", page)))
 }
 

@@ -59,6 +59,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether it names anything to ingest.
+    pub fn has_source(&self) -> bool {
+        let files = [&self.audit_log, &self.tetragon, &self.events, &self.manifests];
+        self.audit_webhook.is_some() || !files.into_iter().all(Vec::is_empty)
+    }
+
     /// Refuses what cannot work, before anything is touched.
     ///
     /// # Errors
@@ -67,8 +73,7 @@ impl Config {
         for address in [self.audit_webhook, self.listen].into_iter().flatten() {
             lictor_serve::loopback_only(address, self.allow_remote)?;
         }
-        let files = [&self.audit_log, &self.tetragon, &self.events, &self.manifests];
-        if self.audit_webhook.is_none() && files.into_iter().all(Vec::is_empty) {
+        if !self.has_source() {
             return Err(IngestError::NoSource);
         }
         let lines = self.audit_log.iter().chain(&self.tetragon).chain(&self.events);

@@ -12,7 +12,8 @@ use crate::{Health, Ledger, StoreError};
 /// How often it is looked whether all streams are there: a question for each, and people read the answer.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Ends the role when the policy log is no longer that of the ledger's installation, with what a start would say.
+/// Ends the role, with the error that a start would give, when the policy log does not belong to the ledger's
+/// installation any more.
 pub(crate) async fn watch_installation(
     bus: Bus,
     ledger: Ledger,

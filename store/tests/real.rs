@@ -131,7 +131,7 @@ async fn follows_answers_stops_and_goes_on() {
     let served = store.json("/v1/deadletters").await;
     assert_eq!(served["deadLetters"][0]["original"], "mysqldump --password=***");
     store.until("/v1/coverage", "/total", 1).await;
-    // What nobody judged is no small thing.
+    // Messages that left unjudged turn health red.
     assert_eq!(store.json("/v1/health").await["healthy"], true);
     let notice = CoverageNotice::FellOut { kind: Kind::File, from: 3, to: 7, at: minute(3) };
     let fell_out = CoverageEvent { notice, lost: 0, node: String::new(), detail: String::new() };

@@ -21,7 +21,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::MACHINE;
-use crate::support::{Cluster, Process, compare, every_process, manifest, process, violation_read};
+use crate::support::{Cluster, Process, compare, every_process, process, violation_read};
 
 /// How long trouble lasts, in seconds.
 const SECONDS: u64 = 60;
@@ -78,11 +78,7 @@ impl Site {
     async fn start() -> Self {
         let cluster = Cluster::start(Cluster::quick()).await;
         cluster.apply(&every_process()).await;
-        let manifests = cluster.path("workloads.yaml");
-        std::fs::write(&manifests, (0..NAMESPACES).map(manifest).collect::<String>()).unwrap();
-        let args = ["ingest", "--cluster", "test", "--manifests", manifests.to_str().unwrap()];
-        let mut once = cluster.role("manifests", &args);
-        assert_eq!(once.ended(Duration::from_secs(60)).await, Some(0), "{}", cluster.logs());
+        cluster.ingest_workloads(NAMESPACES).await;
         File::create(cluster.path("events.ndjson")).unwrap();
         let roles = (0..ROLES.len()).map(|role| Self::role(&cluster, role)).collect();
         Self { cluster, roles, most: vec![0; ROLES.len()], hostile: (0, 0) }
@@ -128,30 +124,26 @@ impl Site {
             Trouble::Malformed => log.malformed.store(true, Ordering::Relaxed),
             Trouble::Burst => {
                 let lines = zstd::bulk::compress(&b"{}\n".repeat(5 << 20), 1).unwrap();
-                self.attack(&[("Content-Type", "application/x-ndjson"), ("Content-Encoding", "zstd")], lines)
-                    .await;
+                let headers = [("Content-Type", "application/x-ndjson"), ("Content-Encoding", "zstd")];
+                self.attack(&headers, lines).await;
             }
             Trouble::Forged => {
-                let headers = [
-                    ("Nats-Msg-Id", "forged.1.1"),
-                    ("Lictor-Acked", "18446744073709551615"),
-                    ("Lictor-Events", "9"),
-                ];
+                // Each is another message to the server.
+                let id = format!("forged.1.{}", self.hostile.1);
+                let acked = u64::MAX.to_string();
+                let headers =
+                    [("Nats-Msg-Id", id.as_str()), ("Lictor-Acked", acked.as_str()), ("Lictor-Events", "9")];
                 self.attack(&headers, b"{}".to_vec()).await;
             }
         }
     }
 
-    async fn attack(&mut self, headers: &[(&'static str, &'static str)], payload: Vec<u8>) {
+    async fn attack(&mut self, headers: &[(&'static str, &str)], payload: Vec<u8>) {
         let client = self.cluster.nats.client(Role::Up, async_nats::ConnectOptions::new()).await;
         let jetstream = async_nats::jetstream::new(client);
         let mut map = async_nats::HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, *value);
-        }
-        // Each is another message to the server.
-        if map.get("Nats-Msg-Id").is_some() {
-            map.insert("Nats-Msg-Id", format!("forged.1.{}", self.hostile.1));
         }
         self.hostile.1 += 1;
         let sent = jetstream.publish_with_headers("lictor.events.process.c", map, payload.into()).await;
@@ -159,7 +151,7 @@ impl Site {
     }
 }
 
-/// The log that is read, and what its writer is asked for.
+/// Requests to the writer of the log.
 #[derive(Default)]
 struct Log {
     rotate: AtomicBool,

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::MACHINE;
-use crate::support::{Cluster, Process, compare, every_process, manifest, process, violation_of};
+use crate::support::{Cluster, Process, compare, every_process, process, violation_of};
 
 const NAMESPACES: usize = 20;
 /// About a kilobyte each: several times what the stream holds.
@@ -23,11 +23,7 @@ async fn cluster() -> (Cluster, Bus) {
     let cluster = Cluster::start(Sizes { event_bytes: BOUND, ..Cluster::quick() }).await;
     let bus = cluster.bus().await;
     cluster.apply(&every_process()).await;
-    let manifests = cluster.path("workloads.yaml");
-    std::fs::write(&manifests, (0..NAMESPACES).map(manifest).collect::<String>()).unwrap();
-    let mut once = cluster
-        .role("manifests", &["ingest", "--cluster", "test", "--manifests", manifests.to_str().unwrap()]);
-    assert_eq!(once.ended(Duration::from_secs(60)).await, Some(0), "{}", cluster.logs());
+    cluster.ingest_workloads(NAMESPACES).await;
     let mut file = std::fs::File::create(cluster.path("events.ndjson")).unwrap();
     for event in events() {
         writeln!(file, "{}", event.to_line().unwrap()).unwrap();

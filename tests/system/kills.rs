@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::MACHINE;
-use crate::support::{Cluster, Process, compare, every_process, manifest, process, violation_read};
+use crate::support::{Cluster, Process, compare, every_process, process, violation_read};
 
 /// Events of one run.
 const EVENTS: usize = 120_000;
@@ -62,11 +62,7 @@ impl Run {
     async fn start() -> Self {
         let cluster = Cluster::start(Cluster::quick()).await;
         cluster.apply(&every_process()).await;
-        let manifests = cluster.path("workloads.yaml");
-        std::fs::write(&manifests, (0..NAMESPACES).map(manifest).collect::<String>()).unwrap();
-        let mut once = cluster
-            .role("manifests", &["ingest", "--cluster", "test", "--manifests", manifests.to_str().unwrap()]);
-        assert_eq!(once.ended(Duration::from_secs(60)).await, Some(0), "{}", cluster.logs());
+        cluster.ingest_workloads(NAMESPACES).await;
         std::fs::write(cluster.path("events.ndjson"), "").unwrap();
         let (evaluator, store, ingest) = (cluster.evaluator(), cluster.store(), Self::ingest(&cluster));
         Self { cluster, evaluator, store, ingest }

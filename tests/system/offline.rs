@@ -361,7 +361,7 @@ fn output_that_cannot_be_written_is_an_error() {
         );
         assert!(!errors.contains("panicked"), "{args:?}: {errors}");
 
-        // A reader that has seen enough is no error, and the exit code says what was found.
+        // A reader that closes the pipe is not an error, and the exit code says what was found.
         let found = run(folder.path(), args).status.code();
         assert!(matches!(found, Some(0 | 1)), "{args:?}: {found:?}");
         let (reader, writer) = std::io::pipe().unwrap();

@@ -22,7 +22,7 @@ const LAST: &str = "nobody.may";
 /// How many subjects are tried before it is waited for the answers.
 const AT_ONCE: usize = 32;
 
-/// What JetStream can be asked about a stream.
+/// JetStream requests about a stream.
 const STREAM_VERBS: [&str; 10] = [
     "STREAM.CREATE.{}",
     "STREAM.UPDATE.{}",
@@ -35,7 +35,7 @@ const STREAM_VERBS: [&str; 10] = [
     "STREAM.RESTORE.{}",
     "STREAM.LEADER.STEPDOWN.{}",
 ];
-/// What it can be asked about reading it: directly, by a consumer that the server names, by a shared one.
+/// Requests to read it: directly, and by a consumer of one's own.
 const READ_VERBS: [&str; 9] = [
     "DIRECT.GET.{}",
     "DIRECT.GET.{}.some.subject",
@@ -47,7 +47,7 @@ const READ_VERBS: [&str; 9] = [
     "CONSUMER.NAMES.{}",
     "CONSUMER.MSG.NEXT.{}.own",
 ];
-/// What it can be asked about the consumer that processes share, on a stream that has one.
+/// Requests about the consumer that processes share, on a stream that has one.
 const SHARED_VERBS: [&str; 9] = [
     "CONSUMER.CREATE.{}.shared",
     "CONSUMER.DURABLE.CREATE.{}.shared",

@@ -243,6 +243,15 @@ impl Cluster {
         assert_eq!(code, Some(0), "{}", std::fs::read_to_string(&process.log).unwrap());
     }
 
+    /// Has the manifests of workloads read in, one per namespace.
+    pub(crate) async fn ingest_workloads(&self, count: usize) {
+        let manifests = self.path("workloads.yaml");
+        std::fs::write(&manifests, (0..count).map(manifest).collect::<String>()).unwrap();
+        let args = ["ingest", "--cluster", CLUSTER, "--manifests", manifests.to_str().unwrap()];
+        let mut once = self.role("manifests", &args);
+        assert_eq!(once.ended(Duration::from_secs(60)).await, Some(0), "{}", self.logs());
+    }
+
     /// Waits until every consumer has nothing in hand and nothing waiting; verdicts only where an enforcer runs.
     pub(crate) async fn settled(&self, bus: &Bus, within: Duration) {
         let verdicts = bus.topology().stream_name(lictor_wire::topology::Stream::Verdicts);

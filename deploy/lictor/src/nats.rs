@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep};
 /// Names the server to start; otherwise it is searched for in `PATH`.
 pub const SERVER_VARIABLE: &str = "LICTOR_NATS_SERVER";
 
-/// What the private server's streams may reserve together: all of the table's, at their usual sizes.
-const MOST_STORED: u64 = 64 * 1024 * 1024 * 1024;
+/// What streams may reserve together: all of the table's, at their usual sizes.
+pub(crate) const MOST_STORED: u64 = 64 * 1024 * 1024 * 1024;
 /// A cold start takes milliseconds; reading back a large store seconds.
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// How often the start is looked at.

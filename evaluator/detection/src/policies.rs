@@ -202,8 +202,10 @@ impl PoliciesInForce {
                 Change::Put(policy) => drop(self.good.insert(key.clone(), policy)),
                 Change::Deleted => drop(self.good.remove(&key)),
             }),
-            PolicyLogKey::Installation => read_installation(document)
-                .map(|document| self.source = Source::Log(Some((revision, document)))),
+            // One that cannot be read takes nothing back: the log goes on being the installation's it was.
+            PolicyLogKey::Installation => {
+                parsed(document).map(|document| self.source = Source::Log(Some((revision, document))))
+            }
             PolicyLogKey::Category(_) => Ok(()),
         };
         self.history.remove(&key);
@@ -240,23 +242,20 @@ impl PoliciesInForce {
                         only `lictor store` sets an installation up"
                 .to_owned());
         };
-        let unnamed = self.in_force.as_ref().filter(|policies| policies.installation.is_none());
-        // Sequences never go back: a log that ends before them is not the one that they are from.
-        if let Some(policies) = unnamed.filter(|policies| policies.revision > self.read) {
-            return Err(format!(
-                "the policy log ends at {}, and the policies in force are those up to {} of a log that did not name an \
-                 installation; if that log is lost for good, delete the policy copy and start again",
-                self.read, policies.revision
-            ));
-        }
-        let known = self.in_force.as_ref().and_then(|policies| policies.installation.as_ref());
-        match known.filter(|known| !document.continues(known)) {
-            None => Ok(Some(document.installation.clone())),
-            Some(known) => Err(format!(
+        let in_force = self.in_force.as_ref();
+        match in_force.map(|policies| (policies.revision, policies.installation.as_ref())) {
+            // Sequences never go back: a log that ends before them is not the one that they are from.
+            Some((revision, None)) if revision > self.read => Err(format!(
+                "the policy log ends at {}, and the policies in force are those up to {revision} of a log that did not \
+                 name an installation; if that log is lost for good, delete the policy copy and start again",
+                self.read
+            )),
+            Some((_, Some(known))) if !document.continues(known) => Err(format!(
                 "the policy log belongs to installation {}, and the policies in force to {known}; if the log of \
                  {known} is lost for good, run `lictor store --replace-installation {known}`",
                 document.installation
             )),
+            _ => Ok(Some(document.installation.clone())),
         }
     }
 
@@ -335,8 +334,7 @@ impl PolicyLogReader for PoliciesInForce {
         let mut newest =
             documents.iter().rev().map(|(revision, document)| (*revision, Ok(document.as_ref())));
         if *key == PolicyLogKey::Installation {
-            let usable =
-                newest.find_map(|(revision, document)| Some((revision, read_installation(document).ok()?)));
+            let usable = newest.find_map(|(revision, document)| Some((revision, parsed(document).ok()?)));
             self.source = Source::Log(usable);
         } else if let Some(Change::Put(policy)) =
             newest.find_map(|(revision, document)| read(document, revision, ValidPolicy::new).ok())
@@ -368,11 +366,6 @@ fn read(
             compiled(PolicyRevision { policy: Arc::new(*policy), revision }, validate).map(Change::Put)
         }
     }
-}
-
-/// One that cannot be read takes nothing back: the log goes on being the installation's it was.
-fn read_installation(document: Result<&[u8], &str>) -> Result<InstallationDocument, Refusal> {
-    parsed(document)
 }
 
 fn parsed<T: DeserializeOwned>(document: Result<&[u8], &str>) -> Result<T, Refusal> {

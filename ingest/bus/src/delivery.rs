@@ -58,8 +58,8 @@ pub struct Delivery {
 pub enum Fate {
     /// It was judged; whatever there is to say is in the verdicts.
     Judged,
-    /// It waits for facts. From an event stream it moves to the parked ones; one that is parked, and what is no event,
-    /// waits a little longer where it is.
+    /// It waits for facts. From an event stream it moves to the parked ones; one that is parked, and a message that is not
+    /// an event, waits a little longer where it is.
     Parked {
         /// The facts, in words, as `deployment of pod shop/web-1`.
         missing: Vec<String>,

@@ -180,8 +180,8 @@ impl Bus {
         }
     }
 
-    /// Waits until the policy log is no longer that of an installation: the server lost it, or is another one. What
-    /// is not answered is asked again.
+    /// Waits until the policy log does not belong to an installation any more: the server lost it, or is another
+    /// server. A request without an answer is repeated.
     pub async fn installation_lost(&self, known: &InstallationId) -> SetUpError {
         let log = GuardedLog::new(self.clone(), Stream::Policies, Named::default(), 0);
         let of = SetUp { known: Some(known.clone()), replace: None };

@@ -16,7 +16,7 @@ use lictor_ingest::IngestError;
 use lictor_store::StoreError;
 use lictor_wire::topology::Role;
 
-use crate::cli::{BusArgs, Command, EnforcerJob, Nats, NatsCommand, Up};
+use crate::cli::{BusArgs, Command, EnforcerJob, Nats, NatsCommand};
 use crate::exit::{Exit, Failure};
 
 /// What the URL of a NATS server begins with.
@@ -24,10 +24,7 @@ const SCHEMES: [&str; 4] = ["nats", "tls", "ws", "wss"];
 
 pub(crate) async fn run(command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Up(options) => {
-            check_sources(&options)?;
-            up::run(*options).await
-        }
+        Command::Up(options) => up::run(*options).await,
         Command::Ingest { nats, config } => roles::ingest(nats, config).await,
         Command::Evaluator { nats, config } => roles::evaluator(nats, config).await,
         Command::Enforcer { job: Some(EnforcerJob::Admission { nats, config }), .. } => {
@@ -100,15 +97,6 @@ const fn connect_hint(error: &ConnectError) -> &'static str {
             "start `lictor store`, which creates the streams, or use `lictor up`"
         }
         _ => "start nats-server 2.12 or newer with JetStream and name it with --nats-url, or use `lictor up`",
-    }
-}
-
-/// What `up` reads is checked before anything is started. It may have no source, and the demo has its own.
-fn check_sources(options: &Up) -> Result<(), Failure> {
-    match options.ingest.check() {
-        Err(IngestError::NoSource) => Ok(()),
-        Err(IngestError::Read { .. }) if options.demo => Ok(()),
-        checked => checked.map_err(not_ingested),
     }
 }
 

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::cli::NatsConfig;
 use crate::exit::{Exit, Failure};
+use crate::nats::MOST_STORED;
 use crate::text;
 
 /// How long the authority and the certificate are valid: they are made by hand, and by hand again.
@@ -25,9 +26,6 @@ const VALID_FOR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Above the largest pack (64 KB) and the largest single line; what is larger lies in the object store.
 const MAX_PAYLOAD: u32 = 1024 * 1024;
-
-/// What streams may reserve together: all of the table's, at their usual sizes.
-const MAX_FILE_STORE: u64 = 64 * 1024 * 1024 * 1024;
 
 /// What is written beside the configuration.
 struct Folder(PathBuf);
@@ -81,7 +79,7 @@ fn server(options: &NatsConfig, tls: &Tls, users: &[Value]) -> String {
                 // Acknowledged means on disk. The default syncs every two minutes, and a power cut then takes
                 // acknowledged messages with it.
                 "sync_interval": "always",
-                "max_file_store": MAX_FILE_STORE,
+                "max_file_store": MOST_STORED,
             }),
         ),
         ("tls", json!({ "cert_file": tls.certificate, "key_file": tls.key })),

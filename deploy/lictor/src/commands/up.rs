@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lictor_bus::{Bus, NatsUrl, ReadFrom};
+use lictor_ingest::IngestError;
 use lictor_wire::topology::{Role, Stream};
 use lictor_wire::{ClusterId, Receipt, Verdict};
 use tokio::task::JoinHandle;
@@ -36,6 +37,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(options: Up) -> Result<Exit, Failure> {
+    check_sources(&options)?;
     let stop = shutdown::on_signal();
     let place = Place::choose(&options)?;
     let server = match &options.nats_url {
@@ -50,6 +52,15 @@ pub(super) async fn run(options: Up) -> Result<Exit, Failure> {
         server.stop().await;
     }
     ended
+}
+
+/// What is read is checked before anything is started. There may be no source, and the demo has its own.
+fn check_sources(options: &Up) -> Result<(), Failure> {
+    match options.ingest.check() {
+        Err(IngestError::NoSource) => Ok(()),
+        Err(IngestError::Read { .. }) if options.demo => Ok(()),
+        checked => checked.map_err(super::not_ingested),
+    }
 }
 
 /// Where everything is kept; a demo that nobody gave a place leaves nothing behind.
@@ -187,10 +198,8 @@ fn api_address(options: &Up) -> std::net::SocketAddr {
 fn sources(options: &Up, demo: Option<&Demo>) -> Vec<lictor_ingest::Config> {
     let given = &options.ingest;
     let Some(demo) = demo else {
-        let files = [&given.audit_log, &given.tetragon, &given.events, &given.manifests];
-        let none = given.audit_webhook.is_none() && files.into_iter().all(Vec::is_empty);
         // Without a source it still runs: others may let events in.
-        return if none { Vec::new() } else { vec![given.clone()] };
+        return if given.has_source() { vec![given.clone()] } else { Vec::new() };
     };
     let base = lictor_ingest::Config { cluster: ClusterId::new(DEMO_CLUSTER), ..options.ingest.clone() };
     vec![
@@ -209,10 +218,7 @@ async fn put_policies(bus: &Bus, options: &Up, demo: Option<&Demo>) -> Result<()
     names.extend(demo.map(|demo| demo.policies().display().to_string()));
     let policies = super::policy::read(&names)?;
     // What is in force already stays as it is: a restart is not an edit.
-    let (_, state) = bus.policy_log().state().await.map_err(Failure::unreachable)?;
-    let in_force = state.policies().map(|(_, policy)| policy);
-    let changes = super::policy::put(policies)?.without_unchanged(in_force);
-    super::policy::write(bus, &changes).await?;
+    super::policy::write_changed(bus, super::policy::put(policies)?).await?;
     Ok(())
 }
 

@@ -98,7 +98,7 @@ pub(super) fn built_in() -> Vec<(&'static str, String)> {
             "flag",
             format!(r#"(?i)(?:^|[\s"'`=\[,(])--?[a-z0-9_.-]*{KEY}(?:=|\\*",\s*\\*"){argument}"#),
         ),
-        // Behind white space another flag is no value.
+        // After white space, another flag is not a value.
         (
             "flag-and-value",
             format!(

@@ -88,13 +88,9 @@ fn change_set(made: Result<ChangeSet, Vec<BadChange>>) -> Result<ChangeSet, Fail
     })
 }
 
-/// What stays as it is, is not written again.
 async fn apply(bus: &Bus, changes: ChangeSet) -> Result<Exit, Failure> {
     let given = changes.changes().len();
-    let (_, state) = bus.policy_log().state().await.map_err(Failure::unreachable)?;
-    let changes = changes.without_unchanged(state.policies().map(|(_, policy)| policy));
-    let applied = changes.changes().len();
-    let sequence = write(bus, &changes).await?;
+    let (applied, sequence) = write_changed(bus, changes).await?;
     let policies = text::count(applied, "policy", "policies");
     let unchanged = given - applied;
     text::line(&format!("{policies} applied, {unchanged} unchanged; the policy log is at {sequence}"));
@@ -102,8 +98,15 @@ async fn apply(bus: &Bus, changes: ChangeSet) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
+/// Writes what differs from what is in force; how much that is, and the sequence at which it is in force.
+pub(super) async fn write_changed(bus: &Bus, changes: ChangeSet) -> Result<(usize, u64), Failure> {
+    let (_, state) = bus.policy_log().state().await.map_err(Failure::unreachable)?;
+    let changes = changes.without_unchanged(state.policies().map(|(_, policy)| policy));
+    Ok((changes.changes().len(), write(bus, &changes).await?))
+}
+
 /// Writes a set to the policy log; the sequence at which it is in force.
-pub(super) async fn write(bus: &Bus, changes: &ChangeSet) -> Result<u64, Failure> {
+async fn write(bus: &Bus, changes: &ChangeSet) -> Result<u64, Failure> {
     let (by, transaction) = signature();
     let written = lictor_store::write_policies(&bus.policy_log(), changes, &by, &transaction).await;
     written.map_err(|error| match error {
